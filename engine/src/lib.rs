@@ -1,0 +1,11 @@
+//! The rules of ride dispatch as synchronous state machines and pure functions.
+//!
+//! Nothing here reads a clock, performs IO, awaits, spawns or draws a random number: time and
+//! facts come in as arguments, effects go out as values ([`Effect`](effect::Effect)). The actix
+//! shell, the seeded simulator and the tests drive the same machines through the one seam
+//! [`Machine`](machine::Machine).
+
+pub mod geo;
+pub mod id;
+pub mod time;
+pub mod units;
