@@ -1,1 +1,30 @@
-//! Actors.
+//! The thin actix shell around the engine's machines.
+//!
+//! Callers hold a [`Dispatch`] and never an actor's address. One actor per driver and one per ride
+//! live on the Arbiter their id hashes to; every rule is in `muster-engine`.
+
+mod clock;
+mod dispatch;
+mod driver_actor;
+mod error;
+mod ports;
+mod recovery;
+mod registry;
+mod replies;
+mod ride_actor;
+mod runtime;
+mod session;
+mod shell;
+mod store_actor;
+mod timers;
+
+pub use clock::Clock;
+pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, RideGauge};
+pub use error::CallError;
+pub use ports::{
+    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,
+};
+pub use recovery::StartError;
+pub use runtime::{DispatchConfig, DispatchLimits, Ports};
+pub use session::{DriverLink, SESSION_FRAMES_MAX, SessionFrame};
+pub use store_actor::COMMIT_ITEMS_MAX;

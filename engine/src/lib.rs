@@ -5,7 +5,17 @@
 //! shell, the seeded simulator and the tests drive the same machines through the one seam
 //! [`Machine`](machine::Machine).
 
+pub mod driver;
+pub mod effect;
+pub mod event;
 pub mod geo;
+pub mod grid;
 pub mod id;
+pub mod invariant;
+pub mod machine;
+pub mod market;
+pub mod offer;
+pub mod policy;
+pub mod ride;
 pub mod time;
 pub mod units;

@@ -73,6 +73,8 @@ pub enum DeadlineReason {
     ContactStale,
     /// A driver is considered out of reach.
     ContactLost,
+    /// A finished ride leaves memory.
+    RideRetirement,
     /// An operator's block of a driver ends.
     BlockEnd,
 }

@@ -1,0 +1,533 @@
+//! The façade: everything the edges may ask of the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::prelude::*;
+use muster_engine::driver::{DriverCommand, DriverProfile, DriverView};
+use muster_engine::effect::{AcceptAnswer, Answer, Refusal, ReplyTo};
+use muster_engine::geo::{Cell, CellResolution, Position};
+use muster_engine::grid::{
+    Contact, DriverStatus, Fix, FixRejection, NearbyQuery, Reading, StatusCounts, TierSet,
+};
+use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
+use muster_engine::market::Markets;
+use muster_engine::policy::DispatchPolicy;
+use muster_engine::ride::{
+    CancelledBy, RideCommand, RideProgress, RideRecord, RideRequest, RideStatus,
+};
+use muster_engine::time::Timestamp;
+use muster_engine::units::{EtaSeconds, Meters, Money};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::driver_actor::{self, Attach};
+use crate::error::CallError;
+use crate::ports::{PositionSnapshot, StoreError};
+use crate::recovery::{self, StartError};
+use crate::registry::{DriverHandle, RideHandle};
+use crate::ride_actor;
+use crate::runtime::{DispatchConfig, Ports, Runtime};
+use crate::session::{DriverLink, SESSION_FRAMES_MAX, apply_fix};
+use crate::shell::Deliver;
+
+/// Position snapshots written in one call of the store.
+const SNAPSHOT_ROWS_MAX: usize = 1_000;
+
+/// The dispatch engine of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatch {
+    runtime: Arc<Runtime>,
+}
+
+/// An available driver near a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NearbyDriver {
+    /// The driver.
+    pub driver: DriverId,
+    /// Straight-line distance.
+    pub distance: Meters,
+    /// Estimated time to drive there.
+    pub pickup_eta: EtaSeconds,
+    /// Where he is.
+    pub reading: Reading,
+    /// Tiers he serves.
+    pub tiers: TierSet,
+}
+
+/// One driver for the gauges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverGauge {
+    /// His market.
+    pub market: MarketId,
+    /// What he does.
+    pub status: DriverStatus,
+    /// Whether he is heard.
+    pub contact: Contact,
+}
+
+/// One ride in memory for the gauges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RideGauge {
+    /// Its market.
+    pub market: MarketId,
+    /// Where it stands.
+    pub status: RideStatus,
+}
+
+impl Dispatch {
+    /// Recovers everything from the store and starts. Must run inside an actix system.
+    ///
+    /// # Errors
+    /// [`StartError`] when the store cannot be read or holds rows of unknown markets.
+    pub async fn start(config: DispatchConfig, ports: Ports) -> Result<Self, StartError> {
+        let epoch = ports.store.begin_epoch().await?;
+        let recovered = ports.store.recover().await?;
+        let (drivers, rides) = (recovered.drivers.len(), recovered.open_rides.len());
+        let clock = Clock::start(config.clock_speed, recovered.newest_at);
+        let arbiters = (0..config.arbiters.max(1)).map(|_| Arbiter::new().handle()).collect();
+        let runtime = Runtime::new(config, ports, clock, arbiters);
+        recovery::recover(&runtime, recovered).await?;
+        tracing::info!(epoch, drivers, rides, "dispatch recovered");
+        let dispatch = Self { runtime };
+        dispatch.clone().spawn_position_snapshots();
+        Ok(dispatch)
+    }
+
+    /// The present instant of the engine.
+    pub fn now(&self) -> Timestamp {
+        self.runtime.clock.now()
+    }
+
+    /// Engine seconds per real second.
+    pub fn clock_speed(&self) -> f64 {
+        self.runtime.clock.speed()
+    }
+
+    /// The markets.
+    pub fn markets(&self) -> &Markets {
+        &self.runtime.markets
+    }
+
+    /// The policy in force in a market.
+    pub fn policy(&self, market: &MarketId) -> Option<Arc<DispatchPolicy>> {
+        self.runtime.market(market).map(|market| Arc::clone(&market.policy))
+    }
+
+    /// Takes a ride request and begins to search. The answer comes once it is durable. An id that
+    /// was `drawn` by this process needs no look into the store whether it is taken.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when the id is taken; `Overloaded`, `Draining`, `Store` when new
+    /// rides are shed.
+    pub async fn request_ride(
+        &self,
+        request: RideRequest,
+        drawn: bool,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        self.takes_new_work()?;
+        let market = self.runtime.market(&request.market).ok_or(CallError::UnknownMarket)?;
+        let market = Arc::clone(market);
+        if !drawn {
+            let stored = self.runtime.store.load_ride(&request.ride).await;
+            if stored.map_err(CallError::Store)?.is_some() {
+                return Err(CallError::Refused(Refusal::RideAlreadyExists));
+            }
+        }
+        let handle = ride_actor::begin(&self.runtime, &market, request)?;
+        let ask = |reply| RideCommand::Request { reply: Some(reply) };
+        self.ask_ride(&handle, ask).await
+    }
+
+    fn takes_new_work(&self) -> Result<(), CallError> {
+        if *self.runtime.draining.borrow() {
+            return Err(CallError::Draining);
+        }
+        if self.runtime.backlog.turns() > self.runtime.limits.store_backlog_max {
+            return Err(CallError::Overloaded("store"));
+        }
+        if self.runtime.registry.ride_count() >= self.runtime.limits.open_rides_max {
+            return Err(CallError::Overloaded("rides"));
+        }
+        Ok(())
+    }
+
+    /// The ride as anyone may be told: its newest durable state.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when there is no such ride, `Store` when the store cannot be read.
+    pub async fn ride(&self, ride: &RideId) -> Result<Arc<RideRecord>, CallError> {
+        if let Some(told) = self.runtime.registry.ride(ride).and_then(|h| h.board.told()) {
+            return Ok(told);
+        }
+        let stored = self.runtime.store.load_ride(ride).await.map_err(CallError::Store)?;
+        stored.map(Arc::new).ok_or(CallError::Refused(Refusal::UnknownRide))
+    }
+
+    /// Follows a ride that is in memory; nothing for one that left it.
+    pub fn watch_ride(&self, ride: &RideId) -> Option<watch::Receiver<Option<Arc<RideRecord>>>> {
+        self.runtime.registry.ride(ride).map(|handle| handle.board.watch())
+    }
+
+    /// Calls a ride off.
+    ///
+    /// # Errors
+    /// [`CallError`] as the ride's state demands.
+    pub async fn cancel_ride(
+        &self,
+        ride: &RideId,
+        by: CancelledBy,
+        reason: Option<String>,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        let handle = ride_actor::load(&self.runtime, ride).await?;
+        let ask = |reply| RideCommand::Cancel { by, reason, reply: Some(reply) };
+        self.ask_ride(&handle, ask).await
+    }
+
+    /// Begins a new attempt.
+    ///
+    /// # Errors
+    /// [`CallError`] as the ride's state demands, `Overloaded` or `Draining` when work is shed.
+    pub async fn retry_ride(
+        &self,
+        ride: &RideId,
+        tip: Option<Money>,
+        service_tiers: Option<Vec<ServiceTierId>>,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        self.takes_new_work()?;
+        let handle = ride_actor::load(&self.runtime, ride).await?;
+        let ask = |reply| RideCommand::Retry { tip, service_tiers, reply: Some(reply) };
+        self.ask_ride(&handle, ask).await
+    }
+
+    /// Reports a step of a ride. Without a driver the call is made for the assigned one.
+    ///
+    /// # Errors
+    /// [`CallError`] as the ride's state demands.
+    pub async fn progress(
+        &self,
+        ride: &RideId,
+        driver: Option<DriverId>,
+        step: RideProgress,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        let handle = ride_actor::load(&self.runtime, ride).await?;
+        let ask = |reply| RideCommand::Progress { driver, step, reply: Some(reply) };
+        self.ask_ride(&handle, ask).await
+    }
+
+    /// Creates a driver or replaces his profile.
+    ///
+    /// # Errors
+    /// [`CallError::DriverInOtherMarket`] when he is registered elsewhere, and as for any call.
+    pub async fn put_driver(
+        &self,
+        driver: &DriverId,
+        profile: DriverProfile,
+    ) -> Result<Box<DriverView>, CallError> {
+        let market = self.runtime.market(&profile.market).ok_or(CallError::UnknownMarket)?;
+        let handle = driver_actor::get_or_begin(&self.runtime, market, driver, &profile);
+        if handle.board.market.market.id() != &profile.market {
+            return Err(CallError::DriverInOtherMarket);
+        }
+        let ask = |reply| DriverCommand::PutProfile { profile, reply: Some(reply) };
+        self.ask_driver(&handle, ask).await
+    }
+
+    /// How a driver stands.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`], `Overloaded`, `TimedOut`.
+    pub async fn driver(&self, driver: &DriverId) -> Result<Box<DriverView>, CallError> {
+        let handle = self.driver_handle(driver)?;
+        self.ask_driver(&handle, |reply| DriverCommand::Get { reply }).await
+    }
+
+    /// Begins or ends a driver's work.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`], and as for any call.
+    pub async fn set_online(
+        &self,
+        driver: &DriverId,
+        online: bool,
+    ) -> Result<Box<DriverView>, CallError> {
+        let handle = self.driver_handle(driver)?;
+        let ask = |reply| DriverCommand::SetOnline { online, reply: Some(reply) };
+        self.ask_driver(&handle, ask).await
+    }
+
+    /// Applies fixes in order; the result of each is at its index.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`].
+    pub fn apply_fixes(
+        &self,
+        driver: &DriverId,
+        fixes: &[Fix],
+    ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
+        let handle = self.driver_handle(driver)?;
+        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix)).collect())
+    }
+
+    /// The newest position of a driver, without asking his actor.
+    pub fn position(&self, driver: &DriverId) -> Option<Reading> {
+        self.runtime.registry.driver(driver).and_then(|handle| handle.board.slot.read())
+    }
+
+    /// Accepts an offer. `driver` is who says so; an operator may leave it out.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when the offer is unknown or another accept is pending.
+    pub async fn accept(
+        &self,
+        driver: Option<&DriverId>,
+        offer: &OfferId,
+    ) -> Result<AcceptAnswer, CallError> {
+        let handle = self.driver_of_offer(driver, offer)?;
+        let ask = |reply| DriverCommand::Accept { offer: offer.clone(), reply: Some(reply) };
+        match self.ask(&handle, ask).await? {
+            Answer::Accept(answer) => Ok(answer),
+            Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
+            Answer::Ride(_) | Answer::Driver(_) => Err(CallError::TimedOut),
+        }
+    }
+
+    /// Declines an offer.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] when the offer is unknown.
+    pub async fn decline(
+        &self,
+        driver: Option<&DriverId>,
+        offer: &OfferId,
+        reason: Option<String>,
+    ) -> Result<Box<DriverView>, CallError> {
+        let handle = self.driver_of_offer(driver, offer)?;
+        let offer = offer.clone();
+        let ask = |reply| DriverCommand::Decline { offer, reason, reply: Some(reply) };
+        self.ask_driver(&handle, ask).await
+    }
+
+    /// Connects a driver's phone; an older connection is superseded.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`], `Draining`, `Overloaded`.
+    pub fn connect(
+        &self,
+        driver: &DriverId,
+        last_seq: Option<u64>,
+    ) -> Result<DriverLink, CallError> {
+        if *self.runtime.draining.borrow() {
+            return Err(CallError::Draining);
+        }
+        let handle = self.driver_handle(driver)?;
+        let session = self.runtime.next_session();
+        let (sender, frames) = mpsc::channel(SESSION_FRAMES_MAX);
+        let attach = Attach { session, frames: sender, last_seq };
+        handle.addr.try_send(attach).map_err(|_| self.overloaded("driver"))?;
+        Ok(DriverLink { runtime: Arc::clone(&self.runtime), handle, session, frames })
+    }
+
+    /// Available drivers, nearest first.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownMarket`] when the place is in no market.
+    pub fn nearby(
+        &self,
+        at: Position,
+        radius: Meters,
+        limit: usize,
+        service_tier: Option<&ServiceTierId>,
+    ) -> Result<Vec<NearbyDriver>, CallError> {
+        let market = self.runtime.markets.find(at).ok_or(CallError::UnknownMarket)?;
+        let market = self.runtime.market(market.id()).ok_or(CallError::UnknownMarket)?;
+        let wanted = service_tier.map(|tier| market.market.tier_set(std::slice::from_ref(tier)));
+        let wanted = wanted.transpose().map_err(|_| CallError::UnknownMarket)?;
+        let query = NearbyQuery { at, radius, limit };
+        let fresh_after = self.now().minus_millis(market.policy.stale_after_ms);
+        let result = market.grid.nearest(&query, |_, supply, reading| {
+            let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));
+            let available = supply.status == DriverStatus::Available && !supply.blocked;
+            if serves && available && reading.received_at >= fresh_after { Ok(()) } else { Err(()) }
+        });
+        let near = |found: muster_engine::grid::Found| NearbyDriver {
+            pickup_eta: market.policy.pickup_eta(found.distance),
+            driver: found.driver,
+            distance: found.distance,
+            reading: found.reading,
+            tiers: found.supply.tiers,
+        };
+        Ok(result.found.into_iter().map(near).collect())
+    }
+
+    /// Drivers by status per cell.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownMarket`].
+    pub fn supply(
+        &self,
+        market: &MarketId,
+        resolution: CellResolution,
+    ) -> Result<std::collections::BTreeMap<Cell, StatusCounts>, CallError> {
+        let market = self.runtime.market(market).ok_or(CallError::UnknownMarket)?;
+        Ok(market.grid.counts_by_cell(resolution))
+    }
+
+    /// Every driver, for the gauges.
+    pub fn driver_gauges(&self) -> Vec<DriverGauge> {
+        let gauge = |handle: Arc<DriverHandle>| DriverGauge {
+            market: handle.board.market.market.id().clone(),
+            status: handle.board.status(),
+            contact: handle.board.contact(),
+        };
+        self.runtime.registry.drivers().into_iter().map(gauge).collect()
+    }
+
+    /// Every ride in memory that is not over, for the gauges.
+    pub fn ride_gauges(&self) -> Vec<RideGauge> {
+        let rides = self.runtime.registry.rides().into_iter();
+        rides
+            .filter_map(|handle| handle.board.told())
+            .filter(|record| !record.status.is_terminal())
+            .map(|record| RideGauge {
+                market: record.request.market.clone(),
+                status: record.status,
+            })
+            .collect()
+    }
+
+    /// Open rides of a market with their pickups, for supply and demand.
+    pub fn open_pickups(&self, market: &MarketId) -> Vec<Position> {
+        let rides = self.runtime.registry.rides().into_iter();
+        rides
+            .filter(|handle| handle.board.market.market.id() == market)
+            .filter_map(|handle| handle.board.told())
+            .filter(|record| record.status == RideStatus::Searching)
+            .map(|record| record.request.pickup)
+            .collect()
+    }
+
+    /// Tells when the process begins to drain.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.runtime.draining.subscribe()
+    }
+
+    /// Refuses new rides and sessions from here on.
+    pub fn begin_drain(&self) {
+        self.runtime.draining.send_replace(true);
+    }
+
+    /// Waits until everything submitted is durable, writes the last positions, and stops the
+    /// periodic work. Returns whether that was done `within` the time given.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.begin_drain();
+        let idle = async {
+            while self.runtime.backlog.turns() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let idle = tokio::time::timeout(within, idle).await.is_ok();
+        self.runtime.stopped.store(true, Ordering::Relaxed);
+        let saved = self.save_positions(Timestamp::default()).await.is_ok();
+        idle && saved
+    }
+
+    fn spawn_position_snapshots(self) {
+        let every = self.runtime.limits.position_snapshot_every;
+        if every.is_zero() {
+            return;
+        }
+        actix::spawn(async move {
+            let mut since = Timestamp::default();
+            while !self.runtime.stopped.load(Ordering::Relaxed) {
+                tokio::time::sleep(every).await;
+                let now = self.now();
+                match self.save_positions(since).await {
+                    Ok(()) => since = now,
+                    Err(error) => tracing::warn!(%error, "positions were not saved"),
+                }
+            }
+        });
+    }
+
+    /// Writes the positions received since `since`.
+    async fn save_positions(&self, since: Timestamp) -> Result<(), StoreError> {
+        let moved = |handle: Arc<DriverHandle>| {
+            let reading = handle.board.slot.read()?;
+            (reading.received_at >= since).then(|| PositionSnapshot {
+                driver: handle.board.driver.clone(),
+                position: reading.position,
+                recorded_at: reading.recorded_at,
+                received_at: reading.received_at,
+            })
+        };
+        let drivers = self.runtime.registry.drivers();
+        let positions: Vec<PositionSnapshot> = drivers.into_iter().filter_map(moved).collect();
+        for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {
+            self.runtime.store.save_positions(chunk).await?;
+        }
+        Ok(())
+    }
+
+    fn driver_handle(&self, driver: &DriverId) -> Result<Arc<DriverHandle>, CallError> {
+        let handle = self.runtime.registry.driver(driver);
+        handle.filter(|h| h.board.durable().is_some()).ok_or(CallError::UnknownDriver)
+    }
+
+    fn driver_of_offer(
+        &self,
+        driver: Option<&DriverId>,
+        offer: &OfferId,
+    ) -> Result<Arc<DriverHandle>, CallError> {
+        let unknown = CallError::Refused(Refusal::UnknownOffer);
+        let owner = self.runtime.registry.driver_of_offer(offer).ok_or(unknown.clone())?;
+        if driver.is_some_and(|driver| *driver != owner) {
+            return Err(unknown);
+        }
+        self.driver_handle(&owner)
+    }
+
+    fn overloaded(&self, actor: &'static str) -> CallError {
+        self.runtime.meter.mailbox_full(actor);
+        CallError::Overloaded(actor)
+    }
+
+    async fn ask_ride(
+        &self,
+        handle: &RideHandle,
+        command: impl FnOnce(ReplyTo) -> RideCommand,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        let waiting = self.runtime.replies.wait();
+        let deliver = Deliver(command(waiting.reply));
+        handle.addr.try_send(deliver).map_err(|_| self.overloaded("ride"))?;
+        match waiting.answer(self.runtime.limits.answer_within).await? {
+            Answer::Ride(record) => Ok(record),
+            Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
+            Answer::Driver(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+        }
+    }
+
+    async fn ask_driver(
+        &self,
+        handle: &DriverHandle,
+        command: impl FnOnce(ReplyTo) -> DriverCommand,
+    ) -> Result<Box<DriverView>, CallError> {
+        match self.ask(handle, command).await? {
+            Answer::Driver(view) => Ok(view),
+            Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
+            Answer::Ride(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+        }
+    }
+
+    async fn ask(
+        &self,
+        handle: &DriverHandle,
+        command: impl FnOnce(ReplyTo) -> DriverCommand,
+    ) -> Result<Answer, CallError> {
+        let waiting = self.runtime.replies.wait();
+        let deliver = Deliver(command(waiting.reply));
+        handle.addr.try_send(deliver).map_err(|_| self.overloaded("driver"))?;
+        waiting.answer(self.runtime.limits.answer_within).await
+    }
+}

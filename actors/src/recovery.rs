@@ -1,0 +1,91 @@
+//! From the store back to a living city.
+
+use std::sync::Arc;
+
+use muster_engine::geo::Position;
+use muster_engine::grid::{Fix, PositionSnapshot as SlotSnapshot};
+use muster_engine::ride::RideCommand;
+
+use crate::driver_actor;
+use crate::ports::{PositionSnapshot, Recovered, StoreError};
+use crate::ride_actor;
+use crate::runtime::Runtime;
+use crate::shell::{Barrier, Deliver};
+
+/// Why dispatch could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be read.
+    #[error("recovery from the store failed: {0}")]
+    Store(#[from] StoreError),
+    /// The store has rows of a market that the configuration does not name.
+    #[error("the store holds {what} of market {market}, which the configuration does not define")]
+    UnknownMarket {
+        /// A driver or a ride, with its id.
+        what: String,
+        /// The market.
+        market: String,
+    },
+}
+
+/// Rebuilds every driver, then every open ride, and waits until they agree about each other (M8).
+///
+/// Drivers come first: a ride that resumes tells its drivers again what it holds about them, live
+/// offers and assignments alike.
+pub(crate) async fn recover(
+    runtime: &Arc<Runtime>,
+    recovered: Recovered,
+) -> Result<(), StartError> {
+    for record in recovered.drivers {
+        let market = runtime.market(&record.profile.market).ok_or_else(|| {
+            unknown(format!("driver {}", record.driver), record.profile.market.as_str())
+        })?;
+        driver_actor::restore(runtime, &Arc::clone(market), record);
+    }
+    for position in &recovered.positions {
+        restore_position(runtime, position);
+    }
+    for record in recovered.open_rides {
+        let (ride, market) = (record.request.ride.clone(), record.request.market.clone());
+        let handle = ride_actor::restore(runtime, record)
+            .ok_or_else(|| unknown(format!("ride {ride}"), market.as_str()))?;
+        handle.addr.do_send(Deliver(RideCommand::Resume));
+    }
+    settle(runtime).await;
+    Ok(())
+}
+
+fn unknown(what: String, market: &str) -> StartError {
+    StartError::UnknownMarket { what, market: market.to_owned() }
+}
+
+/// The position is as old as it was: the driver counts as stale until his phone is heard.
+fn restore_position(runtime: &Runtime, snapshot: &PositionSnapshot) {
+    let Some(handle) = runtime.registry.driver(&snapshot.driver) else { return };
+    let position: Position = snapshot.position;
+    let fix = Fix {
+        position,
+        at: snapshot.recorded_at,
+        accuracy_m: None,
+        speed_mps: None,
+        bearing_deg: None,
+    };
+    let board = &handle.board;
+    let slot_snapshot = SlotSnapshot { fix, received_at: snapshot.received_at };
+    board.slot.restore(&slot_snapshot, &board.market.market);
+    let command = muster_engine::driver::DriverCommand::PositionChanged;
+    handle.addr.do_send(Deliver(command));
+}
+
+/// Waits until every actor has handled what recovery sent it, and what that caused.
+async fn settle(runtime: &Runtime) {
+    for _round in 0..2 {
+        for ride in runtime.registry.rides() {
+            // An actor that ended meanwhile has nothing left to handle.
+            let _ended = ride.addr.send(Barrier).await;
+        }
+        for driver in runtime.registry.drivers() {
+            let _ended = driver.addr.send(Barrier).await;
+        }
+    }
+}

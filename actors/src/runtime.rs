@@ -1,0 +1,253 @@
+//! What every actor of the process shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use muster_engine::driver::DriverCommand;
+use muster_engine::effect::{Effect, SessionId};
+use muster_engine::event::Event;
+use muster_engine::grid::{FixLimits, Grid};
+use muster_engine::id::{DriverId, MarketId, OfferId, RideId, stable_hash};
+use muster_engine::market::{Market, Markets};
+use muster_engine::offer::Exclusion;
+use muster_engine::policy::DispatchPolicy;
+use muster_engine::ride::RideCommand;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::error::CallError;
+use crate::ports::{EventSink, Meter, Store, StoreError};
+use crate::registry::Registry;
+use crate::replies::Replies;
+use crate::ride_actor;
+use crate::shell::Deliver;
+use crate::store_actor::{StoreActor, StoreBacklog, Submit};
+
+/// The outside that the actors talk to.
+#[derive(Clone)]
+pub struct Ports {
+    /// Durable truth.
+    pub store: Arc<dyn Store>,
+    /// Where domain events go.
+    pub events: Arc<dyn EventSink>,
+    /// What the shell measures.
+    pub meter: Arc<dyn Meter>,
+}
+
+/// Bounds of the process.
+#[derive(Debug, Clone, Copy)]
+pub struct DispatchLimits {
+    /// Messages an actor's mailbox holds before callers are told `Overloaded`.
+    pub mailbox_capacity: usize,
+    /// Turns the store may have before it when new rides are still taken.
+    pub store_backlog_max: usize,
+    /// Rides that may be open at once.
+    pub open_rides_max: usize,
+    /// How long a caller waits for an answer.
+    pub answer_within: Duration,
+    /// How often positions are written to the store; zero never.
+    pub position_snapshot_every: Duration,
+}
+
+/// Everything `Dispatch` is started with.
+#[derive(Debug)]
+pub struct DispatchConfig {
+    /// The markets with their policies.
+    pub markets: Markets,
+    /// Policy by market; every market has one.
+    pub policies: BTreeMap<MarketId, Arc<DispatchPolicy>>,
+    /// How fixes are judged.
+    pub fix_limits: FixLimits,
+    /// Bounds.
+    pub limits: DispatchLimits,
+    /// Arbiters that the actors are spread over.
+    pub arbiters: usize,
+    /// Engine seconds per real second.
+    pub clock_speed: f64,
+}
+
+/// A market with what lives in it.
+#[derive(Debug)]
+pub(crate) struct MarketRuntime {
+    pub(crate) market: Arc<Market>,
+    pub(crate) policy: Arc<DispatchPolicy>,
+    pub(crate) grid: Grid,
+}
+
+/// The shared state of the process.
+pub(crate) struct Runtime {
+    pub(crate) clock: Clock,
+    pub(crate) limits: DispatchLimits,
+    pub(crate) fix_limits: FixLimits,
+    pub(crate) markets: Markets,
+    pub(crate) market_runtimes: BTreeMap<MarketId, Arc<MarketRuntime>>,
+    pub(crate) registry: Registry,
+    pub(crate) replies: Replies,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) meter: Arc<dyn Meter>,
+    pub(crate) backlog: Arc<StoreBacklog>,
+    pub(crate) draining: watch::Sender<bool>,
+    pub(crate) stopped: AtomicBool,
+    store_actor: Addr<StoreActor>,
+    arbiters: Vec<ArbiterHandle>,
+    sessions: AtomicU64,
+    /// For work that needs to load from the store without an actor at hand.
+    own: std::sync::OnceLock<std::sync::Weak<Self>>,
+}
+
+impl Runtime {
+    pub(crate) fn new(
+        config: DispatchConfig,
+        ports: Ports,
+        clock: Clock,
+        arbiters: Vec<ArbiterHandle>,
+    ) -> Arc<Self> {
+        let backlog = Arc::new(StoreBacklog::default());
+        let (store, meter) = (Arc::clone(&ports.store), Arc::clone(&ports.meter));
+        let counted = Arc::clone(&backlog);
+        let own_arbiter = Arbiter::new().handle();
+        let store_actor = StoreActor::start_in_arbiter(&own_arbiter, move |_| {
+            StoreActor::new(store, meter, counted)
+        });
+        let fallback = Arc::new(DispatchPolicy::default());
+        let market_runtimes = config
+            .markets
+            .iter()
+            .map(|market| {
+                let policy = config.policies.get(market.id()).unwrap_or(&fallback);
+                let runtime = MarketRuntime {
+                    market: Arc::clone(market),
+                    policy: Arc::clone(policy),
+                    grid: Grid::new(market.resolution()),
+                };
+                (market.id().clone(), Arc::new(runtime))
+            })
+            .collect();
+        let runtime = Arc::new(Self {
+            clock,
+            limits: config.limits,
+            fix_limits: config.fix_limits,
+            markets: config.markets,
+            market_runtimes,
+            registry: Registry::default(),
+            replies: Replies::default(),
+            store: ports.store,
+            events: ports.events,
+            meter: ports.meter,
+            backlog,
+            draining: watch::Sender::new(false),
+            stopped: AtomicBool::new(false),
+            store_actor,
+            arbiters,
+            sessions: AtomicU64::new(1),
+            own: std::sync::OnceLock::new(),
+        });
+        // Set once, here.
+        let _already = runtime.own.set(Arc::downgrade(&runtime));
+        runtime
+    }
+
+    /// This runtime as something a task can own; nothing once the process winds down.
+    pub(crate) fn own(&self) -> Option<Arc<Self>> {
+        self.own.get().and_then(std::sync::Weak::upgrade)
+    }
+
+    /// The Arbiter that an id's actor lives on.
+    pub(crate) fn arbiter_of(&self, id: &str) -> &ArbiterHandle {
+        let index = stable_hash(id.as_bytes(), 0) % self.arbiters.len() as u64;
+        &self.arbiters[index as usize]
+    }
+
+    pub(crate) fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn market(&self, id: &MarketId) -> Option<&Arc<MarketRuntime>> {
+        self.market_runtimes.get(id)
+    }
+
+    pub(crate) fn submit(&self, submit: Submit) {
+        self.backlog.grow();
+        self.store_actor.do_send(submit);
+    }
+
+    pub(crate) fn publish(&self, event: &Event) {
+        self.events.publish(event);
+    }
+
+    /// Delivers to a driver's machine. A driver nobody knows refuses what he is offered.
+    pub(crate) fn to_driver(&self, driver: &DriverId, command: DriverCommand) {
+        match self.registry.driver(driver) {
+            Some(handle) => handle.addr.do_send(Deliver(command)),
+            None => {
+                if let DriverCommand::Offer { offer, .. } = command {
+                    let (id, reason) = (offer.id.clone(), Exclusion::Offline);
+                    let refused = RideCommand::OfferRefused { offer: id, reason };
+                    self.to_ride(&offer.ride, refused);
+                }
+            }
+        }
+    }
+
+    /// Delivers to a ride's machine, which is loaded from the store if it left memory.
+    pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand) {
+        if let Some(handle) = self.registry.ride(ride) {
+            return handle.addr.do_send(Deliver(command));
+        }
+        let Some(runtime) = self.own() else { return };
+        let ride = ride.clone();
+        actix::spawn(async move {
+            match ride_actor::load(&runtime, &ride).await {
+                Ok(handle) => handle.addr.do_send(Deliver(command)),
+                Err(error) => {
+                    tracing::warn!(ride_id = %ride, %error, "a message found no ride");
+                    if let Some(reply) = reply_of(&command) {
+                        runtime.replies.resolve(reply, Err(error));
+                    }
+                }
+            }
+        });
+    }
+
+    /// Tells callers whose answers will never come that the store failed.
+    pub(crate) fn fail_answers(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Answer(reply, _) = effect {
+                let error = StoreError::Unavailable("the change could not be stored".to_owned());
+                self.replies.resolve(*reply, Err(CallError::Store(error)));
+            }
+        }
+    }
+
+    /// Tells every open ride that concerns a driver to tell him again.
+    pub(crate) fn redrive_driver(&self, driver: &DriverId) {
+        for handle in self.registry.rides_of(driver) {
+            let command = RideCommand::DriverRebuilt { driver: driver.clone() };
+            handle.addr.do_send(Deliver(command));
+        }
+    }
+
+    pub(crate) fn index_offer(&self, offer: OfferId, driver: &DriverId) {
+        self.registry.index_offer(offer, driver.clone());
+    }
+}
+
+fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
+    match command {
+        RideCommand::Request { reply }
+        | RideCommand::Progress { reply, .. }
+        | RideCommand::Cancel { reply, .. }
+        | RideCommand::Retry { reply, .. } => *reply,
+        RideCommand::Get { reply } => Some(*reply),
+        RideCommand::Resume
+        | RideCommand::Candidates(_)
+        | RideCommand::OfferRefused { .. }
+        | RideCommand::OfferDeclined { .. }
+        | RideCommand::OfferAccepted { .. }
+        | RideCommand::DriverRebuilt { .. } => None,
+    }
+}

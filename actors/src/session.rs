@@ -1,0 +1,90 @@
+//! A phone's connection: positions straight into the driver slot, everything else to the actor.
+
+use std::sync::Arc;
+
+use muster_engine::driver::{DriverCommand, PhoneFrame};
+use muster_engine::effect::SessionId;
+use muster_engine::grid::{Fix, FixRejection};
+use muster_engine::id::DriverId;
+use tokio::sync::mpsc;
+
+use crate::registry::DriverHandle;
+use crate::runtime::Runtime;
+use crate::shell::Deliver;
+
+/// Frames that wait for a phone to read; with one more the phone is disconnected.
+pub const SESSION_FRAMES_MAX: usize = 256;
+
+/// What a session is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionFrame {
+    /// A frame for the phone.
+    Phone(Box<PhoneFrame>),
+    /// A newer session of the same driver took over: say goodbye and close.
+    Superseded,
+    /// The driver's actor was rebuilt: close, the phone reconnects.
+    Restarted,
+}
+
+/// One phone's connection to its driver's actor. Dropping it disconnects.
+pub struct DriverLink {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) handle: Arc<DriverHandle>,
+    pub(crate) session: SessionId,
+    pub(crate) frames: mpsc::Receiver<SessionFrame>,
+}
+
+impl DriverLink {
+    /// The session's id, unique in the process.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Whose link this is.
+    pub fn driver(&self) -> &DriverId {
+        &self.handle.board.driver
+    }
+
+    /// The next thing to tell the phone. Nothing when the phone has read too slowly and was let go.
+    pub async fn next(&mut self) -> Option<SessionFrame> {
+        self.frames.recv().await
+    }
+
+    /// Applies one fix.
+    ///
+    /// # Errors
+    /// [`FixRejection`] when it is not applied.
+    pub fn apply(&self, fix: &Fix) -> Result<(), FixRejection> {
+        apply_fix(&self.runtime, &self.handle, fix)
+    }
+
+    /// The phone has received all frames up to `seq`.
+    pub fn acknowledge(&self, seq: u64) {
+        // An acknowledgement that finds the mailbox full is made up for by the next one.
+        let _full = self.handle.addr.try_send(Deliver(DriverCommand::Ack { seq }));
+    }
+}
+
+impl Drop for DriverLink {
+    fn drop(&mut self) {
+        let session = self.session;
+        self.handle.addr.do_send(Deliver(DriverCommand::Disconnect { session }));
+    }
+}
+
+/// Writes a fix into the driver's slot and tells the actor when a decision may change by it.
+pub(crate) fn apply_fix(
+    runtime: &Runtime,
+    handle: &DriverHandle,
+    fix: &Fix,
+) -> Result<(), FixRejection> {
+    let (board, now) = (&handle.board, runtime.clock.now());
+    let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
+    let tells = applied.cell_changed || applied.attention;
+    if tells && handle.addr.try_send(Deliver(DriverCommand::PositionChanged)).is_err() {
+        // The mailbox is full: the next fix tries again.
+        runtime.meter.mailbox_full("driver");
+        board.slot.request_attention();
+    }
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! The generic shell: call the machine, perform its effects, arm one timer. Nothing else.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use actix::prelude::*;
+use muster_engine::effect::{Effect, Outbox};
+use muster_engine::machine::Machine;
+use muster_engine::ride::CandidateQuery;
+use muster_engine::time::Timestamp;
+
+use crate::ports::{Durable, StoreError};
+use crate::runtime::Runtime;
+use crate::store_actor::{Committed, Submit};
+use crate::timers::{TimerKey, Timers, Wake};
+
+/// Real milliseconds that a rebuilt machine rests before it takes up its own work again, so that a
+/// store that is down, or a record that makes it panic, is not hammered. It answers meanwhile.
+const REST_AFTER_REBUILD_MS: u64 = 500;
+
+/// A command on its way to a machine.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver<C: Send>(pub(crate) C);
+
+/// Answered when everything that was in the mailbox before it has been handled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Barrier;
+
+/// What one kind of machine needs besides the generic shell.
+pub(crate) trait Host: Sized + Unpin + 'static {
+    type Machine: Machine<Command: Send> + Unpin;
+
+    /// The label in metrics.
+    const NAME: &'static str;
+
+    /// Runs a search of the supply index and makes its result a command.
+    fn search(
+        &mut self,
+        query: &CandidateQuery,
+        runtime: &Runtime,
+    ) -> Option<<Self::Machine as Machine>::Command>;
+
+    /// Performs an effect of this machine.
+    fn perform(&mut self, effect: Effect, runtime: &Runtime);
+
+    /// `item` is durable: people may be told.
+    fn committed(&mut self, item: &Durable, runtime: &Runtime);
+
+    /// A machine in the newest durable state; nothing if it never was durable.
+    fn rebuild(&mut self, now: Timestamp, runtime: &Runtime) -> Option<Self::Machine>;
+
+    /// What a rebuilt machine is told first, once it may work again.
+    fn resume(&self) -> Option<<Self::Machine as Machine>::Command>;
+
+    /// A turn is over.
+    fn after_turn(&mut self, machine: &Self::Machine, runtime: &Runtime);
+
+    /// The actor leaves memory.
+    fn retire(&mut self, runtime: &Runtime);
+}
+
+/// Effects that wait for a commit, with those of later turns that must not overtake them.
+struct Held {
+    effects: Vec<Effect>,
+}
+
+/// One machine as an actix actor.
+pub(crate) struct MachineActor<H: Host> {
+    machine: H::Machine,
+    host: H,
+    runtime: Arc<Runtime>,
+    outbox: Outbox,
+    held: VecDeque<Held>,
+    /// Set when a commit of this incarnation failed.
+    poisoned: Arc<AtomicBool>,
+    armed: Option<TimerKey>,
+    timers: Option<Timers>,
+    resting: bool,
+    retired: bool,
+}
+
+impl<H: Host> MachineActor<H> {
+    pub(crate) fn new(machine: H::Machine, host: H, runtime: Arc<Runtime>) -> Self {
+        Self {
+            machine,
+            host,
+            runtime,
+            outbox: Outbox::default(),
+            held: VecDeque::new(),
+            poisoned: Arc::default(),
+            armed: None,
+            timers: None,
+            resting: false,
+            retired: false,
+        }
+    }
+
+    pub(crate) const fn host_mut(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    /// One turn of the machine. A panic in it costs this machine its memory, nothing else: it is
+    /// rebuilt from its newest durable state, and its mailbox is kept.
+    pub(crate) fn turn(
+        &mut self,
+        ctx: &mut Context<Self>,
+        call: impl FnOnce(&mut H::Machine, Timestamp, &mut Outbox),
+    ) {
+        let turn = catch_unwind(AssertUnwindSafe(|| {
+            let now = self.runtime.clock.now();
+            call(&mut self.machine, now, &mut self.outbox);
+            let effects = self.searched(now);
+            self.release(effects, ctx);
+            self.host.after_turn(&self.machine, &self.runtime);
+        }));
+        match turn {
+            Ok(()) => self.arm(ctx),
+            Err(_) => {
+                tracing::error!(actor = H::NAME, "a machine panicked and is rebuilt");
+                self.rebuild(ctx);
+            }
+        }
+    }
+
+    /// Runs the searches the machine asked for, within the same turn.
+    fn searched(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while !self.outbox.is_empty() {
+            let drained: Vec<Effect> = self.outbox.drain().collect();
+            for effect in drained {
+                if let Effect::FindCandidates(query) = &effect {
+                    if let Some(command) = self.host.search(query, &self.runtime) {
+                        self.machine.handle(command, now, &mut self.outbox);
+                    }
+                } else {
+                    effects.push(effect);
+                }
+            }
+        }
+        effects
+    }
+
+    /// Performs effects now, or once what they rest on is durable (M13).
+    fn release(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        let mut items = Vec::new();
+        let mut rest = Vec::with_capacity(effects.len());
+        for effect in effects {
+            match durable(effect) {
+                Ok(item) => items.push(item),
+                Err(effect) => rest.push(effect),
+            }
+        }
+        if !items.is_empty() {
+            self.held.push_back(Held { effects: rest });
+            let done = ctx.address().recipient();
+            self.runtime.submit(Submit { items, poisoned: Arc::clone(&self.poisoned), done });
+        } else if let Some(newest) = self.held.back_mut() {
+            newest.effects.extend(rest);
+        } else {
+            self.perform(rest, ctx);
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Retire => {
+                    self.retired = true;
+                    self.host.retire(&self.runtime);
+                    ctx.stop();
+                }
+                Effect::Answer(reply, answer) => self.runtime.replies.resolve(reply, Ok(answer)),
+                Effect::Publish(event) => self.runtime.publish(&event),
+                Effect::ToDriver(driver, command) => self.runtime.to_driver(&driver, command),
+                Effect::ToRide(ride, command) => self.runtime.to_ride(&ride, command),
+                Effect::PersistRide(_)
+                | Effect::PersistDriver(_)
+                | Effect::FindCandidates(_)
+                | Effect::SendFrame(..)
+                | Effect::CloseSession(..)
+                | Effect::PlaceSupply(_)
+                | Effect::RemoveSupply
+                | Effect::IndexOffer(_)
+                | Effect::ForgetOffer(_) => self.host.perform(effect, &self.runtime),
+            }
+        }
+    }
+
+    /// Back to the newest durable state: what was not durable was not told either.
+    fn rebuild(&mut self, ctx: &mut Context<Self>) {
+        self.runtime.meter.actor_restarted(H::NAME);
+        for held in std::mem::take(&mut self.held) {
+            self.runtime.fail_answers(&held.effects);
+        }
+        let unsent: Vec<Effect> = self.outbox.drain().collect();
+        self.runtime.fail_answers(&unsent);
+        self.poisoned = Arc::default();
+        match self.host.rebuild(self.runtime.clock.now(), &self.runtime) {
+            None => {
+                self.retired = true;
+                self.host.retire(&self.runtime);
+                ctx.stop();
+            }
+            Some(machine) => {
+                self.machine = machine;
+                self.disarm();
+                self.resting = true;
+                let rest = std::time::Duration::from_millis(REST_AFTER_REBUILD_MS);
+                ctx.run_later(rest, |actor, ctx| {
+                    actor.resting = false;
+                    if let Some(command) = actor.host.resume() {
+                        actor.turn(ctx, |machine, now, out| machine.handle(command, now, out));
+                    }
+                });
+            }
+        }
+    }
+
+    fn disarm(&mut self) {
+        if let (Some(armed), Some(timers)) = (self.armed.take(), self.timers.as_ref()) {
+            timers.disarm(armed);
+        }
+    }
+
+    /// Re-arms the one timer if the deadline changed.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let due = self.machine.next_deadline().map(|deadline| deadline.at);
+        if self.resting || self.retired || self.armed.map(|(at, _)| at) == due {
+            return;
+        }
+        self.disarm();
+        if let (Some(at), Some(timers)) = (due, self.timers.as_ref()) {
+            self.armed = Some(timers.arm(at, ctx.address().recipient()));
+        }
+    }
+}
+
+/// The durable item that an effect asks for, or the effect back.
+fn durable(effect: Effect) -> Result<Durable, Effect> {
+    match effect {
+        Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),
+        Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
+        Effect::ToDriver(..)
+        | Effect::ToRide(..)
+        | Effect::SendFrame(..)
+        | Effect::CloseSession(..)
+        | Effect::Answer(..)
+        | Effect::FindCandidates(_)
+        | Effect::PlaceSupply(_)
+        | Effect::RemoveSupply
+        | Effect::IndexOffer(_)
+        | Effect::ForgetOffer(_)
+        | Effect::Publish(_)
+        | Effect::Retire => Err(effect),
+    }
+}
+
+impl<H: Host> Actor for MachineActor<H> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(self.runtime.limits.mailbox_capacity);
+        self.timers = Some(Timers::of_arbiter(self.runtime.clock));
+        self.arm(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        self.disarm();
+    }
+}
+
+impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActor<H> {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        Deliver(command): Deliver<<H::Machine as Machine>::Command>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.turn(ctx, |machine, now, out| machine.handle(command, now, out));
+    }
+}
+
+impl<H: Host> Handler<Wake> for MachineActor<H> {
+    type Result = ();
+
+    fn handle(&mut self, Wake: Wake, ctx: &mut Context<Self>) {
+        self.armed = None;
+        if !self.resting {
+            self.turn(ctx, Machine::on_deadline);
+        }
+    }
+}
+
+impl<H: Host> Handler<Committed> for MachineActor<H> {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, ctx: &mut Context<Self>) {
+        // Turns of an incarnation that failed were dropped with it.
+        if !Arc::ptr_eq(&committed.poisoned, &self.poisoned) {
+            return;
+        }
+        match committed.result {
+            Ok(()) => {
+                for item in &committed.items {
+                    self.host.committed(item, &self.runtime);
+                }
+                if let Some(held) = self.held.pop_front() {
+                    self.perform(held.effects, ctx);
+                }
+            }
+            Err(error) => {
+                self.report(&error);
+                self.rebuild(ctx);
+            }
+        }
+    }
+}
+
+impl<H: Host> MachineActor<H> {
+    fn report(&self, error: &StoreError) {
+        match error {
+            StoreError::Unavailable(detail) => {
+                tracing::warn!(actor = H::NAME, detail, "a commit failed, the machine is rebuilt");
+            }
+            StoreError::Conflict(detail) | StoreError::Corrupt(detail) => {
+                tracing::error!(actor = H::NAME, detail, "a commit was refused");
+            }
+        }
+    }
+}
+
+impl<H: Host> Handler<Barrier> for MachineActor<H> {
+    type Result = ();
+
+    fn handle(&mut self, Barrier: Barrier, _: &mut Context<Self>) {}
+}

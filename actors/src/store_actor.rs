@@ -1,0 +1,155 @@
+//! Group commit: everything that queued while the previous commit ran goes into the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use actix::prelude::*;
+
+use crate::ports::{Durable, Meter, Store, StoreError};
+
+/// Items that one transaction takes at most; the rest goes into the next.
+pub const COMMIT_ITEMS_MAX: usize = 4_096;
+
+/// One turn's durable effects.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Submit {
+    pub(crate) items: Vec<Durable>,
+    /// Set when an earlier turn of the same incarnation failed: what follows must fail with it, or
+    /// history would have a hole.
+    pub(crate) poisoned: Arc<AtomicBool>,
+    pub(crate) done: Recipient<Committed>,
+}
+
+/// The end of a submitted turn. Turns of one actor end in the order of their submission.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Committed {
+    pub(crate) items: Vec<Durable>,
+    pub(crate) poisoned: Arc<AtomicBool>,
+    pub(crate) result: Result<(), StoreError>,
+}
+
+/// How much the store has before it, for everyone who must decide whether to take more.
+#[derive(Debug, Default)]
+pub(crate) struct StoreBacklog(AtomicUsize);
+
+impl StoreBacklog {
+    pub(crate) fn turns(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn grow(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shrink(&self, turns: usize) {
+        self.0.fetch_sub(turns, Ordering::Relaxed);
+    }
+}
+
+/// The only writer of the store.
+pub(crate) struct StoreActor {
+    store: Arc<dyn Store>,
+    meter: Arc<dyn Meter>,
+    backlog: Arc<StoreBacklog>,
+    queue: std::collections::VecDeque<Submit>,
+    committing: bool,
+}
+
+impl StoreActor {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        meter: Arc<dyn Meter>,
+        backlog: Arc<StoreBacklog>,
+    ) -> Self {
+        Self { store, meter, backlog, queue: std::collections::VecDeque::new(), committing: false }
+    }
+
+    fn next_batch(&mut self) -> Vec<Submit> {
+        let mut batch = Vec::new();
+        let mut items = 0;
+        while let Some(submit) = self.queue.front() {
+            if items > 0 && items + submit.items.len() > COMMIT_ITEMS_MAX {
+                break;
+            }
+            items += submit.items.len();
+            batch.extend(self.queue.pop_front());
+        }
+        batch
+    }
+
+    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+        if self.committing || self.queue.is_empty() {
+            return;
+        }
+        self.committing = true;
+        let batch = self.next_batch();
+        let (poisoned, live): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|submit| submit.poisoned.load(Ordering::Relaxed));
+        self.backlog.shrink(poisoned.len());
+        for submit in poisoned {
+            let error = StoreError::Unavailable("an earlier transition failed".to_owned());
+            finish(submit.items, submit.poisoned, submit.done, Err(error));
+        }
+        let store = Arc::clone(&self.store);
+        let meter = Arc::clone(&self.meter);
+        let backlog = Arc::clone(&self.backlog);
+        let work = async move {
+            let turns = live.len();
+            commit(store.as_ref(), meter.as_ref(), live).await;
+            backlog.shrink(turns);
+        };
+        ctx.spawn(work.into_actor(self).map(|(), actor, ctx| {
+            actor.committing = false;
+            actor.commit_next(ctx);
+        }));
+    }
+}
+
+async fn commit(store: &dyn Store, meter: &dyn Meter, submits: Vec<Submit>) {
+    if submits.is_empty() {
+        return;
+    }
+    let began = Instant::now();
+    let mut items = Vec::new();
+    let mut turns = Vec::new();
+    for submit in submits {
+        turns.push((submit.items.len(), submit.poisoned, submit.done));
+        items.extend(submit.items);
+    }
+    let mut results = store.commit(&items).await.into_iter();
+    meter.store_commit(items.len(), began.elapsed().as_secs_f64());
+    let mut items = items.into_iter();
+    for (count, poisoned, done) in turns {
+        let own: Vec<Durable> = items.by_ref().take(count).collect();
+        let result = results.by_ref().take(count).collect::<Result<Vec<()>, _>>().map(|_| ());
+        finish(own, poisoned, done, result);
+    }
+}
+
+fn finish(
+    items: Vec<Durable>,
+    poisoned: Arc<AtomicBool>,
+    done: Recipient<Committed>,
+    result: Result<(), StoreError>,
+) {
+    if result.is_err() {
+        poisoned.store(true, Ordering::Relaxed);
+    }
+    done.do_send(Committed { items, poisoned, result });
+}
+
+impl Actor for StoreActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Submit> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        self.queue.push_back(submit);
+        self.commit_next(ctx);
+    }
+}

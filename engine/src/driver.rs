@@ -1,0 +1,22 @@
+//! A driver: whether he can be offered rides, what he is offered, what he serves.
+//!
+//! ```text
+//! status   offline ⇄ available → reserved → en_route → at_pickup → on_trip → available
+//!                        ↑___________|  lost the race: nothing happened (M11)
+//! contact  live → stale → lost, back to live with the next fix: an axis of its own
+//! ```
+
+mod accept;
+mod command;
+mod frames;
+mod machine;
+mod offers;
+mod record;
+
+pub use command::{DriverCommand, PhoneFrame};
+pub use frames::PHONE_FRAMES_MAX;
+pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
+pub use record::{DriverProfile, DriverRecord, DriverView, RidePreferences};
+
+
+

@@ -1,0 +1,196 @@
+//! Saying yes: reserved until the ride answers, then serving it or free again as if nothing was.
+
+use std::sync::Arc;
+
+use crate::driver::command::PhoneFrame;
+use crate::driver::machine::{DriverMachine, Duty};
+use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
+use crate::event::EventKind;
+use crate::grid::DriverStatus;
+use crate::id::OfferId;
+use crate::invariant::Invariant;
+use crate::offer::{Exclusion, OfferEnd, WithdrawReason};
+use crate::ride::{RideCommand, RideRecord, RideStatus};
+use crate::time::Timestamp;
+
+impl DriverMachine {
+    pub(super) fn refuse(reply: Option<ReplyTo>, refusal: Refusal, out: &mut Outbox) {
+        if let Some(reply) = reply {
+            out.push(Effect::Answer(reply, Answer::Refused(refusal)));
+        }
+    }
+
+    /// Reserves the driver (M2: no second accept) and asks the ride.
+    pub(super) fn on_accept(
+        &mut self,
+        id: OfferId,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        match &mut self.duty {
+            Duty::Serving { ride, .. } if won_by(ride, &id) => {
+                let won = AcceptAnswer::Won(Arc::clone(ride));
+                return Self::answer_accept(reply, won, out);
+            }
+            Duty::Reserved { offer, replies, .. } if *offer == id => {
+                return replies.extend(reply);
+            }
+            Duty::Reserved { .. } => return Self::refuse(reply, Refusal::AcceptPending, out),
+            Duty::Serving { .. } | Duty::Free => {}
+        }
+        let Some(offer) = self.offers.get(&id) else {
+            return self.answer_dead_offer(&id, reply, out);
+        };
+        let ride = offer.ride.clone();
+        self.cooldown_until = now.plus_millis(self.policy.accept_cooldown_ms);
+        let retry_at = now.plus_millis(self.policy.accept_retry_ms);
+        let replies = reply.into_iter().collect();
+        self.duty = Duty::Reserved { offer: id.clone(), ride: ride.clone(), replies, retry_at };
+        out.push(Effect::ToRide(ride, self.accept_command(id)));
+    }
+
+    fn accept_command(&self, offer: OfferId) -> RideCommand {
+        let vehicle = Arc::clone(&self.record.profile.vehicle);
+        RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle }
+    }
+
+    fn answer_accept(reply: Option<ReplyTo>, answer: AcceptAnswer, out: &mut Outbox) {
+        if let Some(reply) = reply {
+            out.push(Effect::Answer(reply, Answer::Accept(answer)));
+        }
+    }
+
+    fn answer_dead_offer(&self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
+        match self.ended_offer(id) {
+            None => Self::refuse(reply, Refusal::UnknownOffer, out),
+            Some(ended) => Self::answer_accept(reply, AcceptAnswer::Lost(ended.reason), out),
+        }
+    }
+
+    /// An accept without an answer is repeated: the ride's actor may have died with it.
+    pub(super) fn repeat_accept(&mut self, now: Timestamp, out: &mut Outbox) {
+        let retry_ms = self.policy.accept_retry_ms;
+        if let Duty::Reserved { offer, ride, retry_at, .. } = &mut self.duty
+            && *retry_at <= now
+        {
+            *retry_at = now.plus_millis(retry_ms);
+            let (offer, ride) = (offer.clone(), ride.clone());
+            out.push(Effect::ToRide(ride, self.accept_command(offer)));
+        }
+    }
+
+    pub(super) fn on_accept_answered(
+        &mut self,
+        offer: &OfferId,
+        answer: AcceptAnswer,
+        out: &mut Outbox,
+    ) {
+        match answer {
+            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, out),
+            AcceptAnswer::Lost(reason) => {
+                if self.close_offer(offer, OfferEnd::Withdrawn, reason, out).is_some() {
+                    let id = offer.clone();
+                    let frame = |seq| PhoneFrame::OfferWithdrawn { seq, offer: id, reason };
+                    self.frames.push(frame, out);
+                }
+                self.lose(offer, reason, out);
+            }
+        }
+    }
+
+    /// The race for this offer is lost: as if it had never been run (M11).
+    pub(super) fn lose(&mut self, lost: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
+        let Duty::Reserved { offer, replies, .. } = &mut self.duty else { return };
+        if offer != lost {
+            return;
+        }
+        for reply in std::mem::take(replies) {
+            Self::answer_accept(Some(reply), AcceptAnswer::Lost(reason), out);
+        }
+        self.duty = Duty::Free;
+        self.cooldown_until = Timestamp::default();
+    }
+
+    /// A ride tells how it stands; whether it is this driver's follows from its record.
+    pub(super) fn on_ride_updated(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+        let assigned = ride.assignment.as_ref().filter(|a| a.driver.id == *self.id());
+        match (assigned, driver_status(ride.status)) {
+            (Some(assignment), Some(status)) => {
+                let offer = assignment.offer.clone();
+                self.serve(ride, &offer, status, out);
+            }
+            (Some(_) | None, Some(_) | None) => self.stop_serving(ride, out),
+        }
+    }
+
+    fn serve(
+        &mut self,
+        ride: &Arc<RideRecord>,
+        offer: &OfferId,
+        status: DriverStatus,
+        out: &mut Outbox,
+    ) {
+        let id = ride.request.ride.clone();
+        let mut replies = Vec::new();
+        let known = match &mut self.duty {
+            Duty::Serving { ride: serving, .. } if serving.request.ride != id => {
+                // The store's unique index makes this impossible; count it if it happens.
+                return self.publish(EventKind::InvariantViolated(Invariant::M2), out);
+            }
+            Duty::Serving { .. } => true,
+            Duty::Reserved { replies: waiting, offer: accepted, .. } => {
+                if accepted == offer {
+                    replies.append(waiting);
+                }
+                false
+            }
+            Duty::Free => false,
+        };
+        self.duty = Duty::Serving { ride: Arc::clone(ride), status };
+        for reply in replies {
+            Self::answer_accept(Some(reply), AcceptAnswer::Won(Arc::clone(ride)), out);
+        }
+        if known {
+            return self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);
+        }
+        self.close_offer(offer, OfferEnd::Accepted, WithdrawReason::Taken, out);
+        let told = Arc::clone(ride);
+        self.frames.push(|seq| PhoneFrame::Assigned { seq, ride: told }, out);
+        self.release_offers(Exclusion::OnRide, out);
+    }
+
+    /// The ride is over or not this driver's any more.
+    fn stop_serving(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+        let id = &ride.request.ride;
+        if self.serving() != Some(id) {
+            return;
+        }
+        self.duty = Duty::Free;
+        self.frames.void_assigned(id);
+        let told = Arc::clone(ride);
+        if ride.status == RideStatus::Completed {
+            self.frames.send(PhoneFrame::RideUpdated { ride: told }, out);
+        } else {
+            self.frames.push(|seq| PhoneFrame::RideCancelled { seq, ride: told }, out);
+        }
+    }
+}
+
+fn won_by(ride: &RideRecord, offer: &OfferId) -> bool {
+    ride.assignment.as_ref().is_some_and(|assignment| assignment.offer == *offer)
+}
+
+/// What a ride's driver does; nothing when the ride has none.
+const fn driver_status(status: RideStatus) -> Option<DriverStatus> {
+    match status {
+        RideStatus::Assigned => Some(DriverStatus::EnRoute),
+        RideStatus::Arrived => Some(DriverStatus::AtPickup),
+        RideStatus::InProgress => Some(DriverStatus::OnTrip),
+        RideStatus::Scheduled
+        | RideStatus::Searching
+        | RideStatus::Completed
+        | RideStatus::Cancelled
+        | RideStatus::Unfulfilled => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! Everything that can be said to a driver's machine, and what it says to his phone.
+
+use std::sync::Arc;
+
+use crate::driver::record::{DriverProfile, DriverView};
+use crate::effect::{AcceptAnswer, ReplyTo, SessionId};
+use crate::id::OfferId;
+use crate::offer::{Offer, WithdrawReason};
+use crate::ride::RideRecord;
+
+/// A command to a [`DriverMachine`](super::DriverMachine).
+#[derive(Debug, Clone, PartialEq)]
+pub enum DriverCommand {
+    /// Create or replace the profile.
+    PutProfile {
+        /// The new profile, validated.
+        profile: DriverProfile,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Begin or end work.
+    SetOnline {
+        /// Whether he wants to work.
+        online: bool,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// The driver slot has a new fix that may change a decision: another cell, or the first fix
+    /// after a silence.
+    PositionChanged,
+    /// A ride offers itself.
+    Offer {
+        /// The offer.
+        offer: Box<Offer>,
+        /// The offer was shown before a restart: take it back in without new checks.
+        redelivered: bool,
+    },
+    /// A ride takes its offer back.
+    Withdraw {
+        /// The offer.
+        offer: OfferId,
+        /// Why.
+        reason: WithdrawReason,
+    },
+    /// A ride answers an accept.
+    AcceptAnswered {
+        /// The offer.
+        offer: OfferId,
+        /// Won or lost.
+        answer: AcceptAnswer,
+    },
+    /// A ride of this driver stands differently.
+    RideUpdated {
+        /// How it stands.
+        ride: Arc<RideRecord>,
+    },
+    /// The driver says yes.
+    Accept {
+        /// The offer.
+        offer: OfferId,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// The driver says no.
+    Decline {
+        /// The offer.
+        offer: OfferId,
+        /// Why.
+        reason: Option<String>,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// A phone connected.
+    Connect {
+        /// The connection.
+        session: SessionId,
+        /// The newest frame the phone has seen.
+        last_seq: Option<u64>,
+    },
+    /// A phone's connection ended.
+    Disconnect {
+        /// The connection.
+        session: SessionId,
+    },
+    /// The phone has received all frames up to `seq`.
+    Ack {
+        /// The newest frame received.
+        seq: u64,
+    },
+    /// Tell how the driver stands.
+    Get {
+        /// Who waits for the answer.
+        reply: ReplyTo,
+    },
+}
+
+/// What a driver's phone is told. Frames with a `seq` are kept until acknowledged or void.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PhoneFrame {
+    /// The first frame of a session.
+    Welcome {
+        /// The newest sequence number given out.
+        seq: u64,
+        /// The whole state.
+        driver: Box<DriverView>,
+    },
+    /// A new offer.
+    Offer {
+        /// Sequence number.
+        seq: u64,
+        /// The offer.
+        offer: Box<Offer>,
+    },
+    /// An offer is off the table.
+    OfferWithdrawn {
+        /// Sequence number.
+        seq: u64,
+        /// The offer.
+        offer: OfferId,
+        /// Why.
+        reason: WithdrawReason,
+    },
+    /// The driver has a ride.
+    Assigned {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+    },
+    /// The ride is off.
+    RideCancelled {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+    },
+    /// The ride made a step.
+    RideUpdated {
+        /// The ride.
+        ride: Arc<RideRecord>,
+    },
+}
+
+impl PhoneFrame {
+    /// The sequence number, for frames that are kept.
+    pub const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Offer { seq, .. }
+            | Self::OfferWithdrawn { seq, .. }
+            | Self::Assigned { seq, .. }
+            | Self::RideCancelled { seq, .. } => Some(*seq),
+            Self::Welcome { .. } | Self::RideUpdated { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The machine of one driver: state, deadlines and the door every command comes through.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::driver::command::{DriverCommand, PhoneFrame};
+use crate::driver::frames::PhoneFrames;
+use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
+use crate::effect::{Answer, CloseReason, Effect, Outbox, ReplyTo, SessionId};
+use crate::event::{Event, EventKind};
+use crate::grid::{Contact, DriverSlot, DriverStatus, Supply, TagFilter, TierSet};
+use crate::id::{DriverId, OfferId, RideId};
+use crate::invariant::Invariant;
+use crate::machine::Machine;
+use crate::market::Market;
+use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
+use crate::policy::DispatchPolicy;
+use crate::ride::RideRecord;
+use crate::time::{Deadline, DeadlineReason, Timestamp};
+
+/// Ended offers a driver remembers, so that a late answer learns how they ended.
+pub const ENDED_OFFERS_MAX: usize = 32;
+
+/// The only writer of one driver.
+#[derive(Debug)]
+pub struct DriverMachine {
+    pub(super) record: DriverRecord,
+    pub(super) market: Arc<Market>,
+    pub(super) policy: Arc<DispatchPolicy>,
+    pub(super) slot: Arc<DriverSlot>,
+    pub(super) tiers: TierSet,
+    pub(super) duty: Duty,
+    /// Slots are these offers and nothing else (M5).
+    pub(super) offers: BTreeMap<OfferId, Offer>,
+    pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
+    pub(super) cooldown_until: Timestamp,
+    pub(super) frames: PhoneFrames,
+    contact: Contact,
+    placed: Option<Supply>,
+}
+
+/// What a driver is bound to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Duty {
+    /// Nothing.
+    Free,
+    /// He accepted and waits for the ride's answer; no second accept is possible.
+    Reserved {
+        offer: OfferId,
+        ride: RideId,
+        /// Callers who wait to learn who won.
+        replies: Vec<ReplyTo>,
+        /// When the accept is repeated.
+        retry_at: Timestamp,
+    },
+    /// He serves a ride.
+    Serving {
+        /// The ride as last told.
+        ride: Arc<RideRecord>,
+        status: DriverStatus,
+    },
+}
+
+/// How an offer ended, as its driver remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EndedOffer {
+    pub(super) end: OfferEnd,
+    pub(super) reason: WithdrawReason,
+}
+
+impl DriverMachine {
+    /// A machine for `record`. `slot` is where the driver's sessions write his positions.
+    pub fn new(
+        record: DriverRecord,
+        slot: Arc<DriverSlot>,
+        market: Arc<Market>,
+        policy: Arc<DispatchPolicy>,
+        now: Timestamp,
+    ) -> Self {
+        slot.request_attention();
+        Self {
+            tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
+            market,
+            record,
+            policy,
+            slot,
+            duty: Duty::Free,
+            offers: BTreeMap::new(),
+            ended: VecDeque::new(),
+            cooldown_until: Timestamp::default(),
+            frames: PhoneFrames::new(now),
+            contact: Contact::Stale,
+            placed: None,
+        }
+    }
+
+    /// Profile and intent.
+    pub const fn record(&self) -> &DriverRecord {
+        &self.record
+    }
+
+    /// The ride this driver serves.
+    pub fn serving(&self) -> Option<&RideId> {
+        match &self.duty {
+            Duty::Serving { ride, .. } => Some(&ride.request.ride),
+            Duty::Free | Duty::Reserved { .. } => None,
+        }
+    }
+
+    /// Offers he holds.
+    pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values()
+    }
+
+    /// What the driver does.
+    pub const fn status(&self) -> DriverStatus {
+        match &self.duty {
+            Duty::Serving { status, .. } => *status,
+            Duty::Reserved { .. } => DriverStatus::Reserved,
+            Duty::Free if self.record.online => DriverStatus::Available,
+            Duty::Free => DriverStatus::Offline,
+        }
+    }
+
+    /// His whole state, for people.
+    pub fn view(&self) -> DriverView {
+        DriverView {
+            record: self.record.clone(),
+            status: self.status(),
+            contact: self.contact,
+            reading: self.slot.read(),
+            offers: self.offers.values().cloned().collect(),
+            ride: self.serving().cloned(),
+        }
+    }
+
+    /// Checks the invariants this machine can see by itself.
+    ///
+    /// # Errors
+    /// The first [`Invariant`] that does not hold.
+    pub fn check(&self) -> Result<(), Invariant> {
+        let cap = usize::from(self.policy.live_offers_max);
+        if self.offers.len() > cap {
+            return Err(Invariant::M2);
+        }
+        let own = self.offers.values().all(|offer| offer.driver == self.record.driver);
+        let reserved_is_held = match &self.duty {
+            Duty::Reserved { .. } | Duty::Free => true,
+            Duty::Serving { .. } => self.offers.is_empty(),
+        };
+        if own && reserved_is_held { Ok(()) } else { Err(Invariant::M5) }
+    }
+
+    pub(super) fn id(&self) -> &DriverId {
+        &self.record.driver
+    }
+
+    pub(super) fn publish(&self, kind: EventKind, out: &mut Outbox) {
+        out.push(Effect::Publish(Event { market: self.record.profile.market.clone(), kind }));
+    }
+
+    pub(super) fn answer(&self, reply: Option<ReplyTo>, out: &mut Outbox) {
+        if let Some(reply) = reply {
+            out.push(Effect::Answer(reply, Answer::Driver(Box::new(self.view()))));
+        }
+    }
+
+    pub(super) fn blocked(&self, now: Timestamp) -> bool {
+        self.record.profile.blocked_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether the newest fix is young enough for offers.
+    pub const fn contact(&self) -> Contact {
+        self.contact
+    }
+
+    fn on_put_profile(
+        &mut self,
+        profile: DriverProfile,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
+        self.record.profile = profile;
+        if self.blocked(now) {
+            self.release_offers(Exclusion::Blocked, out);
+        }
+        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        self.answer(reply, out);
+    }
+
+    /// Going offline withdraws live offers at once; a ride under way is finished first.
+    fn on_set_online(&mut self, online: bool, reply: Option<ReplyTo>, out: &mut Outbox) {
+        if self.record.online != online {
+            self.record.online = online;
+            out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+            if !online {
+                self.release_offers(Exclusion::Offline, out);
+            }
+        }
+        self.answer(reply, out);
+    }
+
+    fn on_connect(&mut self, session: SessionId, last_seq: Option<u64>, out: &mut Outbox) {
+        if let Some(old) = self.frames.connect(session, last_seq) {
+            out.push(Effect::CloseSession(old, CloseReason::Superseded));
+        }
+        let driver = Box::new(self.view());
+        self.frames.send(PhoneFrame::Welcome { seq: self.frames.seq(), driver }, out);
+        self.frames.replay(out);
+    }
+
+    /// Reads the slot and settles the contact axis.
+    fn refresh_contact(&mut self, now: Timestamp) {
+        let heard_at = self.slot.read().map(|reading| reading.received_at);
+        let silent_ms = heard_at.map_or(u64::MAX, |at| now.millis_since(at));
+        self.contact = if silent_ms < self.policy.stale_after_ms {
+            Contact::Live
+        } else if silent_ms < self.policy.lost_after_ms {
+            Contact::Stale
+        } else {
+            Contact::Lost
+        };
+        if self.contact != Contact::Live {
+            self.slot.request_attention();
+        }
+    }
+
+    /// Tells the supply index what changed, if anything did.
+    fn refresh_supply(&mut self, now: Timestamp, moved: bool, out: &mut Outbox) {
+        let supply = Supply {
+            tiers: self.tiers,
+            tags: TagFilter::of(self.record.profile.tags.iter().map(String::as_str)),
+            status: self.status(),
+            contact: self.contact,
+            live_offers: u8::try_from(self.offers.len()).unwrap_or(u8::MAX),
+            cooling_down: self.cooldown_until > now,
+            blocked: self.blocked(now),
+        };
+        let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
+        if !visible {
+            if self.placed.take().is_some() {
+                out.push(Effect::RemoveSupply);
+            }
+        } else if moved || self.placed != Some(supply) {
+            self.placed = Some(supply);
+            out.push(Effect::PlaceSupply(supply));
+        }
+    }
+
+    fn contact_deadline(&self) -> Option<Deadline> {
+        let heard_at = self.slot.read()?.received_at;
+        let at = |ms| heard_at.plus_millis(ms);
+        match self.contact {
+            Contact::Live => Some(Deadline {
+                at: at(self.policy.stale_after_ms),
+                reason: DeadlineReason::ContactStale,
+            }),
+            Contact::Stale => Some(Deadline {
+                at: at(self.policy.lost_after_ms),
+                reason: DeadlineReason::ContactLost,
+            }),
+            Contact::Lost => None,
+        }
+    }
+
+    fn apply(&mut self, command: DriverCommand, now: Timestamp, out: &mut Outbox) {
+        match command {
+            DriverCommand::PutProfile { profile, reply } => {
+                self.on_put_profile(profile, reply, now, out);
+            }
+            DriverCommand::SetOnline { online, reply } => self.on_set_online(online, reply, out),
+            DriverCommand::PositionChanged => {}
+            DriverCommand::Offer { offer, redelivered } => {
+                self.on_offer(*offer, redelivered, now, out);
+            }
+            DriverCommand::Withdraw { offer, reason } => self.on_withdraw(&offer, reason, out),
+            DriverCommand::AcceptAnswered { offer, answer } => {
+                self.on_accept_answered(&offer, answer, out);
+            }
+            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, out),
+            DriverCommand::Accept { offer, reply } => self.on_accept(offer, reply, now, out),
+            DriverCommand::Decline { offer, reason: _, reply } => {
+                self.on_decline(&offer, reply, out);
+            }
+            DriverCommand::Connect { session, last_seq } => {
+                self.on_connect(session, last_seq, out);
+            }
+            DriverCommand::Disconnect { session } => self.frames.disconnect(session),
+            DriverCommand::Ack { seq } => self.frames.acknowledge(seq),
+            DriverCommand::Get { reply } => self.answer(Some(reply), out),
+        }
+    }
+}
+
+impl Machine for DriverMachine {
+    type Command = DriverCommand;
+
+    fn handle(&mut self, command: DriverCommand, now: Timestamp, out: &mut Outbox) {
+        self.on_deadline(now, out);
+        let moved = command == DriverCommand::PositionChanged;
+        self.apply(command, now, out);
+        self.refresh_supply(now, moved, out);
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        let expiry = self.offers.values().map(|offer| offer.expires_at).min();
+        let expiry = expiry.map(|at| Deadline { at, reason: DeadlineReason::OfferExpiry });
+        let retry = match &self.duty {
+            Duty::Reserved { retry_at, .. } => {
+                Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
+            }
+            Duty::Free | Duty::Serving { .. } => None,
+        };
+        let placed = self.placed;
+        let cooldown = placed.filter(|supply| supply.cooling_down).map(|_| Deadline {
+            at: self.cooldown_until,
+            reason: DeadlineReason::CooldownEnd,
+        });
+        let block = placed.filter(|supply| supply.blocked).and_then(|_| {
+            let at = self.record.profile.blocked_until?;
+            Some(Deadline { at, reason: DeadlineReason::BlockEnd })
+        });
+        let contact = if placed.is_some() { self.contact_deadline() } else { None };
+        [expiry, retry, cooldown, block, contact].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
+        self.refresh_contact(now);
+        self.expire_offers(now, out);
+        self.repeat_accept(now, out);
+        self.refresh_supply(now, false, out);
+    }
+}

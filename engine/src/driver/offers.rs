@@ -1,0 +1,172 @@
+//! Offers a driver holds: taking in, letting go, running out.
+
+use crate::driver::command::PhoneFrame;
+use crate::driver::machine::{DriverMachine, Duty, ENDED_OFFERS_MAX, EndedOffer};
+use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
+use crate::grid::Contact;
+use crate::id::OfferId;
+use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
+use crate::ride::RideCommand;
+use crate::time::Timestamp;
+
+impl DriverMachine {
+    /// Holds a slot and shows the offer, or answers why not: this check is the authoritative one.
+    pub(super) fn on_offer(
+        &mut self,
+        offer: Offer,
+        redelivered: bool,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        if self.offers.contains_key(&offer.id) {
+            return;
+        }
+        if let Some(ended) = self.ended_offer(&offer.id) {
+            return Self::repeat_end(&offer, ended, out);
+        }
+        if let Err(reason) = self.admits(&offer, redelivered, now) {
+            let command = RideCommand::OfferRefused { offer: offer.id, reason };
+            return out.push(Effect::ToRide(offer.ride, command));
+        }
+        out.push(Effect::IndexOffer(offer.id.clone()));
+        let shown = Box::new(offer.clone());
+        self.frames.push(|seq| PhoneFrame::Offer { seq, offer: shown }, out);
+        self.offers.insert(offer.id.clone(), offer);
+    }
+
+    /// The ride missed how this offer ended: say it again.
+    fn repeat_end(offer: &Offer, ended: EndedOffer, out: &mut Outbox) {
+        let id = offer.id.clone();
+        let command = match ended.end {
+            OfferEnd::Declined => RideCommand::OfferDeclined { offer: id },
+            OfferEnd::Accepted | OfferEnd::Expired | OfferEnd::Withdrawn => {
+                RideCommand::OfferRefused { offer: id, reason: Exclusion::OfferExpired }
+            }
+        };
+        out.push(Effect::ToRide(offer.ride.clone(), command));
+    }
+
+    fn admits(&self, offer: &Offer, redelivered: bool, now: Timestamp) -> Result<(), Exclusion> {
+        if offer.expires_at <= now {
+            return Err(Exclusion::OfferExpired);
+        }
+        match self.duty {
+            Duty::Serving { .. } => return Err(Exclusion::OnRide),
+            Duty::Reserved { .. } if !redelivered => return Err(Exclusion::Reserved),
+            Duty::Free | Duty::Reserved { .. } => {}
+        }
+        if !self.record.online {
+            return Err(Exclusion::Offline);
+        }
+        let full = self.offers.len() >= usize::from(self.policy.live_offers_max);
+        if full {
+            return Err(Exclusion::OfferSlotsFull);
+        }
+        if redelivered {
+            return Ok(());
+        }
+        let tags = &self.record.profile.tags;
+        let serves = self.record.profile.service_tiers.contains(&offer.service_tier);
+        let carries = offer.terms.require_tags.iter().all(|tag| tags.contains(tag));
+        let checks = [
+            (self.blocked(now), Exclusion::Blocked),
+            (self.contact() != Contact::Live, Exclusion::StalePosition),
+            (self.cooldown_until > now, Exclusion::CoolingDown),
+            (!serves, Exclusion::ServiceTier),
+            (!carries, Exclusion::MissingTag),
+        ];
+        checks.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+
+    pub(super) fn ended_offer(&self, id: &OfferId) -> Option<EndedOffer> {
+        self.ended.iter().find(|(ended, _)| ended == id).map(|(_, how)| *how)
+    }
+
+    /// Lets a live offer go and remembers how (M4, M5).
+    pub(super) fn close_offer(
+        &mut self,
+        id: &OfferId,
+        end: OfferEnd,
+        reason: WithdrawReason,
+        out: &mut Outbox,
+    ) -> Option<Offer> {
+        let offer = self.offers.remove(id)?;
+        self.frames.void_offer(id);
+        if self.ended.len() == ENDED_OFFERS_MAX
+            && let Some((oldest, _)) = self.ended.pop_front()
+        {
+            out.push(Effect::ForgetOffer(oldest));
+        }
+        self.ended.push_back((id.clone(), EndedOffer { end, reason }));
+        Some(offer)
+    }
+
+    fn show_withdrawn(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
+        let offer = id.clone();
+        self.frames.push(|seq| PhoneFrame::OfferWithdrawn { seq, offer, reason }, out);
+    }
+
+    /// The ride takes its offer back; nothing is held against the driver (M11).
+    pub(super) fn on_withdraw(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
+        if self.close_offer(id, OfferEnd::Withdrawn, reason, out).is_some() {
+            self.show_withdrawn(id, reason, out);
+        }
+        self.lose(id, reason, out);
+    }
+
+    /// Lets all offers go because the driver cannot take any; the rides look for others at once.
+    /// An accept that waits for its answer is let run.
+    pub(super) fn release_offers(&mut self, why: Exclusion, out: &mut Outbox) {
+        let accepted = match &self.duty {
+            Duty::Reserved { offer, .. } => Some(offer.clone()),
+            Duty::Free | Duty::Serving { .. } => None,
+        };
+        let ids: Vec<OfferId> =
+            self.offers.keys().filter(|id| Some(*id) != accepted.as_ref()).cloned().collect();
+        for id in ids {
+            let reason = WithdrawReason::Superseded;
+            if let Some(offer) = self.close_offer(&id, OfferEnd::Withdrawn, reason, out) {
+                self.show_withdrawn(&id, reason, out);
+                let command = RideCommand::OfferRefused { offer: id, reason: why };
+                out.push(Effect::ToRide(offer.ride, command));
+            }
+        }
+    }
+
+    /// An offer is dead at its deadline; the ride notices by itself. One that the driver has
+    /// accepted in time is decided by the ride.
+    pub(super) fn expire_offers(&mut self, now: Timestamp, out: &mut Outbox) {
+        let dead: Vec<OfferId> = self
+            .offers
+            .values()
+            .filter(|offer| offer.expires_at <= now)
+            .map(|offer| offer.id.clone())
+            .collect();
+        for id in dead {
+            if self.close_offer(&id, OfferEnd::Expired, WithdrawReason::Expired, out).is_some() {
+                self.show_withdrawn(&id, WithdrawReason::Expired, out);
+            }
+        }
+    }
+
+    pub(super) fn on_decline(
+        &mut self,
+        id: &OfferId,
+        reply: Option<ReplyTo>,
+        out: &mut Outbox,
+    ) {
+        let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
+        if pending {
+            return Self::refuse(reply, Refusal::AcceptPending, out);
+        }
+        match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
+            Some(offer) => {
+                let command = RideCommand::OfferDeclined { offer: id.clone() };
+                out.push(Effect::ToRide(offer.ride, command));
+                self.answer(reply, out);
+            }
+            None if self.ended_offer(id).is_some() => self.answer(reply, out),
+            None => Self::refuse(reply, Refusal::UnknownOffer, out),
+        }
+    }
+}

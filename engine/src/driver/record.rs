@@ -1,0 +1,64 @@
+//! The durable facts about a driver, and the view of his whole state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use crate::grid::{Contact, DriverStatus, Reading};
+use crate::id::{DriverId, MarketId, RideId, ServiceTierId};
+use crate::offer::Offer;
+use crate::time::Timestamp;
+
+/// What the platform says about a driver.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct DriverProfile {
+    /// Where he works.
+    pub market: MarketId,
+    /// Tiers he serves; never empty.
+    pub service_tiers: Vec<ServiceTierId>,
+    /// His vehicle, shown to the rider: a JSON object as text.
+    pub vehicle: Arc<str>,
+    /// What he carries or allows: `pet_friendly`, `wheelchair`, …
+    pub tags: Vec<String>,
+    /// Mean rating, 1.0–5.0.
+    pub rating: Option<f64>,
+    /// Until when an operator blocks him.
+    pub blocked_until: Option<Timestamp>,
+    /// What he likes to drive.
+    pub preferences: RidePreferences,
+}
+
+/// Opaque preferences, shown back.
+pub type RidePreferences = BTreeMap<String, String>;
+
+/// The durable state of a driver.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct DriverRecord {
+    /// The driver.
+    pub driver: DriverId,
+    /// His profile.
+    pub profile: DriverProfile,
+    /// Whether he wants to work.
+    pub online: bool,
+}
+
+/// A driver's whole state, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriverView {
+    /// Profile and intent.
+    pub record: DriverRecord,
+    /// What he does.
+    pub status: DriverStatus,
+    /// Whether his phone is heard.
+    pub contact: Contact,
+    /// Where he was last.
+    pub reading: Option<Reading>,
+    /// Offers he holds, in order of their ids.
+    pub offers: Vec<Offer>,
+    /// The ride he serves.
+    pub ride: Option<RideId>,
+}

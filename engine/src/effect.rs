@@ -1,0 +1,171 @@
+//! What machines ask of their surroundings: one closed list.
+
+use std::sync::Arc;
+
+use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
+use crate::event::Event;
+use crate::grid::Supply;
+use crate::id::{DriverId, OfferId, RideId};
+use crate::offer::WithdrawReason;
+use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
+
+/// Names the caller that waits for an answer; made and resolved by the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyTo(pub u64);
+
+/// One live connection of a driver's phone; made by the shell, unique in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One request to the surroundings.
+///
+/// A turn is one call of a machine. When a turn persists something, all its other effects but
+/// [`FindCandidates`](Effect::FindCandidates) wait for the commit (invariant M13), and so do the
+/// effects of later turns of the same machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Make a ride's new state durable, with its history row.
+    PersistRide(Box<RideCommit>),
+    /// Make a driver's new profile or intent durable.
+    PersistDriver(Box<DriverRecord>),
+    /// Deliver to a driver's machine.
+    ToDriver(DriverId, DriverCommand),
+    /// Deliver to a ride's machine.
+    ToRide(RideId, RideCommand),
+    /// Send a frame to the phone behind a session.
+    SendFrame(SessionId, PhoneFrame),
+    /// Say goodbye to a session and close it.
+    CloseSession(SessionId, CloseReason),
+    /// Answer a waiting caller.
+    Answer(ReplyTo, Answer),
+    /// Search the supply index and hand the result back as [`RideCommand::Candidates`], within the
+    /// same turn.
+    FindCandidates(Box<CandidateQuery>),
+    /// Put the driver into the supply index at his newest position, or refresh his entry.
+    PlaceSupply(Supply),
+    /// Take the driver out of the supply index.
+    RemoveSupply,
+    /// Remember that this offer belongs to this driver, for callers who know only the offer.
+    IndexOffer(OfferId),
+    /// Forget it.
+    ForgetOffer(OfferId),
+    /// Count and log what happened.
+    Publish(Event),
+    /// The machine is done: drop it from memory.
+    Retire,
+}
+
+/// Why a session is closed by the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// A newer session of the same driver took over.
+    Superseded,
+}
+
+/// The effects of one turn, in order.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    effects: Vec<Effect>,
+}
+
+impl Outbox {
+    /// Asks for `effect`.
+    pub fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Hands all effects over, in order.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
+    }
+
+    /// The effects so far.
+    pub fn as_slice(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// Whether nothing is asked for.
+    pub const fn is_empty(&self) -> bool {
+        self.effects.is_empty()
+    }
+}
+
+/// What a waiting caller is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The ride as it stands.
+    Ride(Arc<RideRecord>),
+    /// The driver as he stands.
+    Driver(Box<DriverView>),
+    /// The end of an accept.
+    Accept(AcceptAnswer),
+    /// The call changed nothing, for this reason.
+    Refused(Refusal),
+}
+
+/// The end of an accept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AcceptAnswer {
+    /// The ride is this driver's.
+    Won(Arc<RideRecord>),
+    /// It is not.
+    Lost(WithdrawReason),
+}
+
+/// A call that cannot be done in the present state: the fact that refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No ride has this id.
+    UnknownRide,
+    /// No offer has this id.
+    UnknownOffer,
+    /// A ride with this id exists.
+    RideAlreadyExists,
+    /// The ride is completed.
+    RideAlreadyCompleted,
+    /// The ride is cancelled.
+    RideAlreadyCancelled,
+    /// The ride found no driver and is over.
+    RideUnfulfilled,
+    /// The ride has a driver, so it cannot search again.
+    RideAlreadyAssigned,
+    /// The ride has no driver yet.
+    RideNotAssigned,
+    /// The caller is not the ride's driver.
+    NotAssignedDriver,
+    /// The driver has not arrived yet.
+    DriverNotArrived,
+    /// The ride has not started yet.
+    RideNotStarted,
+    /// The ride is in progress already.
+    RideAlreadyStarted,
+    /// The one-time password is wrong or absent.
+    OtpMismatch,
+    /// Another accept of this driver waits for its answer.
+    AcceptPending,
+    /// The driver is not online.
+    DriverOffline,
+}
+
+impl Refusal {
+    /// The stable error code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownRide => "unknown_ride",
+            Self::UnknownOffer => "unknown_offer",
+            Self::RideAlreadyExists => "ride_already_exists",
+            Self::RideAlreadyCompleted => "ride_already_completed",
+            Self::RideAlreadyCancelled => "ride_already_cancelled",
+            Self::RideUnfulfilled => "ride_unfulfilled",
+            Self::RideAlreadyAssigned => "ride_already_assigned",
+            Self::RideNotAssigned => "ride_not_assigned",
+            Self::NotAssignedDriver => "not_assigned_driver",
+            Self::DriverNotArrived => "driver_not_arrived",
+            Self::RideNotStarted => "ride_not_started",
+            Self::RideAlreadyStarted => "ride_already_started",
+            Self::OtpMismatch => "otp_mismatch",
+            Self::AcceptPending => "accept_pending",
+            Self::DriverOffline => "driver_offline",
+        }
+    }
+}

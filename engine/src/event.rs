@@ -1,0 +1,71 @@
+//! Domain events: what happened, in past tense. Metrics and logs are made from them.
+
+use crate::id::MarketId;
+use crate::invariant::Invariant;
+use crate::offer::{Exclusion, OfferEnd};
+use crate::ride::CancelledBy;
+
+/// Something that happened in `market`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where.
+    pub market: MarketId,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// The kinds of events.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// A rider asked for a ride.
+    RideRequested,
+    /// A wave of `size` offers went out.
+    WaveSent {
+        /// Offers in the wave.
+        size: u32,
+    },
+    /// Drivers fell out of a wave's candidates for this reason.
+    CandidatesExcluded {
+        /// Why.
+        reason: Exclusion,
+        /// How many drivers.
+        count: u32,
+    },
+    /// An offer ended `after_ms` after it was made.
+    OfferEnded {
+        /// How.
+        end: OfferEnd,
+        /// Age of the offer in milliseconds.
+        after_ms: u64,
+    },
+    /// A ride has its driver.
+    RideAssigned {
+        /// Milliseconds since the request (or since a scheduled ride's search began).
+        after_ms: u64,
+        /// Estimated seconds to the pickup.
+        pickup_eta_s: u32,
+    },
+    /// A driver arrived at the pickup.
+    DriverArrived,
+    /// A ride began.
+    RideStarted,
+    /// A ride was completed.
+    RideCompleted,
+    /// A ride was cancelled.
+    RideCancelled {
+        /// By whom.
+        by: CancelledBy,
+    },
+    /// A search ended without a driver.
+    RideUnfulfilled {
+        /// `search_limit` or `wave_limit`.
+        reason: &'static str,
+    },
+    /// A driver gave a ride back; `retried` tells whether a new attempt began.
+    RideGivenBack {
+        /// Whether a new attempt began.
+        retried: bool,
+    },
+    /// A machine found an invariant broken in itself.
+    InvariantViolated(Invariant),
+}

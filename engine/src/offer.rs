@@ -1,0 +1,150 @@
+//! Offers: the contract between a ride and a driver.
+
+use std::sync::Arc;
+
+use crate::geo::Position;
+use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
+use crate::time::Timestamp;
+use crate::units::{EtaSeconds, Meters, Money};
+
+/// One ride offered to one driver. It is live from `offered_at` until it ends, exactly once, as an
+/// [`OfferEnd`]; at `expires_at` it is dead even when nobody has noticed yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The offer.
+    pub id: OfferId,
+    /// The ride that is offered.
+    pub ride: RideId,
+    /// The driver it is offered to.
+    pub driver: DriverId,
+    /// Straight-line distance from driver to pickup when the wave was planned.
+    pub distance: Meters,
+    /// Estimated time to the pickup when the wave was planned.
+    pub pickup_eta: EtaSeconds,
+    /// The tier the driver would serve.
+    pub service_tier: ServiceTierId,
+    /// When the wave was planned.
+    pub offered_at: Timestamp,
+    /// From when the phone shows it.
+    pub visible_at: Timestamp,
+    /// When it is dead.
+    pub expires_at: Timestamp,
+    /// What the driver is told about the ride.
+    pub terms: Arc<OfferTerms>,
+}
+
+/// What an offer says about its ride; shared by all offers of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfferTerms {
+    /// Where the rider waits.
+    pub pickup: Position,
+    /// Where the rider goes, when known.
+    pub dropoff: Option<Position>,
+    /// The fare, when the platform gave one.
+    pub fare: Option<Money>,
+    /// The tip promised on top.
+    pub tip: Option<Money>,
+    /// Tags the driver must carry.
+    pub require_tags: Vec<String>,
+}
+
+/// How an offer ended (M4: exactly once).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OfferEnd {
+    /// The driver accepted and won.
+    Accepted,
+    /// The driver said no.
+    Declined,
+    /// The response deadline passed.
+    Expired,
+    /// Taken back: another driver won, the ride was cancelled, the driver fell out.
+    Withdrawn,
+}
+
+impl OfferEnd {
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// Why a live offer is taken from a driver's screen, or an accept lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithdrawReason {
+    /// Another driver won the ride.
+    Taken,
+    /// The ride was cancelled.
+    Cancelled,
+    /// The response deadline passed.
+    Expired,
+    /// A newer attempt replaces it, or the driver took another ride or went offline.
+    Superseded,
+}
+
+impl WithdrawReason {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Why a driver is not offered a ride. Each is counted and shown by `explain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Exclusion {
+    /// Not online.
+    Offline,
+    /// Accepted another offer and waits for the answer.
+    Reserved,
+    /// Serves another ride.
+    OnRide,
+    /// The newest fix is too old.
+    StalePosition,
+    /// An operator blocks the driver.
+    Blocked,
+    /// Serves none of the requested tiers.
+    ServiceTier,
+    /// Lacks a required tag.
+    MissingTag,
+    /// Was asked in this attempt already.
+    AlreadyAsked,
+    /// The ride or rider does not want this driver, or he cancelled this ride before.
+    BlockedForRide,
+    /// Holds as many live offers as allowed.
+    OfferSlotsFull,
+    /// Accepted an offer moments ago.
+    CoolingDown,
+    /// The offer had run out before it reached the driver.
+    OfferExpired,
+}
+
+impl Exclusion {
+    /// The label in metrics and explanations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Reserved => "reserved",
+            Self::OnRide => "on_ride",
+            Self::StalePosition => "stale_position",
+            Self::Blocked => "blocked",
+            Self::ServiceTier => "service_tier",
+            Self::MissingTag => "missing_tag",
+            Self::AlreadyAsked => "already_asked",
+            Self::BlockedForRide => "blocked_for_ride",
+            Self::OfferSlotsFull => "offer_slots_full",
+            Self::CoolingDown => "cooling_down",
+            Self::OfferExpired => "offer_expired",
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The life of a ride request and the ride it becomes.
+//!
+//! ```text
+//! scheduled → searching → assigned → arrived → in_progress → completed
+//!                 │  ↑        │          │          │
+//!                 │  └────────┴──────────┘          │    reallocation: the driver gave it back
+//!                 ├→ unfulfilled (a retry searches again)
+//!                 └→ cancelled ←─────────┴──────────┘    from every state but completed
+//! ```
+
+mod cancel;
+mod command;
+mod machine;
+mod progress;
+mod record;
+mod search;
+mod wave;
+
+pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use machine::RideMachine;
+pub use record::{
+    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, RequestKey, RideCommit,
+    RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+};
+pub use search::{classify, find_candidates};
+
+
+

@@ -1,0 +1,156 @@
+//! Everything that can be said to a ride.
+
+use std::sync::Arc;
+
+use crate::effect::ReplyTo;
+use crate::geo::Position;
+use crate::grid::{TagFilter, TierSet};
+use crate::id::{DriverId, OfferId, ServiceTierId};
+use crate::offer::Exclusion;
+use crate::ride::record::{CancelledBy, WaveExclusion};
+use crate::time::Timestamp;
+use crate::units::{Meters, Money};
+
+/// A command to a [`RideMachine`](super::RideMachine).
+#[derive(Debug, Clone, PartialEq)]
+pub enum RideCommand {
+    /// Begin: the request is validated and the ride does not exist yet.
+    Request {
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Take up work after a restart of the process or of this actor.
+    Resume,
+    /// The result of a search of the supply index.
+    Candidates(Candidates),
+    /// A driver did not take the offer in: nobody saw it.
+    OfferRefused {
+        /// The offer.
+        offer: OfferId,
+        /// Why.
+        reason: Exclusion,
+    },
+    /// A driver said no.
+    OfferDeclined {
+        /// The offer.
+        offer: OfferId,
+    },
+    /// A driver said yes and is reserved until he is answered.
+    OfferAccepted {
+        /// The offer.
+        offer: OfferId,
+        /// The driver.
+        driver: DriverId,
+        /// His vehicle, for the rider (a JSON object as text).
+        vehicle: Arc<str>,
+    },
+    /// The driver's actor was rebuilt: tell it again what concerns it.
+    DriverRebuilt {
+        /// The driver.
+        driver: DriverId,
+    },
+    /// The driver reports a step of the ride.
+    Progress {
+        /// Who says so; absent when an operator acts for the assigned driver.
+        driver: Option<DriverId>,
+        /// What happened.
+        step: RideProgress,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Rider or operator call the ride off.
+    Cancel {
+        /// Who.
+        by: CancelledBy,
+        /// Why.
+        reason: Option<String>,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Search again, with a new tip or other tiers.
+    Retry {
+        /// The new tip; absent keeps the old one.
+        tip: Option<Money>,
+        /// The new tiers; absent keeps the old ones.
+        service_tiers: Option<Vec<ServiceTierId>>,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Tell how the ride stands.
+    Get {
+        /// Who waits for the answer.
+        reply: ReplyTo,
+    },
+}
+
+/// A step of a ride that its driver reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RideProgress {
+    /// At the pickup.
+    Arrived,
+    /// The rider is on board; the password comes from the rider.
+    Start {
+        /// The one-time password.
+        otp: Option<String>,
+    },
+    /// At the drop-off.
+    Complete,
+    /// The driver gives the ride back.
+    Cancel {
+        /// Why; `rider_no_show` ends the ride, anything else before the start looks for another
+        /// driver.
+        reason: Option<String>,
+    },
+}
+
+/// What a wave looks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidateQuery {
+    /// The attempt that asks; an answer for another one is ignored.
+    pub attempt: u32,
+    /// Where the rider waits.
+    pub pickup: Position,
+    /// How far to look.
+    pub radius: Meters,
+    /// How many drivers to find.
+    pub limit: usize,
+    /// Tiers that will do.
+    pub tiers: TierSet,
+    /// Tags a driver must carry (a coarse filter; the driver checks exactly).
+    pub tags: TagFilter,
+    /// Slots a driver may hold.
+    pub live_offers_max: u8,
+    /// A driver whose newest fix is older is not offered the ride.
+    pub fix_received_after: Timestamp,
+    /// Drivers asked in this attempt.
+    pub asked: std::collections::BTreeSet<DriverId>,
+    /// Drivers this ride must not be offered to.
+    pub blocked: std::collections::BTreeSet<DriverId>,
+    /// How many exclusions to report one by one.
+    pub explained_max: usize,
+}
+
+/// The result of a [`CandidateQuery`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidates {
+    /// The attempt that asked.
+    pub attempt: u32,
+    /// Eligible drivers, nearest first.
+    pub found: Vec<Candidate>,
+    /// Drivers that fell out, nearest first, at most the number asked for.
+    pub excluded: Vec<WaveExclusion>,
+    /// All that fell out, by reason.
+    pub excluded_counts: std::collections::BTreeMap<Exclusion, u32>,
+}
+
+/// An eligible driver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The driver.
+    pub driver: DriverId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// Tiers he serves.
+    pub tiers: TierSet,
+}
+

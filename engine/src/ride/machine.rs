@@ -1,0 +1,352 @@
+//! The machine of one ride: state, deadlines and the door every command comes through.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::driver::DriverCommand;
+use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
+use crate::event::{Event, EventKind};
+use crate::id::{DriverId, OfferId};
+use crate::machine::Machine;
+use crate::market::Market;
+use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
+use crate::policy::DispatchPolicy;
+use crate::ride::command::RideCommand;
+use crate::ride::record::{
+    OfferCounts, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision,
+};
+use crate::time::{Deadline, DeadlineReason, Timestamp};
+
+/// The only writer of one ride.
+#[derive(Debug)]
+pub struct RideMachine {
+    pub(super) record: RideRecord,
+    /// The record as of the newest transition: what anyone may be told.
+    pub(super) told: Arc<RideRecord>,
+    pub(super) market: Arc<Market>,
+    /// Pinned when the attempt began.
+    pub(super) policy: Arc<DispatchPolicy>,
+    /// What the next [`RideCommand::Candidates`] is for.
+    pub(super) seeking: Option<Seeking>,
+    /// Radius steps beyond the wave's own, taken because nobody was found.
+    pub(super) widened: u32,
+    /// When a search that found nobody looks again.
+    pub(super) retry_at: Option<Timestamp>,
+    /// Drivers whose machine refused an offer, until when they are passed over.
+    pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
+    retired: bool,
+}
+
+/// Why the machine looks for candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seeking {
+    /// For a new wave.
+    Wave,
+    /// For the places that refusals freed in the wave under way.
+    Places(u32),
+}
+
+impl RideMachine {
+    /// A machine for a request that does not exist yet; [`RideCommand::Request`] brings it to life.
+    pub fn new(request: RideRequest, market: Arc<Market>, policy: Arc<DispatchPolicy>) -> Self {
+        let at = request.requested_at;
+        let record = RideRecord {
+            version: 0,
+            status: RideStatus::Scheduled,
+            attempt: 1,
+            wave: 0,
+            search_radius_m: 0,
+            search_began_at: at,
+            search_deadline: at,
+            service_tiers: request.service_tiers.clone(),
+            tip: request.tip.clone(),
+            offers: BTreeMap::new(),
+            offer_counts: OfferCounts::default(),
+            asked: BTreeSet::new(),
+            gave_back: BTreeSet::new(),
+            assignment: None,
+            otp: None,
+            reallocations: 0,
+            arrived_at: None,
+            started_at: None,
+            completed_at: None,
+            cancelled_at: None,
+            ended_at: None,
+            cancelled_by: None,
+            reason: None,
+            request: Arc::new(request),
+        };
+        Self::restore(record, market, policy)
+    }
+
+    /// A machine that goes on where `record` ends; [`RideCommand::Resume`] takes up its work.
+    pub fn restore(record: RideRecord, market: Arc<Market>, policy: Arc<DispatchPolicy>) -> Self {
+        Self {
+            told: Arc::new(record.clone()),
+            record,
+            market,
+            policy,
+            seeking: None,
+            widened: 0,
+            retry_at: None,
+            set_aside: BTreeMap::new(),
+            retired: false,
+        }
+    }
+
+    /// The state, including transitions that are not durable yet.
+    pub const fn record(&self) -> &RideRecord {
+        &self.record
+    }
+
+    /// Makes the present state durable as one transition of history.
+    pub(super) fn commit(
+        &mut self,
+        kind: RideEventKind,
+        now: Timestamp,
+        decision: Option<WaveDecision>,
+        out: &mut Outbox,
+    ) {
+        self.record.version += 1;
+        self.told = Arc::new(self.record.clone());
+        let record = Arc::clone(&self.told);
+        out.push(Effect::PersistRide(Box::new(RideCommit { record, kind, at: now, decision })));
+    }
+
+    pub(super) fn publish(&self, kind: EventKind, out: &mut Outbox) {
+        let market = self.record.request.market.clone();
+        out.push(Effect::Publish(Event { market, kind }));
+    }
+
+    /// Answers the caller, if one waits, with the ride as it stands.
+    pub(super) fn answer(&self, reply: Option<ReplyTo>, out: &mut Outbox) {
+        if let Some(reply) = reply {
+            out.push(Effect::Answer(reply, Answer::Ride(Arc::clone(&self.told))));
+        }
+    }
+
+    /// Tells the caller, if one waits, why nothing changed.
+    pub(super) fn refuse(reply: Option<ReplyTo>, refusal: Refusal, out: &mut Outbox) {
+        if let Some(reply) = reply {
+            out.push(Effect::Answer(reply, Answer::Refused(refusal)));
+        }
+    }
+
+    /// Removes a live offer and counts its end (M4: an offer that is not live cannot end again).
+    pub(super) fn end_offer(
+        &mut self,
+        offer: &OfferId,
+        end: OfferEnd,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Option<DriverId> {
+        let live = self.record.offers.remove(offer)?;
+        let counts = &mut self.record.offer_counts;
+        match end {
+            OfferEnd::Accepted => counts.accepted += 1,
+            OfferEnd::Declined => counts.declined += 1,
+            OfferEnd::Expired => counts.expired += 1,
+            OfferEnd::Withdrawn => counts.withdrawn += 1,
+        }
+        let after_ms = now.millis_since(live.offered_at);
+        self.publish(EventKind::OfferEnded { end, after_ms }, out);
+        Some(live.driver)
+    }
+
+    /// Ends every live offer as withdrawn; returns what to tell the drivers once that is durable.
+    pub(super) fn withdraw_all(
+        &mut self,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Vec<Effect> {
+        let offers: Vec<OfferId> = self.record.offers.keys().cloned().collect();
+        let withdraw = |offer: OfferId| {
+            let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
+            Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
+        };
+        offers.into_iter().filter_map(withdraw).collect()
+    }
+
+    /// What an accept is told that comes for an offer which is not live any more.
+    pub(super) fn lost_because(&self) -> WithdrawReason {
+        match self.record.status {
+            RideStatus::Cancelled => WithdrawReason::Cancelled,
+            RideStatus::Assigned
+            | RideStatus::Arrived
+            | RideStatus::InProgress
+            | RideStatus::Completed => WithdrawReason::Taken,
+            RideStatus::Scheduled | RideStatus::Searching | RideStatus::Unfulfilled => {
+                WithdrawReason::Expired
+            }
+        }
+    }
+
+    pub(super) fn terms(&self) -> Arc<OfferTerms> {
+        let request = &self.record.request;
+        Arc::new(OfferTerms {
+            pickup: request.pickup,
+            dropoff: request.dropoff,
+            fare: request.fare.clone(),
+            tip: self.record.tip.clone(),
+            require_tags: request.require_tags.clone(),
+        })
+    }
+
+    /// When a scheduled ride begins to search.
+    fn scheduled_search_at(&self) -> Option<Timestamp> {
+        let pickup_at = self.record.request.pickup_at?;
+        Some(pickup_at.minus_millis(self.policy.scheduled_lead_ms))
+    }
+
+    fn on_request(&mut self, reply: Option<ReplyTo>, now: Timestamp, out: &mut Outbox) {
+        if self.record.version > 0 {
+            return Self::refuse(reply, Refusal::RideAlreadyExists, out);
+        }
+        self.publish(EventKind::RideRequested, out);
+        let waits = self.scheduled_search_at().is_some_and(|at| at > now);
+        if waits {
+            self.commit(RideEventKind::RideRequested, now, None, out);
+        } else {
+            self.enter_search(now);
+            self.commit(RideEventKind::RideRequested, now, None, out);
+            self.begin_wave(now, out);
+        }
+        self.answer(reply, out);
+    }
+
+    /// Everything a restarted machine must do to go on: its drivers may have forgotten it.
+    fn on_resume(&mut self, now: Timestamp, out: &mut Outbox) {
+        let drivers: BTreeSet<DriverId> =
+            self.record.offers.values().map(|live| live.driver.clone()).collect();
+        let assigned = self.record.assignment.as_ref().map(|a| a.driver.id.clone());
+        for driver in drivers.into_iter().chain(assigned) {
+            self.on_driver_rebuilt(&driver, out);
+        }
+        let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        if idle {
+            self.begin_wave(now, out);
+        }
+    }
+
+    /// Tells a driver again what this ride holds about him.
+    fn on_driver_rebuilt(&self, driver: &DriverId, out: &mut Outbox) {
+        for (id, live) in &self.record.offers {
+            if live.driver == *driver {
+                let offer = Box::new(self.offer(id, live));
+                let command = DriverCommand::Offer { offer, redelivered: true };
+                out.push(Effect::ToDriver(driver.clone(), command));
+            }
+        }
+        let Some(assignment) = self.record.assignment.as_ref() else { return };
+        if assignment.driver.id == *driver && self.record.status.has_driver() {
+            let ride = Arc::clone(&self.told);
+            out.push(Effect::ToDriver(driver.clone(), DriverCommand::RideUpdated { ride }));
+        }
+    }
+
+    fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
+        if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
+            return;
+        }
+        self.commit(RideEventKind::OffersEnded, now, None, out);
+        if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
+            self.begin_wave(now, out);
+        }
+    }
+
+    pub(super) fn answer_lost(
+        &self,
+        driver: DriverId,
+        offer: OfferId,
+        reason: WithdrawReason,
+        out: &mut Outbox,
+    ) {
+        let answer = AcceptAnswer::Lost(reason);
+        out.push(Effect::ToDriver(driver, DriverCommand::AcceptAnswered { offer, answer }));
+    }
+
+    fn retires_at(&self) -> Option<Timestamp> {
+        let ended_at = self.record.ended_at?;
+        let terminal = self.record.status.is_terminal() && !self.retired;
+        terminal.then(|| ended_at.plus_millis(self.policy.retire_after_ms))
+    }
+
+    fn searching_deadline(&self) -> Option<Deadline> {
+        let limit =
+            Deadline { at: self.record.search_deadline, reason: DeadlineReason::SearchLimit };
+        let close = self.record.offers.values().map(|live| live.expires_at).min();
+        let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
+        let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
+        [Some(limit), close, retry].into_iter().flatten().min()
+    }
+}
+
+impl Machine for RideMachine {
+    type Command = RideCommand;
+
+    fn handle(&mut self, command: RideCommand, now: Timestamp, out: &mut Outbox) {
+        if self.record.version > 0 {
+            self.on_deadline(now, out);
+        }
+        match command {
+            RideCommand::Request { reply } => self.on_request(reply, now, out),
+            RideCommand::Resume => self.on_resume(now, out),
+            RideCommand::Candidates(candidates) => self.on_candidates(candidates, now, out),
+            RideCommand::OfferRefused { offer, reason } => {
+                self.on_refused(&offer, reason, now, out);
+            }
+            RideCommand::OfferDeclined { offer } => self.on_declined(&offer, now, out),
+            RideCommand::OfferAccepted { offer, driver, vehicle } => {
+                self.on_accepted(offer, driver, vehicle, now, out);
+            }
+            RideCommand::DriverRebuilt { driver } => self.on_driver_rebuilt(&driver, out),
+            RideCommand::Progress { driver, step, reply } => {
+                self.on_progress(driver.as_ref(), step, reply, now, out);
+            }
+            RideCommand::Cancel { by, reason, reply } => {
+                self.on_cancel(by, reason, reply, now, out);
+            }
+            RideCommand::Retry { tip, service_tiers, reply } => {
+                self.on_retry(tip, service_tiers, reply, now, out);
+            }
+            RideCommand::Get { reply } => self.answer(Some(reply), out),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        let retire = || {
+            let at = self.retires_at()?;
+            Some(Deadline { at, reason: DeadlineReason::RideRetirement })
+        };
+        match self.record.status {
+            RideStatus::Scheduled => {
+                let at = self.scheduled_search_at()?;
+                Some(Deadline { at, reason: DeadlineReason::ScheduledSearch })
+            }
+            RideStatus::Searching => self.searching_deadline(),
+            RideStatus::Assigned | RideStatus::Arrived | RideStatus::InProgress => None,
+            RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => retire(),
+        }
+    }
+
+    fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
+        match self.record.status {
+            RideStatus::Scheduled => {
+                if self.scheduled_search_at().is_none_or(|at| at <= now) {
+                    self.enter_search(now);
+                    self.commit(RideEventKind::SearchStarted, now, None, out);
+                    self.begin_wave(now, out);
+                }
+            }
+            RideStatus::Searching => self.on_search_deadline(now, out),
+            RideStatus::Assigned | RideStatus::Arrived | RideStatus::InProgress => {}
+            RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => {
+                if self.retires_at().is_some_and(|at| at <= now) {
+                    self.retired = true;
+                    out.push(Effect::Retire);
+                }
+            }
+        }
+    }
+}

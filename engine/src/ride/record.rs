@@ -1,0 +1,372 @@
+//! The durable state of a ride: everything its machine knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+use crate::geo::Position;
+use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
+use crate::offer::Exclusion;
+use crate::time::Timestamp;
+use crate::units::{EtaSeconds, Meters, Money};
+
+/// What the rider asked for; validated at the edge, immutable after.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct RideRequest {
+    /// The ride.
+    pub ride: RideId,
+    /// Who asks.
+    pub rider: RiderId,
+    /// The market whose boundary contains the pickup.
+    pub market: MarketId,
+    /// Where the rider waits.
+    pub pickup: Position,
+    /// Where the rider goes; may lie outside the market.
+    pub dropoff: Option<Position>,
+    /// Tiers the rider takes, any of them; never empty.
+    pub service_tiers: Vec<ServiceTierId>,
+    /// The fare, computed elsewhere.
+    pub fare: Option<Money>,
+    /// The tip promised with the request.
+    pub tip: Option<Money>,
+    /// When the rider wants to leave, if not now.
+    pub pickup_at: Option<Timestamp>,
+    /// Opaque facts of the platform, shown back.
+    pub attributes: BTreeMap<String, String>,
+    /// Tags the driver must carry.
+    pub require_tags: Vec<String>,
+    /// Drivers who are never offered this ride.
+    pub blocked_drivers: BTreeSet<DriverId>,
+    /// Drivers the rider prefers.
+    pub favourite_drivers: BTreeSet<DriverId>,
+    /// When the request was received.
+    pub requested_at: Timestamp,
+    /// Secret bits drawn by the shell; the one-time password comes from them.
+    pub entropy: u64,
+    /// The idempotency key the request came with.
+    pub request_key: Option<RequestKey>,
+}
+
+/// An idempotency key with the fingerprint of the request it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct RequestKey {
+    /// The client's key.
+    pub key: String,
+    /// A hash of method, path and body.
+    pub fingerprint: String,
+}
+
+/// Where a ride stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum RideStatus {
+    /// Waits until its search begins.
+    Scheduled,
+    /// Looks for a driver.
+    Searching,
+    /// A driver is on the way.
+    Assigned,
+    /// The driver waits at the pickup.
+    Arrived,
+    /// The rider is on board.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Called off.
+    Cancelled,
+    /// No driver was found.
+    Unfulfilled,
+}
+
+impl RideStatus {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Searching => "searching",
+            Self::Assigned => "assigned",
+            Self::Arrived => "arrived",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Unfulfilled => "unfulfilled",
+        }
+    }
+
+    /// All of them, in the order of a ride's life.
+    pub const ALL: [Self; 8] = [
+        Self::Scheduled,
+        Self::Searching,
+        Self::Assigned,
+        Self::Arrived,
+        Self::InProgress,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Unfulfilled,
+    ];
+
+    /// Whether the ride is over (an unfulfilled one can still be retried).
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Completed | Self::Cancelled | Self::Unfulfilled => true,
+            Self::Scheduled
+            | Self::Searching
+            | Self::Assigned
+            | Self::Arrived
+            | Self::InProgress => false,
+        }
+    }
+
+    /// Whether a driver serves the ride.
+    pub const fn has_driver(self) -> bool {
+        match self {
+            Self::Assigned | Self::Arrived | Self::InProgress => true,
+            Self::Scheduled
+            | Self::Searching
+            | Self::Completed
+            | Self::Cancelled
+            | Self::Unfulfilled => false,
+        }
+    }
+}
+
+/// Who called a ride off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum CancelledBy {
+    /// The rider.
+    Rider,
+    /// The driver.
+    Driver,
+    /// A person at the operator.
+    Operator,
+}
+
+impl CancelledBy {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rider => "rider",
+            Self::Driver => "driver",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// An offer that is live, as its ride remembers it.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct LiveOffer {
+    /// The driver asked.
+    pub driver: DriverId,
+    /// The tier he would serve.
+    pub service_tier: ServiceTierId,
+    /// Straight-line distance when planned.
+    pub distance: Meters,
+    /// Estimated time to the pickup when planned.
+    pub pickup_eta: EtaSeconds,
+    /// When planned.
+    pub offered_at: Timestamp,
+    /// When dead.
+    pub expires_at: Timestamp,
+}
+
+/// How many offers this ride has made over all attempts, by their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct OfferCounts {
+    /// Made at all.
+    pub sent: u32,
+    /// Accepted and won.
+    pub accepted: u32,
+    /// Declined by the driver.
+    pub declined: u32,
+    /// Run out.
+    pub expired: u32,
+    /// Taken back.
+    pub withdrawn: u32,
+}
+
+/// A driver's assignment to this ride.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct Assignment {
+    /// The offer that won.
+    pub offer: OfferId,
+    /// The driver.
+    pub driver: AssignedDriver,
+    /// Straight-line distance to the pickup when offered.
+    pub distance: Meters,
+    /// Estimated time to the pickup when offered.
+    pub pickup_eta: EtaSeconds,
+    /// When the accept won.
+    pub assigned_at: Timestamp,
+}
+
+/// What the rider learns about the driver; copied when he accepts, so that it never changes later.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct AssignedDriver {
+    /// The driver.
+    pub id: DriverId,
+    /// The tier he serves on this ride.
+    pub service_tier: ServiceTierId,
+    /// His vehicle as the platform described it (a JSON object as text).
+    pub vehicle: Arc<str>,
+}
+
+/// The whole state of a ride.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct RideRecord {
+    /// What was asked for.
+    pub request: Arc<RideRequest>,
+    /// Grows by one with each durable transition; 1 is the request itself.
+    pub version: u64,
+    /// Where the ride stands.
+    pub status: RideStatus,
+    /// The search, counted from 1; a retry or reallocation begins a new one.
+    pub attempt: u32,
+    /// The newest wave of this attempt; 0 before the first.
+    pub wave: u32,
+    /// How far the newest wave looked, in metres.
+    pub search_radius_m: u32,
+    /// When this attempt began to search.
+    pub search_began_at: Timestamp,
+    /// When this attempt gives up (when the search begins, for a scheduled ride).
+    pub search_deadline: Timestamp,
+    /// Tiers in force; a retry may widen them.
+    pub service_tiers: Vec<ServiceTierId>,
+    /// Tip in force; a retry may raise it.
+    pub tip: Option<Money>,
+    /// Offers that are live.
+    pub offers: BTreeMap<OfferId, LiveOffer>,
+    /// Offers by their end.
+    pub offer_counts: OfferCounts,
+    /// Drivers asked in this attempt.
+    pub asked: BTreeSet<DriverId>,
+    /// Drivers who gave this ride back: never asked again.
+    pub gave_back: BTreeSet<DriverId>,
+    /// The driver, from assignment to the end.
+    pub assignment: Option<Assignment>,
+    /// The one-time password that starts the ride, once assigned.
+    pub otp: Option<String>,
+    /// New attempts caused by drivers giving the ride back.
+    pub reallocations: u32,
+    /// When the driver arrived.
+    pub arrived_at: Option<Timestamp>,
+    /// When the ride began.
+    pub started_at: Option<Timestamp>,
+    /// When it was completed.
+    pub completed_at: Option<Timestamp>,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+    /// When it ended, in whatever way.
+    pub ended_at: Option<Timestamp>,
+    /// Who cancelled.
+    pub cancelled_by: Option<CancelledBy>,
+    /// Why it was cancelled or unfulfilled.
+    pub reason: Option<String>,
+}
+
+/// What happened to a ride in one transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum RideEventKind {
+    /// The rider asked.
+    RideRequested,
+    /// A scheduled ride began to search, or a retry did.
+    SearchStarted,
+    /// A wave of offers was planned.
+    WaveSent,
+    /// The search reached its full radius and found nobody; it looks again until its deadline.
+    NoCandidates,
+    /// Offers ended without winning.
+    OffersEnded,
+    /// The ride has a driver.
+    DriverAssigned,
+    /// The driver is at the pickup.
+    DriverArrived,
+    /// The rider is on board.
+    RideStarted,
+    /// Done.
+    RideCompleted,
+    /// Called off.
+    RideCancelled,
+    /// The driver gave the ride back and it searches again.
+    RideReallocated,
+    /// No driver was found.
+    RideUnfulfilled,
+}
+
+impl RideEventKind {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RideRequested => "ride_requested",
+            Self::SearchStarted => "search_started",
+            Self::WaveSent => "wave_sent",
+            Self::NoCandidates => "no_candidates",
+            Self::OffersEnded => "offers_ended",
+            Self::DriverAssigned => "driver_assigned",
+            Self::DriverArrived => "driver_arrived",
+            Self::RideStarted => "ride_started",
+            Self::RideCompleted => "ride_completed",
+            Self::RideCancelled => "ride_cancelled",
+            Self::RideReallocated => "ride_reallocated",
+            Self::RideUnfulfilled => "ride_unfulfilled",
+        }
+    }
+}
+
+/// One durable transition: the new state and its row of history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RideCommit {
+    /// The state after the transition.
+    pub record: Arc<RideRecord>,
+    /// What happened.
+    pub kind: RideEventKind,
+    /// When.
+    pub at: Timestamp,
+    /// For [`RideEventKind::WaveSent`] and for searches that found nobody: who was considered.
+    pub decision: Option<WaveDecision>,
+}
+
+/// Who was considered for a wave, and why the others were not offered the ride.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct WaveDecision {
+    /// The attempt.
+    pub attempt: u32,
+    /// The wave within it.
+    pub wave: u32,
+    /// When it was planned.
+    pub at: Timestamp,
+    /// How far it looked, in metres.
+    pub radius_m: u32,
+    /// Drivers offered the ride, nearest first: offer, driver, distance, estimated time.
+    pub offered: Vec<(OfferId, LiveOffer)>,
+    /// Drivers that fell out, nearest first; at most `explained_max` of the policy.
+    pub excluded: Vec<WaveExclusion>,
+    /// All that fell out, by reason, listed above or not.
+    pub excluded_counts: BTreeMap<Exclusion, u32>,
+}
+
+/// A driver that fell out of a wave.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct WaveExclusion {
+    /// The driver.
+    pub driver: DriverId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// Why.
+    pub reason: Exclusion,
+}

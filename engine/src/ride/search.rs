@@ -1,0 +1,74 @@
+//! The search of the supply index for a wave: who is eligible, and why the others are not.
+
+use crate::grid::{Contact, DriverStatus, Grid, NearbyQuery, Reading, Supply};
+use crate::id::DriverId;
+use crate::offer::Exclusion;
+use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::record::WaveExclusion;
+
+/// Decides from the supply index whether a driver may be offered the ride.
+///
+/// The index may lag behind the driver by a message: his own machine checks again when offered.
+///
+/// # Errors
+/// The first [`Exclusion`] that holds.
+pub fn classify(
+    query: &CandidateQuery,
+    driver: &DriverId,
+    supply: &Supply,
+    reading: &Reading,
+) -> Result<(), Exclusion> {
+    match supply.status {
+        DriverStatus::Offline => return Err(Exclusion::Offline),
+        DriverStatus::Reserved => return Err(Exclusion::Reserved),
+        DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
+            return Err(Exclusion::OnRide);
+        }
+        DriverStatus::Available => {}
+    }
+    let stale = reading.received_at < query.fix_received_after;
+    let checks = [
+        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
+        (supply.blocked, Exclusion::Blocked),
+        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
+        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
+        (supply.live_offers >= query.live_offers_max, Exclusion::OfferSlotsFull),
+        (supply.cooling_down, Exclusion::CoolingDown),
+        (query.blocked.contains(driver), Exclusion::BlockedForRide),
+        (query.asked.contains(driver), Exclusion::AlreadyAsked),
+    ];
+    match checks.into_iter().find(|(holds, _)| *holds) {
+        Some((_, reason)) => Err(reason),
+        None => Ok(()),
+    }
+}
+
+/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out.
+pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
+    let nearby = NearbyQuery { at: query.pickup, radius: query.radius, limit: query.limit };
+    let result = grid.nearest(&nearby, |driver, supply, reading| {
+        classify(query, driver, supply, reading)
+    });
+    let mut excluded_counts = std::collections::BTreeMap::new();
+    for excluded in &result.excluded {
+        *excluded_counts.entry(excluded.reason).or_insert(0) += 1;
+    }
+    let found = result.found.into_iter().map(|found| Candidate {
+        driver: found.driver,
+        distance: found.distance,
+        tiers: found.supply.tiers,
+    });
+    let excluded = result.excluded.into_iter().take(query.explained_max).map(|excluded| {
+        WaveExclusion {
+            driver: excluded.driver,
+            distance: excluded.distance,
+            reason: excluded.reason,
+        }
+    });
+    Candidates {
+        attempt: query.attempt,
+        excluded: excluded.collect(),
+        found: found.collect(),
+        excluded_counts,
+    }
+}

@@ -1,0 +1,338 @@
+//! Waves: who is offered the ride next, and what happens when offers end without a winner.
+
+use std::sync::Arc;
+
+use crate::driver::DriverCommand;
+use crate::effect::{AcceptAnswer, Effect, Outbox};
+use crate::event::EventKind;
+use crate::grid::TagFilter;
+use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
+use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
+use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::record::{
+    AssignedDriver, Assignment, LiveOffer, RideEventKind, RideStatus, WaveDecision,
+};
+use crate::time::Timestamp;
+use crate::units::Meters;
+
+impl RideMachine {
+    /// Begins a search: from here the attempt's deadline runs.
+    pub(super) fn enter_search(&mut self, now: Timestamp) {
+        let record = &mut self.record;
+        record.status = RideStatus::Searching;
+        record.wave = 0;
+        record.search_radius_m = self.policy.search_radius_m_min;
+        record.search_began_at = now;
+        record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
+        record.asked.clear();
+        record.assignment = None;
+        record.otp = None;
+        record.ended_at = None;
+        record.reason = None;
+        self.widened = 0;
+        self.retry_at = None;
+        self.set_aside.clear();
+    }
+
+    /// Looks for the drivers of the next wave.
+    pub(super) fn begin_wave(&mut self, now: Timestamp, out: &mut Outbox) {
+        self.retry_at = None;
+        if self.record.wave >= self.policy.wave_count_max {
+            return self.give_up("wave_limit", now, out);
+        }
+        self.seek(Seeking::Wave, now, out);
+    }
+
+    fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
+        let (limit, radius) = match seeking {
+            Seeking::Wave => {
+                let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
+                (self.policy.places_per_wave(), self.policy.radius_of_wave(wave))
+            }
+            Seeking::Places(places) => (places, self.record.search_radius_m),
+        };
+        let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
+            return self.give_up("unknown_service_tier", now, out);
+        };
+        self.seeking = Some(seeking);
+        self.set_aside.retain(|_, until| *until > now);
+        let request = &self.record.request;
+        let mut asked = self.record.asked.clone();
+        asked.extend(self.set_aside.keys().cloned());
+        out.push(Effect::FindCandidates(Box::new(CandidateQuery {
+            attempt: self.record.attempt,
+            pickup: request.pickup,
+            radius: Meters::new(f64::from(radius)),
+            limit: limit as usize,
+            tiers,
+            tags: TagFilter::of(request.require_tags.iter().map(String::as_str)),
+            live_offers_max: self.policy.live_offers_max,
+            fix_received_after: now.minus_millis(self.policy.stale_after_ms),
+            asked,
+            blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
+            explained_max: self.policy.explained_max,
+        })));
+    }
+
+    /// Turns the drivers that were found into offers, or widens the search.
+    pub(super) fn on_candidates(
+        &mut self,
+        candidates: Candidates,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let Some(seeking) = self.seeking.take() else { return };
+        let current = candidates.attempt == self.record.attempt;
+        if self.record.status != RideStatus::Searching || !current {
+            return;
+        }
+        if candidates.found.is_empty() {
+            return self.on_nobody_found(seeking, candidates, now, out);
+        }
+        if seeking == Seeking::Wave {
+            let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
+            self.record.search_radius_m = self.policy.radius_of_wave(wave);
+            self.record.wave += 1;
+        }
+        self.send_wave(candidates, now, out);
+    }
+
+    fn on_nobody_found(
+        &mut self,
+        seeking: Seeking,
+        candidates: Candidates,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        match seeking {
+            Seeking::Places(_) => {
+                if self.record.offers.is_empty() {
+                    self.begin_wave(now, out);
+                }
+            }
+            Seeking::Wave => {
+                let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
+                if self.policy.radius_of_wave(wave) < self.policy.search_radius_m_max {
+                    self.widened += 1;
+                    return self.seek(Seeking::Wave, now, out);
+                }
+                self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
+                // The first empty search at full radius is history; its repetitions are not.
+                if self.record.search_radius_m != self.policy.search_radius_m_max {
+                    self.record.search_radius_m = self.policy.search_radius_m_max;
+                    self.count_excluded(&candidates, out);
+                    let decision = self.decision(candidates, Vec::new(), now);
+                    self.commit(RideEventKind::NoCandidates, now, Some(decision), out);
+                }
+            }
+        }
+    }
+
+    fn send_wave(&mut self, candidates: Candidates, now: Timestamp, out: &mut Outbox) {
+        let planned: Vec<(OfferId, LiveOffer)> = candidates
+            .found
+            .iter()
+            .filter_map(|candidate| self.plan_offer(candidate, now))
+            .collect();
+        for (id, live) in &planned {
+            self.record.asked.insert(live.driver.clone());
+            self.record.offers.insert(id.clone(), live.clone());
+        }
+        self.count_excluded(&candidates, out);
+        self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
+        let decision = self.decision(candidates, planned.clone(), now);
+        self.commit(RideEventKind::WaveSent, now, Some(decision), out);
+        for (id, live) in &planned {
+            let offer = Box::new(self.offer(id, live));
+            let command = DriverCommand::Offer { offer, redelivered: false };
+            out.push(Effect::ToDriver(live.driver.clone(), command));
+        }
+    }
+
+    fn plan_offer(
+        &mut self,
+        candidate: &Candidate,
+        now: Timestamp,
+    ) -> Option<(OfferId, LiveOffer)> {
+        let service_tier = self.tier_for(candidate)?;
+        let ordinal = u64::from(self.record.offer_counts.sent);
+        let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
+        self.record.offer_counts.sent += 1;
+        let expires_at =
+            now.plus_millis(self.policy.offer_ttl_ms).min(self.record.search_deadline);
+        let live = LiveOffer {
+            driver: candidate.driver.clone(),
+            service_tier,
+            distance: candidate.distance,
+            pickup_eta: self.policy.pickup_eta(candidate.distance),
+            offered_at: now,
+            expires_at,
+        };
+        Some((id, live))
+    }
+
+    /// The first tier of the request that the driver serves.
+    fn tier_for(&self, candidate: &Candidate) -> Option<ServiceTierId> {
+        let serves = |tier: &&ServiceTierId| {
+            let wanted = self.market.tier_set(std::slice::from_ref(*tier));
+            wanted.is_ok_and(|wanted| wanted.intersects(candidate.tiers))
+        };
+        self.record.service_tiers.iter().find(serves).cloned()
+    }
+
+    fn decision(
+        &self,
+        candidates: Candidates,
+        offered: Vec<(OfferId, LiveOffer)>,
+        now: Timestamp,
+    ) -> WaveDecision {
+        WaveDecision {
+            attempt: self.record.attempt,
+            wave: self.record.wave,
+            at: now,
+            radius_m: self.record.search_radius_m,
+            offered,
+            excluded: candidates.excluded,
+            excluded_counts: candidates.excluded_counts,
+        }
+    }
+
+    fn count_excluded(&self, candidates: &Candidates, out: &mut Outbox) {
+        for (reason, count) in &candidates.excluded_counts {
+            let kind = EventKind::CandidatesExcluded { reason: *reason, count: *count };
+            self.publish(kind, out);
+        }
+    }
+
+    /// The offer as its driver sees it.
+    pub(super) fn offer(&self, id: &OfferId, live: &LiveOffer) -> Offer {
+        Offer {
+            id: id.clone(),
+            ride: self.record.request.ride.clone(),
+            driver: live.driver.clone(),
+            distance: live.distance,
+            pickup_eta: live.pickup_eta,
+            service_tier: live.service_tier.clone(),
+            offered_at: live.offered_at,
+            visible_at: live.offered_at,
+            expires_at: live.expires_at,
+            terms: self.terms(),
+        }
+    }
+
+    /// A driver's machine did not take the offer in: his place goes to the next candidate at once.
+    pub(super) fn on_refused(
+        &mut self,
+        offer: &OfferId,
+        reason: Exclusion,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
+        self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
+        self.record.asked.remove(&driver);
+        self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
+        self.commit(RideEventKind::OffersEnded, now, None, out);
+        if self.record.status == RideStatus::Searching {
+            self.seek(Seeking::Places(1), now, out);
+        }
+    }
+
+    /// The first accept of a live offer wins; everyone else is let go without penalty.
+    pub(super) fn on_accepted(
+        &mut self,
+        offer: OfferId,
+        driver: DriverId,
+        vehicle: Arc<str>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let already = self.record.assignment.as_ref().is_some_and(|a| a.offer == offer);
+        if already && self.record.status.has_driver() {
+            let answer = AcceptAnswer::Won(Arc::clone(&self.told));
+            let command = DriverCommand::AcceptAnswered { offer, answer };
+            return out.push(Effect::ToDriver(driver, command));
+        }
+        let live = self.record.offers.get(&offer);
+        let Some(live) = live.filter(|live| live.driver == driver).cloned() else {
+            return self.answer_lost(driver, offer, self.lost_because(), out);
+        };
+        self.end_offer(&offer, OfferEnd::Accepted, now, out);
+        let losers = self.withdraw_all(WithdrawReason::Taken, now, out);
+        self.assign(offer.clone(), live, vehicle, now);
+        self.commit(RideEventKind::DriverAssigned, now, None, out);
+        self.publish_assigned(now, out);
+        let answer = AcceptAnswer::Won(Arc::clone(&self.told));
+        out.push(Effect::ToDriver(driver, DriverCommand::AcceptAnswered { offer, answer }));
+        losers.into_iter().for_each(|effect| out.push(effect));
+    }
+
+    fn assign(&mut self, offer: OfferId, live: LiveOffer, vehicle: Arc<str>, now: Timestamp) {
+        let driver =
+            AssignedDriver { id: live.driver, service_tier: live.service_tier, vehicle };
+        self.record.status = RideStatus::Assigned;
+        self.record.otp = self.policy.otp_required.then(|| self.one_time_password());
+        self.record.assignment = Some(Assignment {
+            offer,
+            driver,
+            distance: live.distance,
+            pickup_eta: live.pickup_eta,
+            assigned_at: now,
+        });
+        self.retry_at = None;
+        self.seeking = None;
+    }
+
+    /// Four digits from the request's secret bits; another driver of the same ride gets others.
+    fn one_time_password(&self) -> String {
+        let request = &self.record.request;
+        let seed = request.entropy ^ u64::from(self.record.attempt);
+        format!("{:04}", stable_hash(request.ride.as_str().as_bytes(), seed) % 10_000)
+    }
+
+    fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
+        let eta = self.record.assignment.as_ref().map_or(0, |a| a.pickup_eta.get());
+        let began = self.record.search_began_at;
+        let kind =
+            EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
+        self.publish(kind, out);
+    }
+
+    /// Closes offers that ran out, and the search itself at its limit.
+    pub(super) fn on_search_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
+        let expired: Vec<OfferId> = self
+            .record
+            .offers
+            .iter()
+            .filter(|(_, live)| live.expires_at <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for offer in &expired {
+            self.end_offer(offer, OfferEnd::Expired, now, out);
+        }
+        if now >= self.record.search_deadline {
+            return self.give_up("search_limit", now, out);
+        }
+        if !expired.is_empty() {
+            self.commit(RideEventKind::OffersEnded, now, None, out);
+        }
+        let wave_over = !expired.is_empty() && self.record.offers.is_empty();
+        if wave_over || self.retry_at.is_some_and(|at| at <= now) {
+            self.begin_wave(now, out);
+        }
+    }
+
+    /// Ends the search without a driver.
+    pub(super) fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+        let losers = self.withdraw_all(WithdrawReason::Expired, now, out);
+        self.record.status = RideStatus::Unfulfilled;
+        self.record.reason = Some(reason.to_owned());
+        self.record.ended_at = Some(now);
+        self.retry_at = None;
+        self.seeking = None;
+        self.commit(RideEventKind::RideUnfulfilled, now, None, out);
+        self.publish(EventKind::RideUnfulfilled { reason }, out);
+        losers.into_iter().for_each(|effect| out.push(effect));
+    }
+}
