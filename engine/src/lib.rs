@@ -6,6 +6,8 @@
 //! [`Machine`](machine::Machine).
 
 pub mod geo;
+pub mod grid;
 pub mod id;
+pub mod market;
 pub mod time;
 pub mod units;
