@@ -1,5 +1,9 @@
 //! Places on the sphere: positions, unit vectors, distances.
 
+mod cell;
 mod position;
+mod rings;
 
+pub use cell::{Cell, CellError, CellResolution};
 pub use position::{EARTH_RADIUS_M, Position, PositionError, UnitVector};
+pub use rings::Rings;

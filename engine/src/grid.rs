@@ -1,0 +1,20 @@
+//! Where every driver of a market is, in memory: position slots, supply facts, exact nearest search.
+//!
+//! A fix is written to the driver's [`DriverSlot`] and nowhere else. A [`Grid`] keeps one entry per
+//! driver in the cell of its newest position; the owner of the driver moves the entry when the slot
+//! says that the cell changed. Queries read positions from the slots, so they see the newest fix
+//! even before the entry has moved.
+
+mod fix;
+mod index;
+mod nearest;
+mod reach;
+mod seqlock;
+mod slot;
+mod supply;
+
+pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
+pub use index::{Grid, StatusCounts};
+pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
+pub use slot::{Applied, DriverSlot, PositionSnapshot, Reading};
+pub use supply::{Contact, DriverStatus, Supply, TagFilter, TierSet};

@@ -1,0 +1,465 @@
+//! A driver's position, shared between the session that receives fixes and the grid's queries.
+//!
+//! The session judges and writes a fix without a message to anyone; queries read the newest one
+//! without waiting. What the fix changes elsewhere is told by [`Applied`].
+//!
+//! **Invariant M7**: an older fix never overwrites a newer one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
+use super::seqlock::SeqLock;
+use crate::geo::{Cell, Position, UnitVector};
+use crate::id::{DriverId, MarketId};
+use crate::market::Market;
+use crate::time::Timestamp;
+
+/// Speed and bearing words that stand for "not reported".
+const UNKNOWN: u16 = u16::MAX;
+
+/// What an applied fix may have to wake up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The driver is in another cell than before, or has a first position: the grid entry must move.
+    pub cell_changed: bool,
+    /// The owner asked to be told of the next fix.
+    pub attention: bool,
+}
+
+/// A driver's newest position as one consistent whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Where the driver is.
+    pub position: Position,
+    /// The same place on the unit sphere.
+    pub unit: UnitVector,
+    /// When the device was there, by the device's clock.
+    pub recorded_at: Timestamp,
+    /// When the fix arrived.
+    pub received_at: Timestamp,
+    /// Speed over ground, in steps of 1 cm/s up to 655 m/s.
+    pub speed_mps: Option<f32>,
+    /// Direction of travel, clockwise from north, in steps of 0.01°.
+    pub bearing_deg: Option<f32>,
+    /// The cell of the position, at the resolution of the market's grid.
+    pub cell: Cell,
+}
+
+/// The facts of a position that outlive the process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PositionSnapshot {
+    /// The fix as it was applied.
+    pub fix: Fix,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+/// What is known of the cell the driver was last seen in.
+#[derive(Debug)]
+struct Locale {
+    market: MarketId,
+    cell: Cell,
+    centre: UnitVector,
+    inscribed_chord_squared: f64,
+    /// The whole cell is inside the market.
+    interior: bool,
+}
+
+/// What only the writers of a slot touch, one at a time.
+#[derive(Debug, Default)]
+struct Writer {
+    rate: RateGate,
+    motion: MotionGate,
+    locale: Option<Locale>,
+}
+
+/// One driver's shared position.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct DriverSlot {
+    newest: SeqLock<8>,
+    attention: AtomicBool,
+    driver: DriverId,
+    writer: Mutex<Writer>,
+}
+
+impl DriverSlot {
+    /// A slot without a position.
+    pub fn new(driver: DriverId) -> Self {
+        Self {
+            newest: SeqLock::new([0; 8]),
+            attention: AtomicBool::new(false),
+            driver,
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Whose slot this is.
+    pub const fn driver(&self) -> &DriverId {
+        &self.driver
+    }
+
+    /// Judges a fix that arrived at `now` and makes it the newest position.
+    ///
+    /// # Errors
+    /// [`FixRejection`] tells why the slot keeps the position it had.
+    pub fn apply(
+        &self,
+        fix: &Fix,
+        now: Timestamp,
+        limits: &FixLimits,
+        market: &Market,
+    ) -> Result<Applied, FixRejection> {
+        let mut writer = self.writer();
+        writer.rate.admit(now, limits)?;
+        if fix.at > now.plus_millis(limits.future_ms_max) {
+            return Err(FixRejection::InFuture);
+        }
+        let seen = Sighting { position: fix.position, at: fix.at };
+        writer.motion.admit(seen, limits)?;
+        let unit = fix.position.unit();
+        let locale = writer.locate(fix.position, unit, market);
+        let interior = locale.as_ref().or(writer.locale.as_ref()).is_some_and(|l| l.interior);
+        if !interior && !market.contains(fix.position) {
+            return Err(FixRejection::OutsideMarket);
+        }
+        let cell_changed = self.publish(&mut writer, fix, unit, now, locale);
+        Ok(Applied { cell_changed, attention: self.take_attention() })
+    }
+
+    /// Takes a position from before a restart, unless the slot has one as new. Returns whether it
+    /// was taken. The position is not judged again.
+    pub fn restore(&self, snapshot: &PositionSnapshot, market: &Market) -> bool {
+        let fix = &snapshot.fix;
+        let mut writer = self.writer();
+        if writer.motion.newest().is_some_and(|newest| fix.at <= newest.at) {
+            return false;
+        }
+        let unit = fix.position.unit();
+        let locale = writer.locate(fix.position, unit, market);
+        self.publish(&mut writer, fix, unit, snapshot.received_at, locale);
+        true
+    }
+
+    /// The newest position, if there is one.
+    pub fn read(&self) -> Option<Reading> {
+        decode(&self.newest.read())
+    }
+
+    /// Asks that the next applied fix says so in [`Applied::attention`].
+    pub fn request_attention(&self) {
+        self.attention.store(true, Ordering::Release);
+    }
+
+    fn take_attention(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::AcqRel)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // No rule panics half way through a change, so a poisoned writer is still whole.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an admitted fix visible to readers; returns whether the cell is another one.
+    fn publish(
+        &self,
+        writer: &mut Writer,
+        fix: &Fix,
+        unit: UnitVector,
+        received_at: Timestamp,
+        locale: Option<Locale>,
+    ) -> bool {
+        let before = self.newest.read()[7];
+        writer.motion.settle(Sighting { position: fix.position, at: fix.at });
+        if locale.is_some() {
+            writer.locale = locale;
+        }
+        let cell = writer.locale.as_ref().map_or(0, |locale| locale.cell.raw());
+        self.newest.write(encode(fix, unit, received_at, cell));
+        cell != before
+    }
+}
+
+impl Writer {
+    /// What is to be known of the cell of `position`; `None` when that is known already.
+    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Locale> {
+        let known = self.locale.as_ref().filter(|known| {
+            known.market == *market.id() && known.cell.resolution() == market.resolution()
+        });
+        if known.is_some_and(|k| unit.chord_squared(k.centre) <= k.inscribed_chord_squared) {
+            return None;
+        }
+        let cell = Cell::at(position, market.resolution());
+        if known.is_some_and(|known| known.cell == cell) {
+            return None;
+        }
+        Some(Locale {
+            market: market.id().clone(),
+            cell,
+            centre: cell.centre_unit(),
+            inscribed_chord_squared: cell.inscribed_chord_squared(),
+            interior: market.encloses(cell),
+        })
+    }
+}
+
+fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u64; 8] {
+    let lat = u64::from(fix.position.lat_e7().cast_unsigned());
+    let lng = u64::from(fix.position.lng_e7().cast_unsigned());
+    let [x, y, z] = unit.coordinates().map(f64::to_bits);
+    let speed = scaled(fix.speed_mps.filter(|speed| *speed >= 0.0));
+    let bearing = scaled(fix.bearing_deg.map(|bearing| bearing.rem_euclid(360.0)));
+    let motion = u64::from(speed) << 16 | u64::from(bearing);
+    [lat << 32 | lng, fix.at.as_millis(), received_at.as_millis(), x, y, z, motion, cell]
+}
+
+fn decode(words: &[u64; 8]) -> Option<Reading> {
+    let [place, recorded_at, received_at, x, y, z, motion, cell] = *words;
+    let cell = Cell::from_raw(cell)?;
+    // `as` keeps the low 32 bits, which is the point.
+    let (lat, lng) = ((place >> 32) as u32, place as u32);
+    Some(Reading {
+        position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
+        unit: UnitVector([x, y, z].map(f64::from_bits)),
+        recorded_at: Timestamp::from_millis(recorded_at),
+        received_at: Timestamp::from_millis(received_at),
+        speed_mps: unscaled((motion >> 16) as u16),
+        bearing_deg: unscaled(motion as u16),
+        cell,
+    })
+}
+
+/// Hundredths of `value`; what cannot be told is [`UNKNOWN`], what is too large is the largest.
+fn scaled(value: Option<f32>) -> u16 {
+    let finite = value.filter(|value| value.is_finite());
+    finite.map_or(UNKNOWN, |value| ((value * 100.0).round() as u16).min(UNKNOWN - 1))
+}
+
+fn unscaled(word: u16) -> Option<f32> {
+    (word != UNKNOWN).then(|| f32::from(word) / 100.0)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, LazyLock};
+    use std::thread;
+
+    use super::*;
+    use crate::geo::CellResolution;
+    use crate::id::ServiceTierId;
+    use crate::market::{Boundary, MarketConfig};
+
+    fn market(ring: &str) -> Market {
+        let text = format!(r#"{{"type":"Polygon","coordinates":[{ring}]}}"#);
+        let tier = ServiceTierId::new("economy").unwrap();
+        Market::new(MarketConfig {
+            id: MarketId::new("m").unwrap(),
+            name: "M".to_owned(),
+            boundary: Boundary::from_geojson(&text).unwrap(),
+            tiers: vec![tier.clone()],
+            default_tier: tier,
+            resolution: CellResolution::new(9).unwrap(),
+        })
+        .unwrap()
+    }
+
+    /// A market without an outside.
+    pub(in crate::grid) fn world() -> Arc<Market> {
+        static WORLD: LazyLock<Arc<Market>> = LazyLock::new(|| {
+            Arc::new(market("[[-180,-90],[180,-90],[180,90],[-180,90],[-180,-90]]"))
+        });
+        Arc::clone(&WORLD)
+    }
+
+    /// Limits that refuse nothing but disorder.
+    pub(in crate::grid) fn roomy() -> FixLimits {
+        FixLimits { jump_m_min: 1e9, fixes_per_s_max: u32::MAX, ..FixLimits::default() }
+    }
+
+    pub(in crate::grid) fn fix_at(lat: f64, lng: f64, at_ms: u64) -> Fix {
+        Fix {
+            position: Position::from_degrees(lat, lng).unwrap(),
+            at: Timestamp::from_millis(at_ms),
+            accuracy_m: None,
+            speed_mps: None,
+            bearing_deg: None,
+        }
+    }
+
+    fn slot() -> DriverSlot {
+        DriverSlot::new(DriverId::new("d").unwrap())
+    }
+
+    fn apply(slot: &DriverSlot, fix: Fix) -> Result<Applied, FixRejection> {
+        slot.apply(&fix, fix.at, &FixLimits::default(), &world())
+    }
+
+    #[test]
+    fn a_slot_reads_back_what_was_applied() {
+        let slot = slot();
+        assert_eq!(slot.read(), None);
+        let mut fix = fix_at(-33.8688, 151.2093, 5_000);
+        (fix.speed_mps, fix.bearing_deg) = (Some(12.345), Some(-90.0));
+        let now = Timestamp::from_millis(5_250);
+        slot.apply(&fix, now, &FixLimits::default(), &world()).unwrap();
+        let reading = slot.read().unwrap();
+        assert_eq!(reading.position, fix.position);
+        assert_eq!(reading.unit, fix.position.unit());
+        assert_eq!((reading.recorded_at, reading.received_at), (fix.at, now));
+        assert_eq!((reading.speed_mps, reading.bearing_deg), (Some(12.35), Some(270.0)));
+        assert_eq!(reading.cell, Cell::at(fix.position, CellResolution::new(9).unwrap()));
+        assert_eq!(
+            apply(&slot, fix_at(-33.8688, 151.2093, 6_000)).map(|a| a.cell_changed),
+            Ok(false)
+        );
+        assert_eq!(slot.read().map(|r| (r.speed_mps, r.bearing_deg)), Some((None, None)));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_unknown_and_large_ones_are_capped() {
+        let mut fix = fix_at(1.0, 2.0, 1_000);
+        for (speed, kept) in [(f32::NAN, None), (-1.0, None), (9e9, Some(655.34))] {
+            (fix.speed_mps, fix.bearing_deg) = (Some(speed), Some(f32::INFINITY));
+            let words = encode(
+                &fix,
+                fix.position.unit(),
+                fix.at,
+                Cell::at(fix.position, world().resolution()).raw(),
+            );
+            let reading = decode(&words).unwrap();
+            assert_eq!((reading.speed_mps, reading.bearing_deg), (kept, None));
+        }
+    }
+
+    #[test]
+    fn an_older_fix_never_overwrites_a_newer_one() {
+        let slot = slot();
+        apply(&slot, fix_at(40.75, -73.98, 5_000)).unwrap();
+        for at in [4_999, 5_000] {
+            let late = apply(&slot, fix_at(40.751, -73.98, at));
+            assert_eq!(late, Err(FixRejection::OutOfOrder));
+        }
+        assert_eq!(slot.read().unwrap().recorded_at, Timestamp::from_millis(5_000));
+    }
+
+    #[test]
+    fn a_fix_from_too_far_in_the_future_is_refused() {
+        let (slot, limits) = (slot(), FixLimits::default());
+        let now = Timestamp::from_millis(100_000);
+        let refused = slot.apply(&fix_at(1.0, 1.0, 110_001), now, &limits, &world());
+        assert_eq!(refused, Err(FixRejection::InFuture));
+        assert!(slot.apply(&fix_at(1.0, 1.0, 110_000), now, &limits, &world()).is_ok());
+    }
+
+    #[test]
+    fn a_fix_outside_the_market_is_refused_even_beside_a_cell_that_is_half_inside() {
+        let market = market("[[-74,40],[-73,40],[-73,41],[-74,41],[-74,40]]");
+        let (slot, limits) = (slot(), roomy());
+        let mut refused = 0;
+        for i in 0..4_000_u32 {
+            let lat = 41.0 + (f64::from(i % 41) - 20.0) * 0.000_2;
+            let lng = -73.99 + f64::from(i) * 0.000_2;
+            let fix = fix_at(lat, lng, u64::from(i + 1) * 1_000);
+            let result = slot.apply(&fix, fix.at, &limits, &market);
+            assert_eq!(result.is_ok(), market.contains(fix.position), "{lat},{lng}");
+            refused += u32::from(result == Err(FixRejection::OutsideMarket));
+        }
+        assert!(refused > 1_000);
+    }
+
+    #[test]
+    fn the_cell_of_a_slot_is_always_the_cell_of_its_position() {
+        let (slot, market) = (slot(), world());
+        let mut cell = None;
+        for i in 1..20_000_u32 {
+            let (turn, reach) = (f64::from(i) * 0.01, f64::from(i % 700) * 0.000_02);
+            let (lat, lng) = (40.75 + turn.sin() * reach, -73.98 + turn.cos() * reach);
+            let fix = fix_at(lat, lng, u64::from(i) * 1_000);
+            let applied = slot.apply(&fix, fix.at, &roomy(), &market).unwrap();
+            let reading = slot.read().unwrap();
+            assert_eq!(reading.cell, Cell::at(fix.position, market.resolution()));
+            assert_eq!(applied.cell_changed, cell != Some(reading.cell));
+            cell = Some(reading.cell);
+        }
+    }
+
+    #[test]
+    fn a_teleported_driver_is_refused_twice_and_then_believed() {
+        let slot = slot();
+        apply(&slot, fix_at(40.75, -73.98, 1_000)).unwrap();
+        let there = |at| apply(&slot, fix_at(40.90, -73.80, at));
+        assert_eq!(there(2_000), Err(FixRejection::ImplausibleJump));
+        assert_eq!(there(3_000), Err(FixRejection::ImplausibleJump));
+        assert!(there(4_000).unwrap().cell_changed);
+        assert!(there(5_000).is_ok());
+        assert_eq!(apply(&slot, fix_at(40.75, -73.98, 6_000)), Err(FixRejection::ImplausibleJump));
+    }
+
+    #[test]
+    fn attention_is_given_once_by_the_next_applied_fix() {
+        let slot = slot();
+        slot.request_attention();
+        assert!(apply(&slot, fix_at(40.75, -73.98, 2_000)).unwrap().attention);
+        assert!(!apply(&slot, fix_at(40.75, -73.98, 3_000)).unwrap().attention);
+        slot.request_attention();
+        assert!(apply(&slot, fix_at(40.75, -73.98, 1_000)).is_err());
+        assert!(apply(&slot, fix_at(40.75, -73.98, 4_000)).unwrap().attention);
+    }
+
+    #[test]
+    fn a_snapshot_restores_a_position_but_not_over_a_newer_one() {
+        let slot = slot();
+        let received_at = Timestamp::from_millis(1_100);
+        let old = PositionSnapshot { fix: fix_at(40.75, -73.98, 1_000), received_at };
+        assert!(slot.restore(&old, &world()));
+        assert_eq!(slot.read().unwrap().received_at, received_at);
+        apply(&slot, fix_at(40.7501, -73.98, 2_000)).unwrap();
+        assert!(!slot.restore(&old, &world()));
+        assert_eq!(slot.read().unwrap().recorded_at, Timestamp::from_millis(2_000));
+    }
+
+    #[test]
+    fn readers_never_see_parts_of_two_fixes_while_writers_race() {
+        let (slot, done) = (slot(), AtomicBool::new(false));
+        // Time, latitude, longitude and speed all tell the same number.
+        let told = |i: u32| {
+            let mut fix = fix_at(f64::from(i) / 1e4, f64::from(i) / -1e4, u64::from(i));
+            fix.speed_mps = Some(f32::from((i % 600) as u16));
+            fix
+        };
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..2_u32)
+                .map(|writer| {
+                    let slot = &slot;
+                    scope.spawn(move || {
+                        for i in 1..20_000 {
+                            let fix = told(i * 2 + writer);
+                            let _ = slot.apply(&fix, fix.at, &roomy(), &world());
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut last = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let Some(reading) = slot.read() else { continue };
+                        let at = u32::try_from(reading.recorded_at.as_millis()).unwrap();
+                        assert_eq!(reading.position, told(at).position);
+                        assert_eq!(reading.unit, reading.position.unit());
+                        assert_eq!(reading.speed_mps, told(at).speed_mps);
+                        assert!(at >= last, "an older fix came back");
+                        last = at;
+                    }
+                });
+            }
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(slot.read().unwrap().recorded_at, Timestamp::from_millis(39_999));
+    }
+}

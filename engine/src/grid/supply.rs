@@ -1,0 +1,145 @@
+//! What the grid knows of a driver besides the position: enough to filter, small enough to copy.
+
+use crate::id::stable_hash;
+
+/// Where a driver is in the working day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum DriverStatus {
+    /// Not working.
+    Offline,
+    /// Working and free.
+    Available,
+    /// Accepted an offer that the ride has yet to confirm.
+    Reserved,
+    /// On the way to the rider.
+    EnRoute,
+    /// Waiting for the rider at the pickup.
+    AtPickup,
+    /// Carrying the rider.
+    OnTrip,
+}
+
+/// How well a driver is in touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Contact {
+    /// The newest fix is fresh enough for offers.
+    Live,
+    /// The newest fix is too old for offers.
+    Stale,
+    /// The driver is considered out of reach.
+    Lost,
+}
+
+/// A set of service tiers, by their index in one market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TierSet(u32);
+
+impl TierSet {
+    /// No tier.
+    pub const EMPTY: Self = Self(0);
+    /// The most tiers a market can have.
+    pub const TIERS_MAX: usize = 32;
+
+    /// This set and the tier at `index`; an index of [`Self::TIERS_MAX`] or more adds nothing.
+    #[must_use]
+    pub const fn with(self, index: u8) -> Self {
+        match 1_u32.checked_shl(index as u32) {
+            Some(bit) => Self(self.0 | bit),
+            None => self,
+        }
+    }
+
+    /// Whether the tier at `index` is in the set.
+    pub const fn contains(self, index: u8) -> bool {
+        match 1_u32.checked_shl(index as u32) {
+            Some(bit) => self.0 & bit != 0,
+            None => false,
+        }
+    }
+
+    /// Whether the sets share a tier.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether the set has no tier.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indices in the set, ascending.
+    pub fn indices(self) -> impl Iterator<Item = u8> {
+        (0..32).filter(move |index| self.contains(*index))
+    }
+}
+
+/// Tags folded into 64 bits, to pass over drivers who certainly lack a required tag.
+///
+/// Two tags may share a bit. A collision lets a driver through to the exact check and never hides
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TagFilter(u64);
+
+impl TagFilter {
+    /// The filter of a set of tags.
+    pub fn of<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
+        let bit = |tag: &str| 1_u64 << (stable_hash(tag.as_bytes(), 0) & 63);
+        Self(tags.into_iter().fold(0, |bits, tag| bits | bit(tag)))
+    }
+
+    /// Whether every required tag may be among these; `false` is certain.
+    pub const fn covers(self, required: Self) -> bool {
+        self.0 & required.0 == required.0
+    }
+}
+
+/// The facts of a driver that candidate filters read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supply {
+    /// The tiers the vehicle may serve.
+    pub tiers: TierSet,
+    /// The tags of vehicle and driver.
+    pub tags: TagFilter,
+    /// Where the driver is in the working day.
+    pub status: DriverStatus,
+    /// How well the driver is in touch.
+    pub contact: Contact,
+    /// Offers the driver has not answered yet.
+    pub live_offers: u8,
+    /// Whether the driver rests after an accept.
+    pub cooling_down: bool,
+    /// Whether an operator blocked the driver.
+    pub blocked: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_set_holds_what_was_put_in_and_ignores_what_cannot_be() {
+        let set = TierSet::EMPTY.with(0).with(31).with(32);
+        assert_eq!(set.indices().collect::<Vec<_>>(), vec![0, 31]);
+        assert!(!set.contains(32) && !set.contains(200));
+        assert!(set.intersects(TierSet::EMPTY.with(31)));
+        assert!(!set.intersects(TierSet::EMPTY.with(5)));
+        assert!(TierSet::EMPTY.is_empty());
+    }
+
+    #[test]
+    fn a_tag_filter_never_hides_a_driver_who_has_the_tags() {
+        let names: Vec<String> = (0..200).map(|i| format!("tag-{i}")).collect();
+        let all = TagFilter::of(names.iter().map(String::as_str));
+        for name in &names {
+            assert!(all.covers(TagFilter::of([name.as_str()])));
+        }
+        let some = TagFilter::of(["wheelchair", "child_seat"]);
+        assert!(some.covers(TagFilter::of(["child_seat"])));
+        assert!(some.covers(TagFilter::default()));
+        assert!(!TagFilter::default().covers(some));
+    }
+}

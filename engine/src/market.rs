@@ -1,0 +1,206 @@
+//! Markets: operating areas with their own tiers, grid and policy.
+
+mod boundary;
+mod markets;
+
+pub use boundary::{Boundary, BoundaryError, BoundingBox};
+pub use markets::{DuplicateMarket, Markets};
+
+use crate::geo::{Cell, CellResolution, Position};
+use crate::grid::TierSet;
+use crate::id::{MarketId, ServiceTierId};
+
+/// What a market is made from.
+#[derive(Debug, Clone)]
+pub struct MarketConfig {
+    /// The id drivers and riders see.
+    pub id: MarketId,
+    /// The name people see.
+    pub name: String,
+    /// The area.
+    pub boundary: Boundary,
+    /// The tiers on sale, in the order shown; their order is their index.
+    pub tiers: Vec<ServiceTierId>,
+    /// The tier of a request that names none.
+    pub default_tier: ServiceTierId,
+    /// The resolution of the market's grid.
+    pub resolution: CellResolution,
+}
+
+/// Why a configuration makes no market.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MarketError {
+    /// More tiers than a [`TierSet`] holds.
+    #[error("market {market} has {count} tiers, at most {max} are supported", max = TierSet::TIERS_MAX)]
+    TooManyTiers {
+        /// The market at fault.
+        market: MarketId,
+        /// How many tiers it has.
+        count: usize,
+    },
+    /// A tier is listed twice.
+    #[error("market {market} lists tier {tier} twice")]
+    DuplicateTier {
+        /// The market at fault.
+        market: MarketId,
+        /// The tier that repeats.
+        tier: ServiceTierId,
+    },
+    /// The default tier is not on sale.
+    #[error("market {market} has the default tier {tier}, which it does not sell")]
+    UnknownDefaultTier {
+        /// The market at fault.
+        market: MarketId,
+        /// The default tier.
+        tier: ServiceTierId,
+    },
+}
+
+/// A tier that is not sold in a market.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("market {market} does not sell tier {tier}")]
+pub struct UnknownTier {
+    /// The market that was asked.
+    pub market: MarketId,
+    /// The tier it does not sell.
+    pub tier: ServiceTierId,
+}
+
+/// An operating area, usually a city.
+#[derive(Debug, Clone)]
+pub struct Market {
+    id: MarketId,
+    name: String,
+    boundary: Boundary,
+    tiers: Vec<ServiceTierId>,
+    default_tier: u8,
+    resolution: CellResolution,
+}
+
+impl Market {
+    /// The market of a configuration.
+    ///
+    /// # Errors
+    /// [`MarketError`] when the tiers contradict one another.
+    pub fn new(config: MarketConfig) -> Result<Self, MarketError> {
+        let MarketConfig { id, name, boundary, tiers, default_tier, resolution } = config;
+        if tiers.len() > TierSet::TIERS_MAX {
+            return Err(MarketError::TooManyTiers { market: id, count: tiers.len() });
+        }
+        let repeated = tiers.iter().enumerate().find(|(i, tier)| tiers[..*i].contains(tier));
+        if let Some((_, tier)) = repeated {
+            return Err(MarketError::DuplicateTier { market: id, tier: tier.clone() });
+        }
+        let Some(default_index) = index_of(&tiers, &default_tier) else {
+            return Err(MarketError::UnknownDefaultTier { market: id, tier: default_tier });
+        };
+        Ok(Self { id, name, boundary, tiers, default_tier: default_index, resolution })
+    }
+
+    /// The id drivers and riders see.
+    pub const fn id(&self) -> &MarketId {
+        &self.id
+    }
+
+    /// The name people see.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The area.
+    pub const fn boundary(&self) -> &Boundary {
+        &self.boundary
+    }
+
+    /// The least rectangle around the area.
+    pub const fn bounding_box(&self) -> BoundingBox {
+        self.boundary.bounding_box()
+    }
+
+    /// The resolution of the market's grid.
+    pub const fn resolution(&self) -> CellResolution {
+        self.resolution
+    }
+
+    /// The tiers on sale; the place in this list is a tier's index.
+    pub fn tiers(&self) -> &[ServiceTierId] {
+        &self.tiers
+    }
+
+    /// The index of the tier that a request gets when it names none.
+    pub const fn default_tier(&self) -> u8 {
+        self.default_tier
+    }
+
+    /// Whether `position` is in the market, its edge included.
+    pub fn contains(&self, position: Position) -> bool {
+        self.boundary.contains(position)
+    }
+
+    /// Whether the whole of `cell` is certainly in the market; `false` says nothing.
+    pub fn encloses(&self, cell: Cell) -> bool {
+        self.boundary.encloses(cell)
+    }
+
+    /// The index of a tier, if it is on sale.
+    pub fn tier_index(&self, tier: &ServiceTierId) -> Option<u8> {
+        index_of(&self.tiers, tier)
+    }
+
+    /// The set of these tiers.
+    ///
+    /// # Errors
+    /// [`UnknownTier`] names the first one that is not on sale.
+    pub fn tier_set(&self, tiers: &[ServiceTierId]) -> Result<TierSet, UnknownTier> {
+        tiers.iter().try_fold(TierSet::EMPTY, |set, tier| {
+            let unknown = || UnknownTier { market: self.id.clone(), tier: tier.clone() };
+            Ok(set.with(self.tier_index(tier).ok_or_else(unknown)?))
+        })
+    }
+}
+
+fn index_of(tiers: &[ServiceTierId], tier: &ServiceTierId) -> Option<u8> {
+    tiers.iter().position(|other| other == tier).and_then(|index| u8::try_from(index).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tier(name: &str) -> ServiceTierId {
+        ServiceTierId::new(name).unwrap()
+    }
+
+    fn config(tiers: &[&str], default_tier: &str) -> MarketConfig {
+        let square = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1],[0,0]]]}"#;
+        MarketConfig {
+            id: MarketId::new("m").unwrap(),
+            name: "M".to_owned(),
+            boundary: Boundary::from_geojson(square).unwrap(),
+            tiers: tiers.iter().map(|name| tier(name)).collect(),
+            default_tier: tier(default_tier),
+            resolution: CellResolution::new(9).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_tier_set_is_made_of_the_indices_in_the_market() {
+        let market = Market::new(config(&["economy", "xl", "premium"], "xl")).unwrap();
+        let set = market.tier_set(&[tier("premium"), tier("economy")]).unwrap();
+        assert_eq!(set.indices().collect::<Vec<_>>(), vec![0, 2]);
+        assert_eq!(market.default_tier(), 1);
+        let unknown = market.tier_set(&[tier("xl"), tier("boat")]).unwrap_err();
+        assert_eq!(unknown.to_string(), "market m does not sell tier boat");
+    }
+
+    #[test]
+    fn tiers_that_contradict_one_another_are_refused() {
+        let error = |tiers: &[&str], default| Market::new(config(tiers, default)).unwrap_err();
+        assert_eq!(error(&["a", "b", "a"], "a").to_string(), "market m lists tier a twice");
+        assert!(matches!(error(&["a"], "b"), MarketError::UnknownDefaultTier { .. }));
+        assert!(matches!(error(&[], "b"), MarketError::UnknownDefaultTier { .. }));
+        let many: Vec<String> = (0..33).map(|i| format!("t{i}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(matches!(error(&many, "t0"), MarketError::TooManyTiers { count: 33, .. }));
+    }
+}
