@@ -1,3 +1,4 @@
 //! Edges.
 
+pub mod http;
 pub mod wire;
