@@ -1,1 +1,4 @@
-//! Edges.
+//! The edges of Muster: HTTP and WebSocket, the store, configuration, telemetry.
+
+pub mod config;
+pub mod telemetry;

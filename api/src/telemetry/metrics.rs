@@ -18,7 +18,6 @@ use super::labels::{
     ActorLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels, InvariantLabels,
     MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
-use crate::wire::{contact_name, status_name};
 
 /// Engine latency: microseconds to seconds.
 const ENGINE_SECONDS: [f64; 16] = [
@@ -218,8 +217,8 @@ impl Metrics {
         for gauge in dispatch.driver_gauges() {
             let labels = DriverLabels {
                 market: gauge.market.to_string(),
-                status: status_name(gauge.status),
-                contact: contact_name(gauge.contact),
+                status: gauge.status.name(),
+                contact: gauge.contact.name(),
             };
             self.drivers.get_or_create(&labels).inc();
         }
