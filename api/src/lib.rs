@@ -2,3 +2,6 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod version;
+pub mod wire;
+pub mod ws;

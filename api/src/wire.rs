@@ -1,0 +1,34 @@
+//! What travels between Muster and its clients: JSON bodies, frames, and their conversions.
+//!
+//! These types change for other reasons than the rules of dispatch do, so no domain type is
+//! serialised here. Requests refuse unknown fields and are validated on conversion, which collects
+//! every [`FieldFault`] instead of stopping at the first.
+
+mod driver;
+mod driver_profile;
+mod fault;
+mod geo;
+mod live;
+mod money;
+mod offer;
+mod problem;
+mod ride;
+mod ride_event;
+mod ride_request;
+mod time;
+
+pub use driver::{DriverView, contact_name, status_name};
+pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
+pub use fault::{Faults, FieldFault, RequestFault, TEXT_CHARS_MAX};
+pub use geo::{Fix, LatLng, Metres, PositionView};
+pub use live::LiveDriver;
+pub use money::Money;
+pub use offer::{AcceptResultView, OfferView};
+pub use problem::{CallFault, PROBLEM_JSON, Problem};
+pub use ride::{AssignedDriverView, OfferCountsView, RideView};
+pub use ride_event::{DriverPositionEvent, RideEventView};
+pub use ride_request::{
+    ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, PICKUP_AHEAD_MAX_MS, RIDE_DRIVERS_MAX, RequestStamp,
+    RideRequestBody, TIERS_MAX,
+};
+pub use time::{TimeFault, parse_rfc3339, rfc3339};

@@ -1,0 +1,95 @@
+//! A driver as the platform sees him.
+
+use std::collections::BTreeMap;
+
+use muster_engine::driver;
+use muster_engine::grid::{Contact, DriverStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::driver_profile::read_preferences;
+use crate::wire::geo::PositionView;
+use crate::wire::offer::OfferView;
+use crate::wire::ride::json_object;
+use crate::wire::time::rfc3339;
+
+/// A driver.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DriverView {
+    /// The driver.
+    pub driver_id: String,
+    /// Where he works.
+    pub market: String,
+    /// `offline`, `available`, `reserved`, `en_route`, `at_pickup` or `on_trip`.
+    #[schema(example = "available")]
+    pub status: &'static str,
+    /// Whether he wants to work; a driver who goes offline on a ride finishes it first.
+    pub online: bool,
+    /// How well his phone is heard: `live`, `stale` or `lost`.
+    #[schema(example = "live")]
+    pub contact: &'static str,
+    /// Where he was last.
+    pub position: Option<PositionView>,
+    /// Offers that wait for his answer.
+    pub offers: Vec<OfferView>,
+    /// The ride he serves.
+    pub ride_id: Option<String>,
+    /// Tiers he serves.
+    pub service_tiers: Vec<String>,
+    /// His vehicle, as the platform described it.
+    #[schema(value_type = Object)]
+    pub vehicle: serde_json::Value,
+    /// What he carries or allows.
+    pub tags: Vec<String>,
+    /// Mean rating, 1–5.
+    pub rating: Option<f64>,
+    /// Until when an operator blocks him.
+    #[schema(format = DateTime)]
+    pub blocked_until: Option<String>,
+    /// What he likes to drive, as the platform described it.
+    #[schema(value_type = Object)]
+    pub preferences: BTreeMap<String, serde_json::Value>,
+}
+
+impl From<&driver::DriverView> for DriverView {
+    fn from(view: &driver::DriverView) -> Self {
+        let profile = &view.record.profile;
+        Self {
+            driver_id: view.record.driver.to_string(),
+            market: profile.market.to_string(),
+            status: status_name(view.status),
+            online: view.record.online,
+            contact: contact_name(view.contact),
+            position: view.reading.as_ref().map(PositionView::from),
+            offers: view.offers.iter().map(OfferView::from).collect(),
+            ride_id: view.ride.as_ref().map(ToString::to_string),
+            service_tiers: profile.service_tiers.iter().map(ToString::to_string).collect(),
+            vehicle: json_object(&profile.vehicle),
+            tags: profile.tags.clone(),
+            rating: profile.rating,
+            blocked_until: profile.blocked_until.map(rfc3339),
+            preferences: read_preferences(&profile.preferences),
+        }
+    }
+}
+
+/// The wire name of a status.
+pub const fn status_name(status: DriverStatus) -> &'static str {
+    match status {
+        DriverStatus::Offline => "offline",
+        DriverStatus::Available => "available",
+        DriverStatus::Reserved => "reserved",
+        DriverStatus::EnRoute => "en_route",
+        DriverStatus::AtPickup => "at_pickup",
+        DriverStatus::OnTrip => "on_trip",
+    }
+}
+
+/// The wire name of a contact.
+pub const fn contact_name(contact: Contact) -> &'static str {
+    match contact {
+        Contact::Live => "live",
+        Contact::Stale => "stale",
+        Contact::Lost => "lost",
+    }
+}

@@ -1,0 +1,127 @@
+//! What the platform says about a driver.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster_engine::driver::{DriverProfile, RidePreferences};
+use muster_engine::id::{MarketId, ServiceTierId};
+use muster_engine::market::Markets;
+use muster_engine::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::wire::fault::{Faults, RequestFault, TEXT_CHARS_MAX};
+use crate::wire::ride_request::{ATTRIBUTES_MAX, TIERS_MAX, check_tag, check_tiers, distinct};
+use crate::wire::time::parse_rfc3339;
+
+/// Tags a driver may carry or a rider may require.
+pub const TAGS_MAX: usize = 32;
+
+/// The longest vehicle description, as JSON text.
+pub const VEHICLE_BYTES_MAX: usize = 4_096;
+
+/// The body of `PUT /v1/drivers/{id}`.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriverProfileBody {
+    /// Where he works.
+    #[schema(example = "nyc")]
+    pub market: String,
+    /// Tiers he serves, at least one.
+    #[schema(example = json!(["standard"]))]
+    pub service_tiers: Vec<String>,
+    /// His vehicle: any JSON object, shown to the rider as it is.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({"plate": "T123456C", "model": "Camry"}))]
+    pub vehicle: Map<String, Value>,
+    /// What he carries or allows.
+    #[serde(default)]
+    #[schema(example = json!(["pet_friendly"]))]
+    pub tags: Vec<String>,
+    /// Mean rating, 1–5.
+    #[schema(minimum = 1, maximum = 5)]
+    pub rating: Option<f64>,
+    /// Until when an operator blocks him.
+    #[schema(format = DateTime)]
+    pub blocked_until: Option<String>,
+    /// What he likes to drive: shown back as it is.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub preferences: BTreeMap<String, Value>,
+}
+
+impl DriverProfileBody {
+    /// The profile, once every field is checked.
+    ///
+    /// # Errors
+    /// [`RequestFault`]: fields out of bounds, a market or a tier nobody knows.
+    pub fn into_profile(self, markets: &Markets) -> Result<DriverProfile, RequestFault> {
+        let mut faults = Faults::default();
+        let market = faults.keep("/market", MarketId::new(&self.market));
+        let tiers = self.service_tiers.iter();
+        let tiers = faults.keep_all("/service_tiers", TIERS_MAX, tiers, |t| ServiceTierId::new(t));
+        if self.service_tiers.is_empty() {
+            faults.add("/service_tiers", "at least one tier is needed");
+        }
+        let tags = faults.keep_all("/tags", TAGS_MAX, self.tags.into_iter(), check_tag);
+        if self.rating.is_some_and(|rating| !(1.0..=5.0).contains(&rating)) {
+            faults.add("/rating", "a rating is within 1..=5");
+        }
+        let blocked_until = checked_instant(self.blocked_until, &mut faults);
+        let preferences = write_preferences(&self.preferences, &mut faults);
+        let vehicle = write_vehicle(self.vehicle, &mut faults);
+        faults.finish()?;
+        // Without a market there was a fault.
+        let market = market.ok_or_else(|| RequestFault::Fields(Vec::new()))?;
+        let known = markets.get(&market);
+        let known = known.ok_or_else(|| RequestFault::UnknownMarket(market.clone()))?;
+        check_tiers(known, &tiers)?;
+        Ok(DriverProfile {
+            market,
+            service_tiers: distinct(tiers),
+            vehicle,
+            tags: distinct(tags),
+            rating: self.rating,
+            blocked_until,
+            preferences,
+        })
+    }
+}
+
+fn checked_instant(text: Option<String>, faults: &mut Faults) -> Option<Timestamp> {
+    text.and_then(|text| faults.keep("/blocked_until", parse_rfc3339(&text)))
+}
+
+fn write_vehicle(vehicle: Map<String, Value>, faults: &mut Faults) -> Arc<str> {
+    let text = Value::Object(vehicle).to_string();
+    if text.len() > VEHICLE_BYTES_MAX {
+        let most = format!("at most {VEHICLE_BYTES_MAX} bytes are taken, got {}", text.len());
+        faults.add("/vehicle", most);
+    }
+    Arc::from(text)
+}
+
+/// Preferences are kept as JSON text, so that they come back with the types they had.
+fn write_preferences(
+    preferences: &BTreeMap<String, Value>,
+    faults: &mut Faults,
+) -> RidePreferences {
+    if preferences.len() > ATTRIBUTES_MAX {
+        faults.add("/preferences", format!("at most {ATTRIBUTES_MAX} members are taken"));
+    }
+    let mut kept = RidePreferences::new();
+    for (name, value) in preferences {
+        let text = value.to_string();
+        faults.bound_text("/preferences", name, TEXT_CHARS_MAX);
+        faults.bound_text(&format!("/preferences/{name}"), &text, TEXT_CHARS_MAX);
+        kept.insert(name.clone(), text);
+    }
+    kept
+}
+
+/// The preferences as they came in.
+pub(super) fn read_preferences(preferences: &RidePreferences) -> BTreeMap<String, Value> {
+    let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+    preferences.iter().map(|(name, text)| (name.clone(), read(text))).collect()
+}

@@ -1,0 +1,96 @@
+//! Offers, and how an accept ended.
+
+use muster_engine::effect::AcceptAnswer;
+use muster_engine::offer::{Offer, WithdrawReason};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::geo::{LatLng, Metres, metres};
+use crate::wire::live::LiveDriver;
+use crate::wire::money::Money;
+use crate::wire::ride::RideView;
+use crate::wire::time::rfc3339;
+
+/// One ride offered to one driver.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct OfferView {
+    /// The offer.
+    pub offer_id: String,
+    /// The ride that is offered.
+    pub ride_id: String,
+    /// Where the rider waits.
+    pub pickup: LatLng,
+    /// Where the rider goes, when known.
+    pub dropoff: Option<LatLng>,
+    /// The fare, when the platform gave one.
+    pub fare: Option<Money>,
+    /// The tip promised on top.
+    pub tip: Option<Money>,
+    /// The tier the driver would serve.
+    pub service_tier: String,
+    /// Straight-line distance to the pickup.
+    pub distance_m: Metres,
+    /// Estimated time to the pickup.
+    pub pickup_eta_s: u32,
+    /// When the offer is dead.
+    #[schema(format = DateTime)]
+    pub expires_at: String,
+    /// From when the phone shows it.
+    #[schema(format = DateTime)]
+    pub visible_at: String,
+    /// Whether the ride would follow the one under way.
+    pub forward: bool,
+}
+
+/// How an accept ended.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AcceptResultView {
+    /// `won`, `lost`, `expired` or `quoted`.
+    #[schema(example = "won")]
+    pub result: &'static str,
+    /// Why it was not won: `taken`, `cancelled`, `expired`, `superseded`.
+    pub reason: Option<&'static str>,
+    /// The ride, when it is won; as its driver sees it, so without the one-time password.
+    pub ride: Option<RideView>,
+}
+
+impl From<&Offer> for OfferView {
+    fn from(offer: &Offer) -> Self {
+        let terms = &offer.terms;
+        Self {
+            offer_id: offer.id.to_string(),
+            ride_id: offer.ride.to_string(),
+            pickup: terms.pickup.into(),
+            dropoff: terms.dropoff.map(LatLng::from),
+            fare: terms.fare.as_ref().map(Money::from),
+            tip: terms.tip.as_ref().map(Money::from),
+            service_tier: offer.service_tier.to_string(),
+            distance_m: metres(offer.distance),
+            pickup_eta_s: offer.pickup_eta.get(),
+            expires_at: rfc3339(offer.expires_at),
+            visible_at: rfc3339(offer.visible_at),
+            forward: false,
+        }
+    }
+}
+
+impl AcceptResultView {
+    /// The answer; `live` is the driver as he is now, if the ride was won.
+    pub fn new(answer: &AcceptAnswer, live: Option<&LiveDriver>) -> Self {
+        match answer {
+            AcceptAnswer::Won(ride) => {
+                let ride = Some(RideView::for_driver(ride, live));
+                Self { result: "won", reason: None, ride }
+            }
+            AcceptAnswer::Lost(reason) => {
+                let result = match reason {
+                    WithdrawReason::Expired => "expired",
+                    WithdrawReason::Taken
+                    | WithdrawReason::Cancelled
+                    | WithdrawReason::Superseded => "lost",
+                };
+                Self { result, reason: Some(reason.name()), ride: None }
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use muster_actors::CallError;
+use muster_engine::effect::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::fault::{FieldFault, RequestFault};
+
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong with a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI that names the kind of problem; it ends in the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:muster:problem:unknown_ride")]
+    pub kind: String,
+    /// The kind of problem in words.
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: String,
+    /// The kind of problem for programs; stable.
+    #[schema(example = "unknown_ride")]
+    pub code: String,
+    /// Names this request in the server's logs.
+    pub correlation_id: String,
+    /// The fields that were not taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldFault>,
+    /// Seconds after which a repeat may succeed; sent as `Retry-After`.
+    #[serde(skip)]
+    pub retry_after_s: Option<u64>,
+}
+
+/// The code and detail of a call that failed, for edges that have no status line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallFault {
+    /// The HTTP status it maps to.
+    pub status: u16,
+    /// The stable code.
+    pub code: &'static str,
+    /// What went wrong.
+    pub detail: String,
+    /// Seconds after which a repeat may succeed.
+    pub retry_after_s: Option<u64>,
+}
+
+/// Seconds after which a call that met a full or failing server is worth repeating.
+const RETRY_BUSY_S: u64 = 1;
+
+/// As [`RETRY_BUSY_S`], for a server that shuts down.
+const RETRY_DRAINING_S: u64 = 5;
+
+impl Problem {
+    /// A problem of the kind `code`. The correlation id is filled in when it is answered.
+    pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:muster:problem:{code}"),
+            title: title(code),
+            status,
+            detail: detail.into(),
+            code: code.to_owned(),
+            correlation_id: String::new(),
+            errors: Vec::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// This problem with the fields at fault.
+    #[must_use]
+    pub fn with_errors(self, errors: Vec<FieldFault>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// This problem with a hint when to try again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+}
+
+/// `unknown_ride` → `Unknown ride`.
+fn title(code: &str) -> String {
+    let mut words = code.replace('_', " ");
+    if let Some(first) = words.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.status, self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<&CallError> for CallFault {
+    fn from(error: &CallError) -> Self {
+        let (status, code, retry_after_s) = match error {
+            CallError::Refused(refusal) => (refusal_status(*refusal), refusal.code(), None),
+            CallError::UnknownDriver => (404, "unknown_driver", None),
+            CallError::UnknownMarket => (404, "unknown_market", None),
+            CallError::DriverInOtherMarket => (409, "driver_in_other_market", None),
+            CallError::Overloaded(_) => (503, "overloaded", Some(RETRY_BUSY_S)),
+            CallError::Store(_) => (503, "store_unavailable", Some(RETRY_BUSY_S)),
+            CallError::Draining => (503, "draining", Some(RETRY_DRAINING_S)),
+            CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
+        };
+        Self { status, code, detail: call_detail(error), retry_after_s }
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let fault = CallFault::from(&error);
+        let problem = Self::new(fault.status, fault.code, fault.detail);
+        Self { retry_after_s: fault.retry_after_s, ..problem }
+    }
+}
+
+impl From<RequestFault> for Problem {
+    fn from(fault: RequestFault) -> Self {
+        match fault {
+            RequestFault::Fields(errors) => {
+                let detail = match errors.first() {
+                    Some(first) => format!("{}: {}", first.pointer, first.detail),
+                    None => "the request cannot be taken".to_owned(),
+                };
+                Self::new(422, "validation_failed", detail).with_errors(errors)
+            }
+            RequestFault::NotServiceable(detail) => Self::new(422, "not_serviceable", detail),
+            RequestFault::UnknownMarket(market) => {
+                Self::new(422, "unknown_market", format!("no market has the id {market}"))
+            }
+            RequestFault::UnknownTier { market, tier } => {
+                let detail = format!("market {market} does not sell tier {tier}");
+                Self::new(422, "unknown_service_tier", detail)
+            }
+        }
+    }
+}
+
+const fn refusal_status(refusal: Refusal) -> u16 {
+    match refusal {
+        Refusal::UnknownRide | Refusal::UnknownOffer => 404,
+        Refusal::RideAlreadyExists
+        | Refusal::RideAlreadyCompleted
+        | Refusal::RideAlreadyCancelled
+        | Refusal::RideUnfulfilled
+        | Refusal::RideAlreadyAssigned
+        | Refusal::RideNotAssigned
+        | Refusal::NotAssignedDriver
+        | Refusal::DriverNotArrived
+        | Refusal::RideNotStarted
+        | Refusal::RideAlreadyStarted
+        | Refusal::OtpMismatch
+        | Refusal::AcceptPending
+        | Refusal::DriverOffline => 409,
+    }
+}
+
+/// What a client is told; the store's own words stay in the log.
+fn call_detail(error: &CallError) -> String {
+    match error {
+        CallError::Refused(refusal) => refusal_detail(*refusal).to_owned(),
+        CallError::Store(_) => "the change could not be made durable at present".to_owned(),
+        CallError::UnknownDriver
+        | CallError::UnknownMarket
+        | CallError::DriverInOtherMarket
+        | CallError::Overloaded(_)
+        | CallError::Draining
+        | CallError::TimedOut => error.to_string(),
+    }
+}
+
+const fn refusal_detail(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownRide => "no ride has this id",
+        Refusal::UnknownOffer => "no offer has this id",
+        Refusal::RideAlreadyExists => "a ride with this id exists",
+        Refusal::RideAlreadyCompleted => "the ride is completed",
+        Refusal::RideAlreadyCancelled => "the ride is cancelled",
+        Refusal::RideUnfulfilled => "the ride found no driver and is over",
+        Refusal::RideAlreadyAssigned => "the ride has a driver",
+        Refusal::RideNotAssigned => "the ride has no driver",
+        Refusal::NotAssignedDriver => "the caller is not the ride's driver",
+        Refusal::DriverNotArrived => "the driver has not arrived at the pickup",
+        Refusal::RideNotStarted => "the ride has not started",
+        Refusal::RideAlreadyStarted => "the ride is in progress",
+        Refusal::OtpMismatch => "the one-time password is wrong or absent",
+        Refusal::AcceptPending => "another accept of this driver waits for its answer",
+        Refusal::DriverOffline => "the driver is not online",
+    }
+}
