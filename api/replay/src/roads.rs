@@ -140,9 +140,8 @@ impl RoadNetwork {
         }
         let lat = points.first().map_or(0.0, |point| point.lat);
         let metres_per_degree_lng = METRES_PER_DEGREE_LAT * lat.to_radians().cos();
-        let plane = |point: &Point| {
-            [point.lng * metres_per_degree_lng, point.lat * METRES_PER_DEGREE_LAT]
-        };
+        let plane =
+            |point: &Point| [point.lng * metres_per_degree_lng, point.lat * METRES_PER_DEGREE_LAT];
         let nearest = RTree::bulk_load(
             points
                 .iter()
@@ -173,8 +172,7 @@ impl RoadNetwork {
 
     /// The node nearest to a point, and its distance in metres.
     pub(crate) fn snap(&self, point: Point) -> (NodeIndex, f64) {
-        let target =
-            [point.lng * self.metres_per_degree_lng, point.lat * METRES_PER_DEGREE_LAT];
+        let target = [point.lng * self.metres_per_degree_lng, point.lat * METRES_PER_DEGREE_LAT];
         let found = self.nearest.nearest_neighbor(target);
         found.map_or((0, f64::INFINITY), |entry| {
             (entry.data, entry.geom().distance_2(&target).sqrt())

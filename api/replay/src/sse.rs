@@ -90,7 +90,11 @@ mod tests {
             id: Some(id.to_owned()),
             data: data.to_owned(),
         };
-        vec![event("ride_assigned", "7", "{\"a\":1}"), event("", "7", "one\ntwo"), event("", "9", "x")]
+        vec![
+            event("ride_assigned", "7", "{\"a\":1}"),
+            event("", "7", "one\ntwo"),
+            event("", "9", "x"),
+        ]
     }
 
     #[test]

@@ -43,8 +43,10 @@ pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
         let row: Row = row.map_err(|error| ReplayError::data(what, error))?;
         let minute = minute_of_the_hour(&row.pickup_local)
             .ok_or_else(|| ReplayError::data(what, format!("time {}", row.pickup_local)))?;
+        // The 138 records of 17:00 are half a minute's worth: the rate stays even.
+        let spread_ms = if minute == 60 { 30_000 } else { 60_000 };
         trips.push(Trip {
-            after_ms: minute * 60_000 + within_minute.random_range(0..60_000),
+            after_ms: minute * 60_000 + within_minute.random_range(0..spread_ms),
             pickup: Point::new(row.pickup_lat, row.pickup_lon),
             dropoff: Point::new(row.dropoff_lat, row.dropoff_lon),
             passengers: row.pax,
@@ -54,13 +56,10 @@ pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
     Ok(trips)
 }
 
-/// The minute of `2013-11-18T16:MM`.
-///
-/// The records end with the minute that starts at 17:00 sharp; its few trips belong to the last
-/// minute of the hour.
+/// The minute of `2013-11-18T16:MM`; 60 for the last records, which say 17:00.
 fn minute_of_the_hour(local: &str) -> Option<i64> {
     if local == "2013-11-18T17:00" {
-        return Some(59);
+        return Some(60);
     }
     let minute = local.strip_prefix("2013-11-18T16:")?.parse().ok()?;
     (0..60).contains(&minute).then_some(minute)
@@ -84,7 +83,7 @@ mod tests {
         let trips = manhattan(1).unwrap();
         assert_eq!(trips.len(), 16_010);
         assert!(trips.is_sorted_by_key(|trip| trip.after_ms));
-        assert!(trips.iter().all(|trip| (0..3_600_000).contains(&trip.after_ms)));
+        assert!(trips.iter().all(|trip| (0..3_630_000).contains(&trip.after_ms)));
         for place in trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]) {
             assert!((40.68..40.90).contains(&place.lat) && (-74.03..-73.90).contains(&place.lng));
         }
@@ -97,7 +96,7 @@ mod tests {
         assert_eq!(one, again);
         assert_ne!(one, other);
         let per_minute = |trips: &[Trip]| {
-            let mut counts = vec![0; 60];
+            let mut counts = vec![0; 61];
             for trip in trips {
                 counts[(trip.after_ms / 60_000) as usize] += 1;
             }

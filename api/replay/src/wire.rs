@@ -93,38 +93,16 @@ pub(crate) enum AcceptOutcome {
 /// A frame from the server.
 #[derive(Debug, Clone)]
 pub(crate) enum ServerFrame {
-    Welcome {
-        server_time_ms: Option<i64>,
-        heartbeat_s: Option<f64>,
-        driver: Option<DriverView>,
-    },
+    Welcome { server_time_ms: Option<i64>, heartbeat_s: Option<f64>, driver: Option<DriverView> },
     Offer(OfferView),
-    OfferWithdrawn {
-        offer_id: String,
-    },
-    AcceptResult {
-        offer_id: String,
-        result: AcceptOutcome,
-        ride: Option<RideView>,
-    },
+    OfferWithdrawn { offer_id: String },
+    AcceptResult { offer_id: String, result: AcceptOutcome, ride: Option<RideView> },
     Assigned(RideView),
-    RideCancelled {
-        ride_id: String,
-        by: Option<String>,
-        reason: Option<String>,
-    },
+    RideCancelled { ride_id: String, by: Option<String>, reason: Option<String> },
     RideUpdated(RideView),
-    Rejected {
-        code: String,
-    },
-    Error {
-        code: String,
-        ride_id: Option<String>,
-        offer_id: Option<String>,
-    },
-    Bye {
-        reason: String,
-    },
+    Rejected { code: String },
+    Error { code: String, ride_id: Option<String>, offer_id: Option<String> },
+    Bye { reason: String },
     Other,
 }
 

@@ -61,7 +61,10 @@ fn every_server_frame_of_the_contract_is_read() {
     let updated = format!(r#"{{"type":"ride_updated","ride":{RIDE}}}"#);
     assert!(matches!(frame(&updated).frame, ServerFrame::RideUpdated(_)));
     for (text, expected) in [
-        (r#"{"type":"offer_withdrawn","seq":42,"offer_id":"o","reason":"taken"}"#, "OfferWithdrawn"),
+        (
+            r#"{"type":"offer_withdrawn","seq":42,"offer_id":"o","reason":"taken"}"#,
+            "OfferWithdrawn",
+        ),
         (r#"{"type":"ride_cancelled","seq":44,"ride_id":"r","by":"rider"}"#, "RideCancelled"),
         (r#"{"type":"rejected","code":"out_of_order","index":3}"#, "Rejected"),
         (r#"{"type":"error","code":"invalid_frame","detail":"…"}"#, "Error"),
@@ -75,7 +78,8 @@ fn every_server_frame_of_the_contract_is_read() {
 
 #[test]
 fn broken_frames_are_not_read() {
-    for text in ["", "[]", "{}", r#"{"type":"offer","seq":1}"#, r#"{"type":"assigned","ride":{}}"#] {
+    for text in ["", "[]", "{}", r#"{"type":"offer","seq":1}"#, r#"{"type":"assigned","ride":{}}"#]
+    {
         assert!(Received::parse(text).is_none(), "{text}");
     }
 }

@@ -37,17 +37,39 @@ pub(crate) enum Action {
 /// Facts only the driver's side knows, for the measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Note {
-    Accepted { offer_id: String, sent_at_ms: i64, expires_at_ms: Option<i64> },
-    Declined { reason: &'static str },
+    Accepted {
+        offer_id: String,
+        sent_at_ms: i64,
+        expires_at_ms: Option<i64>,
+    },
+    Declined {
+        reason: &'static str,
+    },
     LeftUnanswered,
-    Began { ride_id: String, at_ms: i64, pickup_m: f64 },
-    Arrived { ride_id: String, at_ms: i64 },
-    Completed { ride_id: String },
-    GaveUp { ride_id: String },
+    Began {
+        ride_id: String,
+        at_ms: i64,
+        pickup_m: f64,
+    },
+    Arrived {
+        ride_id: String,
+        at_ms: i64,
+    },
+    Completed {
+        ride_id: String,
+    },
+    GaveUp {
+        ride_id: String,
+    },
     /// A stage was refused or never confirmed; the driver left the ride.
-    Abandoned { ride_id: String, stage: &'static str },
+    Abandoned {
+        ride_id: String,
+        stage: &'static str,
+    },
     /// The rider never told a code.
-    OtpMissing { ride_id: String },
+    OtpMissing {
+        ride_id: String,
+    },
 }
 
 /// What the machine may use while it handles one input.
@@ -344,13 +366,8 @@ impl DriverMachine {
             at_ms: now_ms,
             pickup_m: leg.length_m,
         });
-        self.phase = Phase::OnRide(OnRide::new(
-            ride_id.to_owned(),
-            dropoff,
-            plan,
-            now_ms,
-            leg.arrive_at_ms,
-        ));
+        self.phase =
+            Phase::OnRide(OnRide::new(ride_id.to_owned(), dropoff, plan, now_ms, leg.arrive_at_ms));
         let considered = self.considering.take().map(|considering| considering.offer);
         for offer in considered.into_iter().chain(std::mem::take(&mut self.waiting)) {
             if offer.ride_id != ride_id {
@@ -401,7 +418,12 @@ pub(crate) fn ride_key(ride_id: &str) -> &str {
 fn is_transient(code: &str) -> bool {
     matches!(
         code,
-        "overloaded" | "rate_limited" | "unavailable" | "internal" | "internal_error" | "timeout"
+        "overloaded"
+            | "rate_limited"
+            | "unavailable"
+            | "internal"
+            | "internal_error"
+            | "timeout"
             | "invalid_frame"
     )
 }

@@ -49,8 +49,7 @@ impl Stage {
     fn with(&mut self, act: impl FnOnce(&mut DriverMachine, i64, &mut Hands<'_>)) -> Vec<Action> {
         let mut out = Vec::new();
         let otp = self.otp.clone();
-        let mut hands =
-            Hands { vehicle: &mut self.cart, otp: &|_| otp.clone(), out: &mut out };
+        let mut hands = Hands { vehicle: &mut self.cart, otp: &|_| otp.clone(), out: &mut out };
         act(&mut self.machine, self.now_ms, &mut hands);
         out
     }
@@ -172,10 +171,8 @@ fn an_occupied_cab_declines() {
 #[test]
 fn an_offer_is_not_answered_before_it_is_visible_nor_after_it_is_withdrawn() {
     let mut stage = Stage::new();
-    let hidden = offer("o-1", "run-5").replace(
-        r#""pickup_eta_s":0"#,
-        r#""pickup_eta_s":0,"visible_at":"1970-01-01T00:00:09Z""#,
-    );
+    let hidden = offer("o-1", "run-5")
+        .replace(r#""pickup_eta_s":0"#, r#""pickup_eta_s":0,"visible_at":"1970-01-01T00:00:09Z""#);
     stage.frame(&hidden);
     assert!(stage.machine.next_wake().unwrap() >= 9_800);
     assert!(stage.frame(&hidden).is_empty(), "a replayed offer is the same offer");
@@ -198,7 +195,7 @@ fn an_unconfirmed_stage_is_sent_again_and_given_up_in_the_end() {
     let mut stage = on_ride();
     let arrived = ClientFrame::Arrived { ride_id: "run-5".into() };
     assert_eq!(stage.next_sent(), arrived);
-    assert_eq!(sent(&stage.with(DriverMachine::on_reconnected)), [arrived.clone()]);
+    assert_eq!(sent(&stage.with(DriverMachine::on_reconnected)), std::slice::from_ref(&arrived));
     let mut repeats = 0;
     while stage.machine.next_wake().is_some() {
         repeats += sent(&stage.wake()).iter().filter(|frame| **frame == arrived).count();

@@ -84,9 +84,9 @@ impl OnRide {
             return pending.sent_at_ms + confirm_after_ms;
         }
         match self.step {
-            Step::ToPickup { arrive_at_ms } => {
-                self.cancel_at_ms.map_or(arrive_at_ms, |cancel_at_ms| cancel_at_ms.min(arrive_at_ms))
-            }
+            Step::ToPickup { arrive_at_ms } => self
+                .cancel_at_ms
+                .map_or(arrive_at_ms, |cancel_at_ms| cancel_at_ms.min(arrive_at_ms)),
             Step::Boarding { start_at_ms } => start_at_ms,
             Step::ToDropoff { arrive_at_ms } => arrive_at_ms,
         }

@@ -28,6 +28,7 @@ impl From<Edge> for Step {
 
 impl Route {
     /// Driven distance in metres.
+    #[cfg(test)]
     pub(crate) fn length_m(&self) -> f64 {
         self.steps.iter().map(|step| step.length_m).sum()
     }

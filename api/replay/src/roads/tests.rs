@@ -38,8 +38,7 @@ fn one_way_streets_are_driven_one_way() {
         Point::new(40.752, -73.988),
     ];
     let segment = |from, to| Segment { from, to, length_m: 120.0, speed_kmh: 18.0 };
-    let segments =
-        [segment(0, 1), segment(1, 2), segment(2, 3), segment(3, 0), segment(2, 4)];
+    let segments = [segment(0, 1), segment(1, 2), segment(2, 3), segment(3, 0), segment(2, 4)];
     let network = RoadNetwork::build(&points, &segments);
     assert_eq!(network.node_count(), 4, "the trap is not part of the network");
     let against = network.route(1, 0);
