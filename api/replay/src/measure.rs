@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use crate::checks::{Release, WireChecks};
-use crate::driver::machine::Note;
+use crate::driver::hands::Note;
 use crate::wire::{AcceptOutcome, RideStatus, RideView, ServerFrame};
 
 /// How a ride ended.

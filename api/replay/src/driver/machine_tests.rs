@@ -1,7 +1,8 @@
 //! A driver's life, frame by frame, in a vehicle that needs 60 s for every drive.
 
 use super::*;
-use crate::driver::vehicle::Leg;
+use crate::driver::hands::Action;
+use crate::driver::vehicle::{Leg, Vehicle};
 use crate::wire::{Fix, Received, RideStatus};
 
 #[derive(Default)]

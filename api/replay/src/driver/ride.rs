@@ -1,6 +1,6 @@
 //! A driver's part of a ride: drive to the pickup, wait, start with the code, drive, complete.
 
-use super::machine::{Hands, Note};
+use super::hands::{Hands, Note};
 use crate::behaviour::RidePlan;
 use crate::geo::Point;
 use crate::wire::{ClientFrame, RideStatus, RideView};

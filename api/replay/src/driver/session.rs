@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::machine::{Action, DriverMachine, Hands};
+use super::hands::{Action, Hands};
+use super::machine::DriverMachine;
 use super::socket::{self, DriverSocket, Target};
 use super::vehicle::Vehicle;
 use crate::wire::{ClientFrame, FIXES_PER_FRAME_MAX, Fix, Received, ServerFrame};
