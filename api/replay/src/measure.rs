@@ -76,8 +76,12 @@ impl Live {
     }
 }
 
+/// Highest value a distribution can tell: an hour in microseconds, or 41 days in milliseconds.
+const VALUE_MAX: u64 = 3_600_000_000;
+
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three significant digits are allowed")
+    // Fixed bounds: a histogram that resizes itself saturates at the size it happens to have.
+    Histogram::new_with_bounds(1, VALUE_MAX, 3).expect("bounds and digits are allowed")
 }
 
 /// Adds one to a counter by name.
@@ -381,5 +385,59 @@ impl Ledger {
             offers.saturating_record(u64::from(ride.offers));
         }
         offers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(status: &str, version: u64) -> RideView {
+        serde_json::from_str(&format!(
+            r#"{{"ride_id":"run-0","status":"{status}","version":{version},"reason":"no_driver"}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_ride_is_measured_from_request_to_end() {
+        let recorder = Recorder::new("run".to_owned(), 2, 1_000);
+        let sent = Instant::now();
+        recorder.requested(0, sent, 10_000);
+        recorder.offered("run-0", sent + std::time::Duration::from_millis(250));
+        recorder.offered("run-0", sent + std::time::Duration::from_millis(900));
+        recorder.offered("another-0", sent);
+        recorder.noted(
+            "d",
+            &Note::Began { ride_id: "run-0".to_owned(), at_ms: 75_000, pickup_m: 812.0 },
+        );
+        recorder.noted("d", &Note::Arrived { ride_id: "run-0".to_owned(), at_ms: 275_000 });
+        recorder.shown(&view("in_progress", 4));
+        assert_eq!(recorder.ledger(|ledger| ledger.live.open()), 1);
+        recorder.shown(&view("completed", 5));
+        recorder.shown(&view("completed", 5));
+        recorder.ledger(|ledger| {
+            let live = Live { requested: 1, ended: 1, completed: 1, assigned: 1 };
+            assert_eq!((ledger.live, ledger.offers, ledger.foreign_offers), (live, 3, 1));
+            let close = |histogram: &Histogram<u64>, value: u64| {
+                assert!(histogram.max().abs_diff(value) <= value / 500, "{}", histogram.max());
+            };
+            close(&ledger.first_offer_us, 250_000);
+            close(&ledger.assign_ms, 65_000);
+            close(&ledger.pickup_ms, 200_000);
+            close(&ledger.pickup_m, 812);
+        });
+    }
+
+    #[test]
+    fn a_cancellation_told_to_a_driver_ends_the_ride_only_if_it_cannot_go_on() {
+        let recorder = Recorder::new("run".to_owned(), 1, 1_000);
+        recorder.requested(0, Instant::now(), 0);
+        recorder.cancelled("run-0", Some("system"), Some("driver_lost"));
+        assert_eq!(recorder.ledger(|ledger| ledger.live.open()), 1, "searched for anew");
+        recorder.cancelled("run-0", Some("rider"), Some("patience"));
+        let end = recorder.ledger(|ledger| ledger.ends().next().flatten().cloned());
+        let (by, reason) = ("rider".to_owned(), "patience".to_owned());
+        assert_eq!(end, Some(End::Cancelled { by, reason }));
     }
 }
