@@ -63,10 +63,10 @@ pub async fn run(options: ReplayOptions) -> Result<ReplaySummary, ReplayError> {
             let url = server.url.clone();
             let replayed = replay(&options, &url, city).await;
             let stopped = server.stop().await;
-            let summary = replayed?;
+            let mut summary = replayed?;
             // A replay stopped by hand has its interrupt seen by the server too.
             if !summary.interrupted {
-                stopped?;
+                summary.server_fault = stopped.err().map(|error| error.to_string());
             }
             Ok(summary)
         }

@@ -121,13 +121,17 @@ pub struct ReplaySummary {
     pub wire_violation_examples: Vec<String>,
     /// The server's own `muster_invariant_violations_total`; absent when it does not tell.
     pub server_invariant_violations: Option<u64>,
+    /// How the replay's own server failed to end cleanly.
+    pub server_fault: Option<String>,
 }
 
 impl ReplaySummary {
     /// Whether nothing that must never happen was seen.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.wire_violations.is_empty() && self.server_invariant_violations.unwrap_or(0) == 0
+    pub fn clean(&self) -> bool {
+        self.wire_violations.is_empty()
+            && self.server_invariant_violations.unwrap_or(0) == 0
+            && self.server_fault.is_none()
     }
 
     /// Rides for which no driver was found.
@@ -251,6 +255,9 @@ impl ReplaySummary {
         for example in &self.wire_violation_examples {
             write!(f, "\n  {example}")?;
         }
+        if let Some(fault) = &self.server_fault {
+            write!(f, "\n{fault}")?;
+        }
         Ok(())
     }
 }
@@ -305,8 +312,8 @@ mod tests {
         let table = summary.to_string();
         assert!(table.contains("completed                150   75.0 %"), "{table}");
         assert!(table.contains("(rider: patience 30, rider: changed_plans 2)"), "{table}");
-        assert!(!summary.is_clean());
-        assert!(ReplaySummary::default().is_clean());
+        assert!(!summary.clean());
+        assert!(ReplaySummary::default().clean());
         let json = serde_json::to_value(&summary).unwrap();
         assert_eq!(json["cancelled"]["rider: patience"], 30);
     }

@@ -337,7 +337,9 @@ impl DriverMachine {
             }
             Phase::Accepting { .. } => {}
             Phase::OnRide(ride) => {
-                let meant = offer_id.is_none() && ride_id.is_none_or(|id| id == ride.ride_id);
+                let meant = offer_id.is_none()
+                    && !is_about_offers(code)
+                    && ride_id.is_none_or(|id| id == ride.ride_id);
                 if meant && !is_transient(code) && ride.on_refusal(code, now_ms, hands) {
                     self.end_ride(now_ms, hands);
                 }
@@ -357,12 +359,18 @@ fn is_transient(code: &str) -> bool {
         code,
         "overloaded"
             | "rate_limited"
-            | "unavailable"
-            | "internal"
-            | "internal_error"
-            | "timeout"
+            | "store_unavailable"
+            | "timed_out"
+            | "draining"
+            | "accept_pending"
             | "invalid_frame"
-    )
+    ) || code.starts_with("internal")
+}
+
+/// Refusals of an answer to an offer, not of a stage of the ride. Errors carry no ids: the code
+/// alone tells what was refused.
+fn is_about_offers(code: &str) -> bool {
+    code.contains("offer") || code == "driver_offline"
 }
 
 /// The pickup ETA for an offer that tells only its distance, or nothing.

@@ -209,6 +209,7 @@ fn a_refused_stage_ends_the_ride_but_a_passing_trouble_does_not() {
     let mut stage = on_ride();
     stage.next_sent();
     stage.frame(r#"{"type":"error","code":"overloaded"}"#);
+    stage.frame(r#"{"type":"error","code":"unknown_offer","detail":"a decline came too late"}"#);
     stage.frame(r#"{"type":"error","code":"ride_already_completed","ride_id":"another"}"#);
     assert!(stage.machine.ride().is_some());
     let refused = stage.frame(r#"{"type":"error","code":"ride_already_cancelled"}"#);

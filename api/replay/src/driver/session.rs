@@ -26,6 +26,8 @@ const RECONNECTS_MAX: u32 = 30;
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for the last status to be worked on before the socket closes.
+const FAREWELL: Duration = Duration::from_millis(300);
 /// Assumed until the server tells its own.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -265,6 +267,9 @@ impl DriverSession {
     async fn leave(mut socket: DriverSocket) {
         let goodbye = async {
             send(&mut socket, &ClientFrame::Status { status: "offline" }).await?;
+            // The server stops working for a socket that closes: the status gets a moment.
+            let farewell = async { while let Some(Ok(_)) = socket.next().await {} };
+            let _ = timeout(FAREWELL, farewell).await;
             socket.close(None).await.map_err(|error| error.to_string())?;
             while let Some(Ok(_)) = socket.next().await {}
             Ok::<(), String>(())
