@@ -103,21 +103,29 @@ impl<H: Host> MachineActor<H> {
         &mut self.host
     }
 
-    /// One turn of the machine. A panic in it costs this machine its memory, nothing else: it is
-    /// rebuilt from its newest durable state, and its mailbox is kept.
+    /// One turn of the machine.
     pub(crate) fn turn(
         &mut self,
         ctx: &mut Context<Self>,
         call: impl FnOnce(&mut H::Machine, Timestamp, &mut Outbox),
     ) {
-        let turn = catch_unwind(AssertUnwindSafe(|| {
-            let now = self.runtime.clock.now();
-            call(&mut self.machine, now, &mut self.outbox);
-            let effects = self.searched(now);
-            self.release(effects, ctx);
-            self.host.after_turn(&self.machine, &self.runtime);
-        }));
-        match turn {
+        self.guarded(ctx, |actor, ctx| {
+            let now = actor.runtime.clock.now();
+            call(&mut actor.machine, now, &mut actor.outbox);
+            let effects = actor.searched(now);
+            actor.release(effects, ctx);
+            actor.host.after_turn(&actor.machine, &actor.runtime);
+        });
+    }
+
+    /// Runs `work`. A panic in it costs this machine its memory, nothing else: it is rebuilt from
+    /// its newest durable state, and its mailbox is kept.
+    fn guarded(
+        &mut self,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(&mut Self, &mut Context<Self>),
+    ) {
+        match catch_unwind(AssertUnwindSafe(|| work(self, ctx))) {
             Ok(()) => self.arm(ctx),
             Err(_) => {
                 tracing::error!(actor = H::NAME, "a machine panicked and is rebuilt");
@@ -305,14 +313,14 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
             return;
         }
         match committed.result {
-            Ok(()) => {
+            Ok(()) => self.guarded(ctx, |actor, ctx| {
                 for item in &committed.items {
-                    self.host.committed(item, &self.runtime);
+                    actor.host.committed(item, &actor.runtime);
                 }
-                if let Some(held) = self.held.pop_front() {
-                    self.perform(held.effects, ctx);
+                if let Some(held) = actor.held.pop_front() {
+                    actor.perform(held.effects, ctx);
                 }
-            }
+            }),
             Err(error) => {
                 self.report(&error);
                 self.rebuild(ctx);

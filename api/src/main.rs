@@ -1,2 +1,18 @@
-//! The muster binary.
-fn main() {}
+//! The `muster` binary: parse, configure, run.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use muster_api::cli::{Cli, Command};
+use muster_api::{replay, serve, version};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => replay::run(args.options),
+        Command::Version => version::print(),
+    }
+}

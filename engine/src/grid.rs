@@ -1,4 +1,4 @@
-//! Where every driver of a market is, in memory: position slots, supply facts, exact nearest search.
+//! Where every driver of a market is: position slots, supply facts, exact nearest search.
 //!
 //! A fix is written to the driver's [`DriverSlot`] and nowhere else. A [`Grid`] keeps one entry per
 //! driver in the cell of its newest position; the owner of the driver moves the entry when the slot

@@ -31,7 +31,7 @@ pub struct MarketConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
     /// More tiers than a [`TierSet`] holds.
-    #[error("market {market} has {count} tiers, at most {max} are supported", max = TierSet::TIERS_MAX)]
+    #[error("market {market} has {count} tiers, at most {} are supported", TierSet::TIERS_MAX)]
     TooManyTiers {
         /// The market at fault.
         market: MarketId,

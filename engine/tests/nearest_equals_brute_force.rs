@@ -53,7 +53,7 @@ fn world(resolution: CellResolution) -> Market {
     .unwrap()
 }
 
-/// The position `north` and `east` metres from `from`, over the pole and the antimeridian if need be.
+/// The position `north` and `east` metres from `from`, over pole and antimeridian if need be.
 fn offset(from: Position, north: f64, east: f64) -> Position {
     let [x, y, z] = from.unit().coordinates();
     let (lat, lng) = (from.lat().to_radians(), from.lng().to_radians());

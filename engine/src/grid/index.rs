@@ -2,8 +2,8 @@
 //!
 //! **Invariant M6**: a driver sits in exactly one cell, that of its newest applied position. Every
 //! change of a driver's entry happens under the driver's key in `drivers`, so changes of one driver
-//! take turns. Lock order: a driver's key, then one shard of cells. Queries take shards only, one at
-//! a time, so nobody waits in a circle.
+//! take turns. Lock order: a driver's key, then one shard of cells. Queries take shards only, one
+//! at a time, so nobody waits in a circle.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -34,10 +34,11 @@ pub(super) struct Occupant {
 /// Occupied cells by raw index. A cell without occupants is not in the map.
 type Shard = BTreeMap<u64, Vec<Occupant>>;
 
-#[derive(Debug, Clone, Copy)]
+/// Where a driver's one entry is, and with which slot.
+#[derive(Debug)]
 struct Placement {
     cell: Cell,
-    supply: Supply,
+    entry: Occupant,
 }
 
 /// Drivers of one status each, counted.
@@ -101,31 +102,27 @@ impl Grid {
     }
 
     /// Puts the driver into the cell of the slot's newest position and sets its supply facts; moves
-    /// the entry when there is one. Returns the cell, or `None` when the slot has no position, which
-    /// leaves the driver out of the grid.
+    /// the entry when there is one. Returns the cell, or `None` when the slot has no position,
+    /// which leaves the driver out of the grid.
     pub fn place(&self, slot: &Arc<DriverSlot>, supply: Supply) -> Option<Cell> {
+        let entry = Occupant { slot: Arc::clone(slot), supply };
         match self.drivers.entry(slot.driver().clone()) {
             // The position is read under the driver's key: of two calls the later sees the newer.
             Entry::Vacant(vacant) => {
                 let cell = self.cell_of_reading(&slot.read()?);
-                self.put(cell, slot, supply);
-                vacant.insert(Placement { cell, supply });
+                self.put(cell, &entry);
+                vacant.insert(Placement { cell, entry });
                 Some(cell)
             }
             Entry::Occupied(mut placed) => {
-                let old = placed.get().cell;
                 let Some(reading) = slot.read() else {
-                    self.take(old, slot.driver());
+                    self.take(placed.get());
                     placed.remove();
                     return None;
                 };
                 let cell = self.cell_of_reading(&reading);
-                // In before out: a query meanwhile may see the driver twice, which it can tell.
-                self.put(cell, slot, supply);
-                if cell != old {
-                    self.take(old, slot.driver());
-                }
-                placed.insert(Placement { cell, supply });
+                self.shift(placed.get(), cell, &entry);
+                placed.insert(Placement { cell, entry });
                 Some(cell)
             }
         }
@@ -136,7 +133,7 @@ impl Grid {
         match self.drivers.entry(driver.clone()) {
             Entry::Vacant(_) => false,
             Entry::Occupied(placed) => {
-                self.take(placed.get().cell, driver);
+                self.take(placed.get());
                 placed.remove();
                 true
             }
@@ -145,7 +142,7 @@ impl Grid {
 
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
-        self.drivers.get(driver).map(|placement| placement.supply)
+        self.drivers.get(driver).map(|placement| placement.entry.supply)
     }
 
     /// The cell a driver's entry is in.
@@ -168,7 +165,7 @@ impl Grid {
         let mut counts = BTreeMap::<Cell, StatusCounts>::new();
         for driver in &self.drivers {
             let cell = driver.cell.parent(resolution).unwrap_or(driver.cell);
-            counts.entry(cell).or_default().add(driver.supply.status);
+            counts.entry(cell).or_default().add(driver.entry.supply.status);
         }
         counts
     }
@@ -222,27 +219,41 @@ impl Grid {
         Cell::at(reading.position, self.resolution)
     }
 
-    fn put(&self, cell: Cell, slot: &Arc<DriverSlot>, supply: Supply) {
+    /// Puts an entry into a cell where the driver has none.
+    fn put(&self, cell: Cell, entry: &Occupant) {
         let mut shard = self.shard_to_write(cell);
         let occupants = shard.entry(cell.raw()).or_default();
         if occupants.is_empty() {
             self.occupied.fetch_add(1, Ordering::Relaxed);
         }
-        let occupant = Occupant { slot: Arc::clone(slot), supply };
-        match occupants.iter_mut().find(|other| other.slot.driver() == slot.driver()) {
-            Some(entry) => *entry = occupant,
-            None => occupants.push(occupant),
+        occupants.push(entry.clone());
+    }
+
+    /// Replaces the driver's entry by a new one in `cell`.
+    fn shift(&self, old: &Placement, cell: Cell, entry: &Occupant) {
+        if old.cell != cell {
+            // In before out: a query meanwhile may see the driver twice, which it can tell.
+            self.put(cell, entry);
+            self.take(old);
+            return;
+        }
+        let mut shard = self.shard_to_write(cell);
+        let occupants = shard.get_mut(&cell.raw()).into_iter().flatten();
+        for same in occupants.filter(|other| Arc::ptr_eq(&other.slot, &old.entry.slot)) {
+            *same = entry.clone();
         }
     }
 
-    fn take(&self, cell: Cell, driver: &DriverId) {
-        let mut shard = self.shard_to_write(cell);
-        let Some(occupants) = shard.get_mut(&cell.raw()) else { return };
-        if let Some(place) = occupants.iter().position(|other| other.slot.driver() == driver) {
+    fn take(&self, old: &Placement) {
+        let mut shard = self.shard_to_write(old.cell);
+        let Some(occupants) = shard.get_mut(&old.cell.raw()) else { return };
+        // Slots are compared by address: looking into each would cost a cache miss.
+        let place = occupants.iter().position(|other| Arc::ptr_eq(&other.slot, &old.entry.slot));
+        if let Some(place) = place {
             occupants.swap_remove(place);
         }
         if occupants.is_empty() {
-            shard.remove(&cell.raw());
+            shard.remove(&old.cell.raw());
             self.occupied.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -4,11 +4,12 @@
 //! driver found (see [`reach`](super::reach)) or lie within the radius. Where the rings would hold
 //! more cells than are occupied, the occupied cells are searched instead.
 
-use std::collections::BTreeSet;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::index::{Grid, Occupant};
-use super::slot::Reading;
+use super::slot::{DriverSlot, RawReading, Reading};
 use super::supply::Supply;
 use crate::geo::{Cell, Position, Rings, UnitVector};
 use crate::id::DriverId;
@@ -65,8 +66,8 @@ pub struct Nearby<R> {
 }
 
 impl Grid {
-    /// The nearest drivers that `admit` lets pass. A driver that moves to another cell meanwhile may
-    /// be missed; in a grid at rest the answer is exact.
+    /// The nearest drivers that `admit` lets pass. A driver that moves to another cell meanwhile
+    /// may be missed; in a grid at rest the answer is exact.
     pub fn nearest<R>(
         &self,
         query: &NearbyQuery,
@@ -116,20 +117,26 @@ impl Grid {
     }
 }
 
-/// A driver with a distance; squared chords order as distances do.
+/// A driver within reach of the search.
 struct Candidate {
+    /// Squared chords order as distances do.
     chord_squared: f64,
     occupant: Occupant,
-    reading: Reading,
+    raw: RawReading,
 }
 
-impl Candidate {
-    fn key(&self) -> (f64, &DriverId) {
-        (self.chord_squared, self.occupant.slot.driver())
-    }
+/// A driver that was judged.
+struct Judged<V> {
+    chord_squared: f64,
+    slot: Arc<DriverSlot>,
+    verdict: V,
+}
 
-    fn is_before(&self, other: &Self) -> bool {
-        self.key() < other.key()
+impl<V> Judged<V> {
+    fn by_distance_and_id(&self, other: &Self) -> Ordering {
+        self.chord_squared
+            .total_cmp(&other.chord_squared)
+            .then_with(|| self.slot.driver().cmp(other.slot.driver()))
     }
 
     fn distance(&self) -> Meters {
@@ -146,8 +153,8 @@ struct Search<R, A> {
     /// Candidates of the ring at hand, not yet shown to `admit`.
     pending: Vec<Candidate>,
     /// Admitted, nearest first, at most `limit`.
-    found: Vec<Candidate>,
-    refused: Vec<(Candidate, R)>,
+    found: Vec<Judged<(Supply, Reading)>>,
+    refused: Vec<Judged<R>>,
 }
 
 impl<R, A> Search<R, A>
@@ -175,44 +182,47 @@ where
 
     /// Notes an occupant that is near enough. Runs under a shard's lock, so `admit` has to wait.
     fn consider(&mut self, occupant: &Occupant) {
-        let Some(reading) = occupant.slot.read() else { return };
-        let chord_squared = self.at.chord_squared(reading.unit);
+        let Some(raw) = occupant.slot.read_raw() else { return };
+        let chord_squared = self.at.chord_squared(raw.unit());
         if chord_squared <= self.within {
-            self.pending.push(Candidate { chord_squared, occupant: occupant.clone(), reading });
+            self.pending.push(Candidate { chord_squared, occupant: occupant.clone(), raw });
         }
     }
 
-    /// Shows the noted candidates to `admit`, nearest first.
+    /// Shows the noted candidates to `admit`, nearest first, as far as they matter.
     fn settle(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_unstable_by(|a, b| {
-            a.chord_squared
-                .total_cmp(&b.chord_squared)
-                .then_with(|| a.occupant.slot.driver().cmp(b.occupant.slot.driver()))
-        });
-        for candidate in pending.drain(..) {
-            if candidate.chord_squared > self.within {
+        // A heap, because often a few of many are judged; bits of positive floats order as they do.
+        let keys = pending.iter().enumerate().map(|(i, c)| Reverse((c.chord_squared.to_bits(), i)));
+        let mut nearest: BinaryHeap<_> = keys.collect();
+        while let Some(Reverse((_, i))) = nearest.pop() {
+            if pending[i].chord_squared > self.within {
                 break;
             }
-            self.judge(candidate);
+            self.judge(&pending[i]);
         }
+        pending.clear();
         self.pending = pending;
     }
 
-    fn judge(&mut self, candidate: Candidate) {
-        let slot = &candidate.occupant.slot;
+    fn judge(&mut self, candidate: &Candidate) {
+        let Candidate { chord_squared, occupant: Occupant { slot, supply }, raw } = candidate;
         // Who moves to a cell farther out during the search is met twice.
-        if self.found.iter().any(|found| Arc::ptr_eq(&found.occupant.slot, slot)) {
+        if self.found.iter().any(|found| found.slot.driver() == slot.driver()) {
             return;
         }
-        if let Err(reason) =
-            (self.admit)(slot.driver(), &candidate.occupant.supply, &candidate.reading)
-        {
-            self.refused.push((candidate, reason));
-            return;
+        let Some(reading) = raw.decode() else { return };
+        let (chord_squared, slot) = (*chord_squared, Arc::clone(slot));
+        match (self.admit)(slot.driver(), supply, &reading) {
+            Ok(()) => self.keep(Judged { chord_squared, slot, verdict: (*supply, reading) }),
+            Err(verdict) => self.refused.push(Judged { chord_squared, slot, verdict }),
         }
-        let place = self.found.partition_point(|found| found.is_before(&candidate));
-        self.found.insert(place, candidate);
+    }
+
+    fn keep(&mut self, admitted: Judged<(Supply, Reading)>) {
+        let nearer = |found: &Judged<_>| found.by_distance_and_id(&admitted).is_lt();
+        let place = self.found.partition_point(nearer);
+        self.found.insert(place, admitted);
         self.found.truncate(self.limit);
         if let Some(last) = self.found.get(self.limit - 1) {
             self.within = last.chord_squared;
@@ -221,34 +231,31 @@ where
 
     fn finish(self) -> Nearby<R> {
         let Self { limit, within, found, mut refused, .. } = self;
-        refused.retain(|(candidate, _)| candidate.chord_squared <= within);
-        refused.sort_by(|(a, _), (b, _)| {
-            a.chord_squared
-                .total_cmp(&b.chord_squared)
-                .then_with(|| a.occupant.slot.driver().cmp(b.occupant.slot.driver()))
+        refused.retain(|refused| refused.chord_squared <= within);
+        drop_known(&mut refused, &found);
+        refused.sort_by(Judged::by_distance_and_id);
+        let excluded = refused.into_iter().map(|refused| Excluded {
+            driver: refused.slot.driver().clone(),
+            distance: refused.distance(),
+            reason: refused.verdict,
         });
-        let mut named: BTreeSet<DriverId> =
-            found.iter().map(|found| found.occupant.slot.driver().clone()).collect();
-        refused.retain(|(candidate, _)| named.insert(candidate.occupant.slot.driver().clone()));
-        let complete = found.len() < limit;
-        let excluded = refused.into_iter().map(|(candidate, reason)| Excluded {
-            driver: candidate.occupant.slot.driver().clone(),
-            distance: candidate.distance(),
-            reason,
-        });
-        Nearby {
-            excluded: excluded.collect(),
-            found: found.into_iter().map(found_of).collect(),
-            complete,
-        }
+        let (excluded, complete) = (excluded.collect(), found.len() < limit);
+        Nearby { found: found.into_iter().map(found_of).collect(), excluded, complete }
     }
 }
 
-fn found_of(candidate: Candidate) -> Found {
+/// Leaves one refusal of a driver who was met twice, none of one who was found as well.
+fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
+    let mut known: BTreeSet<DriverId> =
+        found.iter().map(|found| found.slot.driver().clone()).collect();
+    refused.retain(|refused| known.insert(refused.slot.driver().clone()));
+}
+
+fn found_of(found: Judged<(Supply, Reading)>) -> Found {
     Found {
-        driver: candidate.occupant.slot.driver().clone(),
-        distance: candidate.distance(),
-        supply: candidate.occupant.supply,
-        reading: candidate.reading,
+        driver: found.slot.driver().clone(),
+        distance: found.distance(),
+        supply: found.verdict.0,
+        reading: found.verdict.1,
     }
 }

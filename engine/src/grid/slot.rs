@@ -21,7 +21,7 @@ const UNKNOWN: u16 = u16::MAX;
 /// What an applied fix may have to wake up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
-    /// The driver is in another cell than before, or has a first position: the grid entry must move.
+    /// The driver is in another cell than before, or has a first position: the grid entry moves.
     pub cell_changed: bool,
     /// The owner asked to be told of the next fix.
     pub attention: bool,
@@ -144,7 +144,13 @@ impl DriverSlot {
 
     /// The newest position, if there is one.
     pub fn read(&self) -> Option<Reading> {
-        decode(&self.newest.read())
+        self.read_raw()?.decode()
+    }
+
+    /// The newest position in the form it is stored, for scans that use few of many readings.
+    pub(super) fn read_raw(&self) -> Option<RawReading> {
+        let words = self.newest.read();
+        (words[7] != 0).then_some(RawReading(words))
     }
 
     /// Asks that the next applied fix says so in [`Applied::attention`].
@@ -214,20 +220,31 @@ fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u6
     [lat << 32 | lng, fix.at.as_millis(), received_at.as_millis(), x, y, z, motion, cell]
 }
 
-fn decode(words: &[u64; 8]) -> Option<Reading> {
-    let [place, recorded_at, received_at, x, y, z, motion, cell] = *words;
-    let cell = Cell::from_raw(cell)?;
-    // `as` keeps the low 32 bits, which is the point.
-    let (lat, lng) = ((place >> 32) as u32, place as u32);
-    Some(Reading {
-        position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
-        unit: UnitVector([x, y, z].map(f64::from_bits)),
-        recorded_at: Timestamp::from_millis(recorded_at),
-        received_at: Timestamp::from_millis(received_at),
-        speed_mps: unscaled((motion >> 16) as u16),
-        bearing_deg: unscaled(motion as u16),
-        cell,
-    })
+/// A position as the words of its slot.
+#[derive(Clone, Copy)]
+pub(super) struct RawReading([u64; 8]);
+
+impl RawReading {
+    /// The place on the unit sphere.
+    pub(super) fn unit(&self) -> UnitVector {
+        UnitVector([self.0[3], self.0[4], self.0[5]].map(f64::from_bits))
+    }
+
+    /// The whole reading; `None` only for words that no slot holds.
+    pub(super) fn decode(&self) -> Option<Reading> {
+        let [place, recorded_at, received_at, _, _, _, motion, cell] = self.0;
+        // `as` keeps the low bits, which is the point.
+        let (lat, lng) = ((place >> 32) as u32, place as u32);
+        Some(Reading {
+            position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
+            unit: self.unit(),
+            recorded_at: Timestamp::from_millis(recorded_at),
+            received_at: Timestamp::from_millis(received_at),
+            speed_mps: unscaled((motion >> 16) as u16),
+            bearing_deg: unscaled(motion as u16),
+            cell: Cell::from_raw(cell)?,
+        })
+    }
 }
 
 /// Hundredths of `value`; what cannot be told is [`UNKNOWN`], what is too large is the largest.
@@ -328,7 +345,7 @@ pub(super) mod tests {
                 fix.at,
                 Cell::at(fix.position, world().resolution()).raw(),
             );
-            let reading = decode(&words).unwrap();
+            let reading = RawReading(words).decode().unwrap();
             assert_eq!((reading.speed_mps, reading.bearing_deg), (kept, None));
         }
     }

@@ -21,6 +21,20 @@ pub enum DriverStatus {
     OnTrip,
 }
 
+impl DriverStatus {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Available => "available",
+            Self::Reserved => "reserved",
+            Self::EnRoute => "en_route",
+            Self::AtPickup => "at_pickup",
+            Self::OnTrip => "on_trip",
+        }
+    }
+}
+
 /// How well a driver is in touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -32,6 +46,17 @@ pub enum Contact {
     Stale,
     /// The driver is considered out of reach.
     Lost,
+}
+
+impl Contact {
+    /// The wire name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// A set of service tiers, by their index in one market.

@@ -1,0 +1,153 @@
+//! A store in memory with a gate before every commit and faults on demand.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use muster_actors::{
+    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,
+};
+use muster_engine::driver::DriverRecord;
+use muster_engine::event::{Event, EventKind};
+use muster_engine::id::{DriverId, RideId};
+use muster_engine::ride::RideRecord;
+use tokio::sync::watch;
+
+#[derive(Default)]
+struct Rows {
+    rides: BTreeMap<RideId, RideRecord>,
+    drivers: BTreeMap<DriverId, DriverRecord>,
+    positions: BTreeMap<DriverId, PositionSnapshot>,
+    epoch: u64,
+}
+
+/// The store.
+pub(crate) struct MemoryStore {
+    rows: Mutex<Rows>,
+    open: watch::Sender<bool>,
+    failing: AtomicBool,
+}
+
+impl MemoryStore {
+    pub(crate) fn new() -> Arc<Self> {
+        let (rows, open) = (Mutex::default(), watch::Sender::new(true));
+        Arc::new(Self { rows, open, failing: AtomicBool::new(false) })
+    }
+
+    /// Commits wait while the gate is shut.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// Commits fail while this is set.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    pub(crate) fn ride(&self, ride: &RideId) -> Option<RideRecord> {
+        self.rows.lock().unwrap().rides.get(ride).cloned()
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
+        Box::pin(async move {
+            let mut open = self.open.subscribe();
+            open.wait_for(|open| *open).await.unwrap();
+            if self.failing.load(Ordering::SeqCst) {
+                let error = StoreError::Unavailable("disk full".to_owned());
+                return batch.iter().map(|_| Err(error.clone())).collect();
+            }
+            let mut rows = self.rows.lock().unwrap();
+            for item in batch {
+                match item {
+                    Durable::Ride(commit) => {
+                        let record = RideRecord::clone(&commit.record);
+                        rows.rides.insert(record.request.ride.clone(), record);
+                    }
+                    Durable::Driver(record) => {
+                        rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
+                    }
+                }
+            }
+            batch.iter().map(|_| Ok(())).collect()
+        })
+    }
+
+    fn begin_epoch(&self) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut rows = self.rows.lock().unwrap();
+            rows.epoch += 1;
+            Ok(rows.epoch)
+        })
+    }
+
+    fn recover(&self) -> PortFuture<'_, Result<Recovered, StoreError>> {
+        Box::pin(async move {
+            let rows = self.rows.lock().unwrap();
+            let open = rows.rides.values().filter(|ride| !ride.status.is_terminal());
+            Ok(Recovered {
+                drivers: rows.drivers.values().cloned().collect(),
+                open_rides: open.cloned().collect(),
+                positions: rows.positions.values().cloned().collect(),
+                ..Recovered::default()
+            })
+        })
+    }
+
+    fn load_ride<'a>(
+        &'a self,
+        ride: &'a RideId,
+    ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>> {
+        Box::pin(async move { Ok(self.ride(ride)) })
+    }
+
+    fn save_positions<'a>(
+        &'a self,
+        positions: &'a [PositionSnapshot],
+    ) -> PortFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut rows = self.rows.lock().unwrap();
+            for position in positions {
+                rows.positions.insert(position.driver.clone(), position.clone());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Counts restarts, and panics when told to: the fault injection of these tests.
+#[derive(Default)]
+pub(crate) struct Observer {
+    pub(crate) restarts: AtomicU64,
+    pub(crate) assigned: AtomicU64,
+    panic_on_next_wave: AtomicBool,
+}
+
+impl Observer {
+    pub(crate) fn panic_on_next_wave(&self) {
+        self.panic_on_next_wave.store(true, Ordering::SeqCst);
+    }
+}
+
+impl EventSink for Observer {
+    fn publish(&self, event: &Event) {
+        if matches!(event.kind, EventKind::RideAssigned { .. }) {
+            self.assigned.fetch_add(1, Ordering::SeqCst);
+        }
+        let wave = matches!(event.kind, EventKind::WaveSent { .. });
+        if wave && self.panic_on_next_wave.swap(false, Ordering::SeqCst) {
+            panic!("injected");
+        }
+    }
+}
+
+impl Meter for Observer {
+    fn first_offer(&self, _: f64) {}
+    fn match_duration(&self, _: &'static str, _: f64) {}
+    fn store_commit(&self, _: usize, _: f64) {}
+    fn mailbox_full(&self, _: &'static str) {}
+    fn actor_restarted(&self, _: &'static str) {
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+    }
+}

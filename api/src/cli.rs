@@ -1,0 +1,81 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use muster_replay::ReplayOptions;
+
+/// Real-time ride dispatch: drivers stream positions, riders request rides, Muster decides in
+/// milliseconds, durably, which drivers are offered which ride.
+#[derive(Debug, Parser)]
+#[command(name = "muster", disable_version_flag = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  muster serve                                  serve on 127.0.0.1:9996, data in ./data
+  muster serve --listen 127.0.0.1:0             pick a free port and print it
+  muster replay --speed 20                      a real Manhattan hour in three minutes
+  MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
+  muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
+
+Exit codes: 0 done (a clean drain, a replay without violations), 1 failed, 2 bad configuration or
+arguments.";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the dispatch engine: HTTP, WebSocket and metrics on one port.
+    Serve(ServeArgs),
+    /// Replay a real city against a server over real sockets and print what its people saw.
+    ///
+    /// Without --url a server is started on embedded defaults and thrown away afterwards.
+    Replay(ReplayArgs),
+    /// Print version and source revision.
+    Version,
+}
+
+/// Options that every subcommand which reads configuration shares.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// Configuration file; without it ./config.toml is read if there is one. Keys it leaves out
+    /// keep their defaults; MUSTER__SECTION__KEY in the environment overrides both.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the embedded store; made if absent.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub data: PathBuf,
+}
+
+impl ConfigArgs {
+    /// The file to read: the one named, else `./config.toml` if it exists.
+    pub fn file(&self) -> Option<PathBuf> {
+        let default = PathBuf::from("config.toml");
+        self.config.clone().or_else(|| default.is_file().then_some(default))
+    }
+}
+
+/// `muster serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration and data.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Address and port to serve on [default: server.listen of the configuration, 127.0.0.1:9996];
+    /// port 0 picks a free one. The first line on standard output says where.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `muster replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What to replay.
+    #[command(flatten)]
+    pub options: ReplayOptions,
+}

@@ -1,0 +1,261 @@
+//! Configuration: shipped defaults, then a file, then the environment; validated once.
+
+mod build;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Serialize};
+
+/// The shipped `config.toml`.
+pub const DEFAULT_CONFIG: &str = include_str!("../../config.toml");
+
+/// Everything `config.toml` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Sockets and HTTP.
+    pub server: ServerConfig,
+    /// The actors.
+    pub engine: EngineConfig,
+    /// The engine's clock.
+    pub clock: ClockConfig,
+    /// The embedded store.
+    pub store: StoreConfig,
+    /// How fixes are judged.
+    pub positions: PositionsConfig,
+    /// Logging.
+    pub log: LogConfig,
+    /// Dispatch policy, overridden per market.
+    pub policy: PolicyConfig,
+    /// Markets by id.
+    pub markets: BTreeMap<String, MarketSection>,
+    /// Where relative paths of this configuration begin.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// HTTP threads; 0 = one per core.
+    pub http_workers: usize,
+    /// Seconds between heartbeats.
+    pub heartbeat_s: u64,
+    /// Driver sockets open at once.
+    pub sessions_max: usize,
+    /// Event streams open at once.
+    pub sse_streams_max: usize,
+    /// Ride requests per rider and minute.
+    pub ride_requests_per_rider_per_min: u32,
+    /// Patience of a drain in milliseconds.
+    pub drain_within_ms: u64,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Actor threads; 0 = one per core.
+    pub arbiters: usize,
+    /// Messages a mailbox holds.
+    pub mailbox_capacity: usize,
+    /// Turns that may wait for the store when new rides are taken.
+    pub store_backlog_max: usize,
+    /// Rides open at once.
+    pub open_rides_max: usize,
+    /// Patience of a caller in milliseconds.
+    pub answer_within_ms: u64,
+}
+
+/// `[clock]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockConfig {
+    /// Engine seconds per real second.
+    pub speed: f64,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Milliseconds between position snapshots; 0 never.
+    pub position_snapshot_ms: u64,
+    /// Hours that decisions are kept.
+    pub decisions_kept_h: u64,
+    /// Hours that finished rides are kept.
+    pub history_kept_h: u64,
+}
+
+/// `[positions]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PositionsConfig {
+    /// Milliseconds a fix may be ahead.
+    pub future_ms_max: u64,
+    /// Metres per second above which a jump is implausible.
+    pub speed_mps_max: f64,
+    /// Metres below which no jump is implausible.
+    pub jump_m_min: f64,
+    /// Fixes per driver and second.
+    pub fixes_per_s_max: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// A level or a filter.
+    pub level: String,
+}
+
+/// `[policy]`: see `config.toml` for what each key does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each key is documented in config.toml and in DispatchPolicy")]
+pub struct PolicyConfig {
+    pub mode: ModeName,
+    pub search_radius_m_min: u32,
+    pub search_radius_m_step: u32,
+    pub search_radius_m_max: u32,
+    pub wave_size: u32,
+    pub wave_count_max: u32,
+    pub offer_ttl_ms: u64,
+    pub search_limit_ms: u64,
+    pub search_retry_ms: u64,
+    pub reallocations_max: u32,
+    pub live_offers_max: u8,
+    pub accept_cooldown_ms: u64,
+    pub accept_retry_ms: u64,
+    pub stale_after_ms: u64,
+    pub lost_after_ms: u64,
+    pub scheduled_lead_ms: u64,
+    pub retire_after_ms: u64,
+    pub otp_required: bool,
+    pub detour_factor: f64,
+    pub pickup_speed_mps: f64,
+    pub explained_max: usize,
+}
+
+/// The dispatch modes by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeName {
+    /// Waves in parallel.
+    Broadcast,
+    /// One at a time.
+    Sequential,
+}
+
+/// `[markets.<id>]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketSection {
+    /// The name people see.
+    pub name: String,
+    /// `builtin:<id>` or the path of a GeoJSON file.
+    pub boundary: String,
+    /// Tiers on sale.
+    pub service_tiers: Vec<String>,
+    /// The tier of a request that names none.
+    pub default_tier: String,
+    /// H3 resolution of the grid.
+    pub grid_resolution: u8,
+    /// Overrides of `[policy]`.
+    #[serde(default)]
+    pub policy: figment::value::Dict,
+}
+
+/// Why the configuration does not do: the process exits with code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named by `--config` cannot be read.
+    #[error("config file {path}: {error}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A key is unknown, missing or of the wrong type.
+    #[error("{0}")]
+    Shape(Box<figment::Error>),
+    /// A value is out of range.
+    #[error("{origin}: {key} is {value}, allowed is {allowed}")]
+    Value {
+        /// The file, or what else was read.
+        origin: String,
+        /// The key with its section.
+        key: String,
+        /// What was found.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+impl Config {
+    /// Reads the defaults, then `file`, then the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, key, value and what is allowed.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULT_CONFIG));
+        if let Some(path) = file {
+            let read = |error| ConfigError::File { path: path.display().to_string(), error };
+            std::fs::metadata(path).map_err(read)?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let env = Env::prefixed("MUSTER__").split("__");
+        let mut config: Self =
+            figment.merge(env).extract().map_err(|error| ConfigError::Shape(Box::new(error)))?;
+        config.base = file
+            .and_then(Path::parent)
+            .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        config.check(file)?;
+        Ok(config)
+    }
+
+    fn check(&self, file: Option<&Path>) -> Result<(), ConfigError> {
+        let origin = file.map_or("built-in configuration or environment".to_owned(), |path| {
+            format!("{} or environment", path.display())
+        });
+        let refuse = |holds: bool, key: &str, value: String, allowed: &str| {
+            let (key, allowed, origin) = (key.to_owned(), allowed.to_owned(), origin.clone());
+            if holds { Ok(()) } else { Err(ConfigError::Value { origin, key, value, allowed }) }
+        };
+        let (server, engine) = (&self.server, &self.engine);
+        let heartbeat = server.heartbeat_s;
+        refuse((1..=300).contains(&heartbeat), "server.heartbeat_s", heartbeat.to_string(), "1..=300")?;
+        let sessions = server.sessions_max;
+        refuse(sessions > 0, "server.sessions_max", sessions.to_string(), "1 or more")?;
+        let rate = server.ride_requests_per_rider_per_min;
+        let key = "server.ride_requests_per_rider_per_min";
+        refuse(rate > 0, key, rate.to_string(), "1 or more")?;
+        let capacity = engine.mailbox_capacity;
+        let allowed = "1..=65536";
+        let holds = (1..=65_536).contains(&capacity);
+        refuse(holds, "engine.mailbox_capacity", capacity.to_string(), allowed)?;
+        let within = engine.answer_within_ms;
+        let holds = (100..=60_000).contains(&within);
+        refuse(holds, "engine.answer_within_ms", within.to_string(), "100..=60000")?;
+        let speed = self.clock.speed;
+        let holds = (0.1..=1_000.0).contains(&speed);
+        refuse(holds, "clock.speed", speed.to_string(), "0.1..=1000")?;
+        let fixes = self.positions.fixes_per_s_max;
+        refuse(fixes > 0, "positions.fixes_per_s_max", fixes.to_string(), "1 or more")?;
+        let fast = self.positions.speed_mps_max;
+        refuse(fast > 0.0, "positions.speed_mps_max", fast.to_string(), "above 0")?;
+        refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! From configuration to what the engine runs on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::Serialized;
+use muster_actors::{DispatchConfig, DispatchLimits};
+use muster_engine::geo::CellResolution;
+use muster_engine::grid::FixLimits;
+use muster_engine::id::{MarketId, ServiceTierId};
+use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
+use muster_engine::policy::{DispatchMode, DispatchPolicy};
+
+use super::{Config, ConfigError, MarketSection, ModeName, PolicyConfig};
+
+const BUILTIN_BOUNDARIES: [(&str, &str); 2] = [
+    ("builtin:nyc", include_str!("../../markets/nyc.geojson")),
+    ("builtin:sf", include_str!("../../markets/sf.geojson")),
+];
+
+impl Config {
+    /// The engine's configuration, with every market and policy validated.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names key, value and what is allowed.
+    pub fn dispatch(&self) -> Result<DispatchConfig, ConfigError> {
+        let mut markets = Vec::new();
+        let mut policies = BTreeMap::new();
+        for (id, section) in &self.markets {
+            let market = self.market(id, section)?;
+            policies.insert(market.id().clone(), Arc::new(self.policy_of(id, section)?));
+            markets.push(market);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arbiters = if self.engine.arbiters == 0 { cores } else { self.engine.arbiters };
+        Ok(DispatchConfig {
+            markets: Markets::new(markets)
+                .map_err(|error| invalid("markets", &error, "one section per market"))?,
+            policies,
+            fix_limits: FixLimits {
+                future_ms_max: self.positions.future_ms_max,
+                speed_mps_max: self.positions.speed_mps_max,
+                jump_m_min: self.positions.jump_m_min,
+                fixes_per_s_max: self.positions.fixes_per_s_max,
+            },
+            limits: DispatchLimits {
+                mailbox_capacity: self.engine.mailbox_capacity,
+                store_backlog_max: self.engine.store_backlog_max,
+                open_rides_max: self.engine.open_rides_max,
+                answer_within: Duration::from_millis(self.engine.answer_within_ms),
+                position_snapshot_every: Duration::from_millis(self.store.position_snapshot_ms),
+            },
+            arbiters,
+            clock_speed: self.clock.speed,
+        })
+    }
+
+    fn market(&self, id: &str, section: &MarketSection) -> Result<Market, ConfigError> {
+        let key = |name: &str| format!("markets.{id}.{name}");
+        let tier = |name: &String, key: String| {
+            ServiceTierId::new(name).map_err(|error| invalid(&key, &error, "an id"))
+        };
+        let tiers = section.service_tiers.iter().map(|name| tier(name, key("service_tiers")));
+        let resolution = CellResolution::new(section.grid_resolution)
+            .map_err(|error| invalid(&key("grid_resolution"), &error, "an H3 resolution"))?;
+        let config = MarketConfig {
+            id: MarketId::new(id).map_err(|error| invalid(&key("id"), &error, "an id"))?,
+            name: section.name.clone(),
+            boundary: self.boundary(id, section)?,
+            tiers: tiers.collect::<Result<_, _>>()?,
+            default_tier: tier(&section.default_tier, key("default_tier"))?,
+            resolution,
+        };
+        Market::new(config).map_err(|error| {
+            invalid(&key("service_tiers"), &error, "distinct tiers with the default among them")
+        })
+    }
+
+    fn boundary(&self, id: &str, section: &MarketSection) -> Result<Boundary, ConfigError> {
+        let key = format!("markets.{id}.boundary");
+        let name = section.boundary.as_str();
+        let builtin = BUILTIN_BOUNDARIES.iter().find(|(builtin, _)| *builtin == name);
+        let text = match builtin {
+            Some((_, text)) => (*text).to_owned(),
+            None => {
+                let path = self.base.join(name);
+                let read = std::fs::read_to_string(&path);
+                read.map_err(|error| ConfigError::File { path: path.display().to_string(), error })?
+            }
+        };
+        Boundary::from_geojson(&text).map_err(|error| invalid(&key, &error, "a GeoJSON polygon"))
+    }
+
+    fn policy_of(&self, id: &str, section: &MarketSection) -> Result<DispatchPolicy, ConfigError> {
+        let key = format!("markets.{id}.policy");
+        let config: PolicyConfig = Figment::from(Serialized::defaults(&self.policy))
+            .merge(Serialized::defaults(&section.policy))
+            .extract()
+            .map_err(|error| invalid(&key, &error, "the keys of [policy]"))?;
+        DispatchPolicy::from(config).validated().map_err(|error| ConfigError::Value {
+            origin: "configuration".to_owned(),
+            key: format!("policy.{} (market {id})", error.key),
+            value: error.value,
+            allowed: error.allowed.to_owned(),
+        })
+    }
+}
+
+fn invalid(key: &str, error: &dyn std::fmt::Display, allowed: &str) -> ConfigError {
+    ConfigError::Value {
+        origin: "configuration".to_owned(),
+        key: key.to_owned(),
+        value: format!("refused ({error})"),
+        allowed: allowed.to_owned(),
+    }
+}
+
+impl From<PolicyConfig> for DispatchPolicy {
+    fn from(config: PolicyConfig) -> Self {
+        Self {
+            mode: match config.mode {
+                ModeName::Broadcast => DispatchMode::Broadcast,
+                ModeName::Sequential => DispatchMode::Sequential,
+            },
+            search_radius_m_min: config.search_radius_m_min,
+            search_radius_m_step: config.search_radius_m_step,
+            search_radius_m_max: config.search_radius_m_max,
+            wave_size: config.wave_size,
+            wave_count_max: config.wave_count_max,
+            offer_ttl_ms: config.offer_ttl_ms,
+            search_limit_ms: config.search_limit_ms,
+            search_retry_ms: config.search_retry_ms,
+            reallocations_max: config.reallocations_max,
+            live_offers_max: config.live_offers_max,
+            accept_cooldown_ms: config.accept_cooldown_ms,
+            accept_retry_ms: config.accept_retry_ms,
+            stale_after_ms: config.stale_after_ms,
+            lost_after_ms: config.lost_after_ms,
+            scheduled_lead_ms: config.scheduled_lead_ms,
+            retire_after_ms: config.retire_after_ms,
+            otp_required: config.otp_required,
+            detour_factor: config.detour_factor,
+            pickup_speed_mps: config.pickup_speed_mps,
+            explained_max: config.explained_max,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::io::Write;
+
+use muster_engine::policy::DispatchPolicy;
+
+use super::*;
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn error_of(text: &str) -> String {
+    let file = file(text);
+    match Config::load(Some(file.path())).and_then(|config| config.dispatch().map(drop)) {
+        Ok(()) => panic!("accepted: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_shipped_file_holds_exactly_the_keys_of_the_code() {
+    let config: Config = Figment::from(Toml::string(DEFAULT_CONFIG)).extract().unwrap();
+    // No key has a default in code but the market's overrides, so a key missing from the file fails
+    // above, and deny_unknown_fields refuses one too many. What remains is the policy's own default.
+    assert_eq!(DispatchPolicy::from(config.policy), DispatchPolicy::default());
+}
+
+#[test]
+fn the_shipped_markets_are_nyc_and_sf_with_standard_as_default() {
+    let dispatch = Config::load(None).unwrap().dispatch().unwrap();
+    let markets: Vec<_> = dispatch.markets.iter().map(|m| m.id().to_string()).collect();
+    assert_eq!(markets, ["nyc", "sf"]);
+    for market in dispatch.markets.iter() {
+        assert_eq!(market.tiers()[usize::from(market.default_tier())].as_str(), "standard");
+    }
+}
+
+#[test]
+fn a_file_changes_only_the_keys_it_names() {
+    let file = file("[clock]\nspeed = 20.0\n[markets.nyc.policy]\nwave_size = 7\n");
+    let config = Config::load(Some(file.path())).unwrap();
+    assert!((config.clock.speed - 20.0).abs() < f64::EPSILON);
+    let dispatch = config.dispatch().unwrap();
+    let sizes: Vec<u32> = dispatch.policies.values().map(|policy| policy.wave_size).collect();
+    assert_eq!(sizes, [7, 3]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_name_and_file() {
+    let error = error_of("[server]\nlisten_on = \"127.0.0.1:1\"\n");
+    assert!(error.contains("listen_on") && error.contains(".toml"), "{error}");
+    let error = error_of("[markets.nyc.policy]\nwave_sise = 7\n");
+    assert!(error.contains("wave_sise") && error.contains("markets.nyc.policy"), "{error}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_with_key_and_value() {
+    let error = error_of("[clock]\nspeed = \"fast\"\n");
+    assert!(error.contains("clock.speed") && error.contains("fast"), "{error}");
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_what_is_allowed() {
+    let error = error_of("[clock]\nspeed = 0.0\n");
+    assert!(error.contains("clock.speed is 0, allowed is 0.1..=1000"), "{error}");
+    let error = error_of("[policy]\nwave_size = 0\n");
+    assert!(error.contains("policy.wave_size") && error.contains("1..=100"), "{error}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::load(Some(Path::new("/no/such/muster.toml"))).unwrap_err();
+    assert!(error.to_string().contains("/no/such/muster.toml"), "{error}");
+}

@@ -1,0 +1,84 @@
+//! The labels of metrics: closed and small sets.
+
+use muster_engine::grid::FixRejection;
+use prometheus_client::encoding::EncodeLabelSet;
+
+/// `{market}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MarketLabels {
+    pub(super) market: String,
+}
+
+/// `{market, reason}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ReasonLabels {
+    pub(super) market: String,
+    pub(super) reason: &'static str,
+}
+
+/// `{market, outcome}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OutcomeLabels {
+    pub(super) market: String,
+    pub(super) outcome: &'static str,
+}
+
+/// `{market, by}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByLabels {
+    pub(super) market: String,
+    pub(super) by: &'static str,
+}
+
+/// `{market, status}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct StatusLabels {
+    pub(super) market: String,
+    pub(super) status: &'static str,
+}
+
+/// `{market, status, contact}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DriverLabels {
+    pub(super) market: String,
+    pub(super) status: &'static str,
+    pub(super) contact: &'static str,
+}
+
+/// `{mode}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ModeLabels {
+    pub(super) mode: &'static str,
+}
+
+/// `{actor}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ActorLabels {
+    pub(super) actor: &'static str,
+}
+
+/// `{invariant}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct InvariantLabels {
+    pub(super) invariant: String,
+}
+
+/// `{outcome}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct FixLabels {
+    pub(super) outcome: &'static str,
+}
+
+/// `{method, route, status}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HttpLabels {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The route's pattern, never the path: ids are no labels.
+    pub route: String,
+    /// The status code.
+    pub status: u16,
+}
+
+/// What became of a fix.
+pub type FixOutcome = Result<(), FixRejection>;

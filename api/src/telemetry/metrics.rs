@@ -1,0 +1,328 @@
+//! Every metric of the process: name, unit, help, buckets.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use muster_actors::{Dispatch, EventSink, Meter};
+use muster_engine::event::{Event, EventKind};
+use muster_engine::invariant::Invariant;
+use muster_engine::offer::OfferEnd;
+use muster_engine::ride::RideStatus;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::labels::{
+    ActorLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels, InvariantLabels,
+    MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
+};
+
+/// Engine latency: microseconds to seconds.
+const ENGINE_SECONDS: [f64; 16] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 10.0,
+];
+/// Costs of single operations: nanoseconds to milliseconds.
+const OPERATION_SECONDS: [f64; 10] =
+    [1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2];
+/// Human latency: seconds to minutes.
+const HUMAN_SECONDS: [f64; 12] =
+    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0];
+const COUNTS: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 50.0];
+
+/// Makes the histograms of a family.
+#[derive(Clone)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+type Histograms<L> = Family<L, Histogram, Buckets>;
+
+/// The metrics of the process; shared by everything that measures.
+pub struct Metrics {
+    registry: Registry,
+    rides_requested: Family<MarketLabels, Counter>,
+    rides_assigned: Family<MarketLabels, Counter>,
+    rides_completed: Family<MarketLabels, Counter>,
+    rides_unfulfilled: Family<ReasonLabels, Counter>,
+    rides_cancelled: Family<ByLabels, Counter>,
+    rides_open: Family<StatusLabels, Gauge>,
+    reallocations: Family<OutcomeLabels, Counter>,
+    offers_sent: Family<MarketLabels, Counter>,
+    offers_ended: Family<OutcomeLabels, Counter>,
+    offer_response: Histograms<MarketLabels>,
+    candidates_excluded: Family<ReasonLabels, Counter>,
+    wave_size: Histograms<MarketLabels>,
+    time_to_first_offer: Histogram,
+    time_to_assign: Histograms<MarketLabels>,
+    pickup_eta: Histograms<MarketLabels>,
+    match_duration: Histograms<ModeLabels>,
+    drivers: Family<DriverLabels, Gauge>,
+    fixes: Family<FixLabels, Counter>,
+    position_apply: Histogram,
+    ws_sessions: Gauge,
+    http_requests: Histograms<HttpLabels>,
+    store_commit: Histogram,
+    store_commit_items: Histogram,
+    mailbox_full: Family<ActorLabels, Counter>,
+    actor_restarts: Family<ActorLabels, Counter>,
+    invariant_violations: Family<InvariantLabels, Counter>,
+    events_seen: Counter<u64, AtomicU64>,
+}
+
+fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: &'static [f64]) -> Histograms<L> {
+    Family::new_with_constructor(Buckets(buckets))
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("muster"),
+            rides_requested: Family::default(),
+            rides_assigned: Family::default(),
+            rides_completed: Family::default(),
+            rides_unfulfilled: Family::default(),
+            rides_cancelled: Family::default(),
+            rides_open: Family::default(),
+            reallocations: Family::default(),
+            offers_sent: Family::default(),
+            offers_ended: Family::default(),
+            offer_response: histograms(&HUMAN_SECONDS),
+            candidates_excluded: Family::default(),
+            wave_size: histograms(&COUNTS),
+            time_to_first_offer: Histogram::new(ENGINE_SECONDS),
+            time_to_assign: histograms(&HUMAN_SECONDS),
+            pickup_eta: histograms(&HUMAN_SECONDS),
+            match_duration: histograms(&ENGINE_SECONDS),
+            drivers: Family::default(),
+            fixes: Family::default(),
+            position_apply: Histogram::new(OPERATION_SECONDS),
+            ws_sessions: Gauge::default(),
+            http_requests: histograms(&ENGINE_SECONDS),
+            store_commit: Histogram::new(ENGINE_SECONDS),
+            store_commit_items: Histogram::new(COUNTS),
+            mailbox_full: Family::default(),
+            actor_restarts: Family::default(),
+            invariant_violations: Family::default(),
+            events_seen: Counter::default(),
+        };
+        metrics.register_rides();
+        metrics.register_offers();
+        metrics.register_process();
+        for invariant in Invariant::ALL {
+            let labels = InvariantLabels { invariant: invariant.to_string() };
+            // Present from the start, so that an alert on a change works.
+            drop(metrics.invariant_violations.get_or_create(&labels));
+        }
+        Arc::new(metrics)
+    }
+
+    fn register_rides(&mut self) {
+        let r = &mut self.registry;
+        r.register("rides_requested", "Ride requests taken", self.rides_requested.clone());
+        r.register("rides_assigned", "Accepts that won a ride", self.rides_assigned.clone());
+        r.register("rides_completed", "Rides completed", self.rides_completed.clone());
+        let help = "Searches that ended without a driver";
+        r.register("rides_unfulfilled", help, self.rides_unfulfilled.clone());
+        r.register("rides_cancelled", "Rides called off", self.rides_cancelled.clone());
+        r.register("rides_open", "Rides that are not over", self.rides_open.clone());
+        let help = "Rides that a driver gave back";
+        r.register("reallocations", help, self.reallocations.clone());
+        let help = "Request or search start to assignment, in engine time";
+        r.register("time_to_assign_seconds", help, self.time_to_assign.clone());
+        let help = "Estimated pickup time at assignment";
+        r.register("pickup_eta_seconds", help, self.pickup_eta.clone());
+    }
+
+    fn register_offers(&mut self) {
+        let r = &mut self.registry;
+        r.register("offers_sent", "Offers made", self.offers_sent.clone());
+        r.register("offers_ended", "Offers ended", self.offers_ended.clone());
+        let help = "Age of an offer when its driver answered, in engine time";
+        r.register("offer_response_seconds", help, self.offer_response.clone());
+        let help = "Drivers left out of a wave";
+        r.register("candidates_excluded", help, self.candidates_excluded.clone());
+        r.register("wave_size", "Offers per wave", self.wave_size.clone());
+        let help = "Request to first offer durable and on its way, in real time";
+        r.register("time_to_first_offer_seconds", help, self.time_to_first_offer.clone());
+        let help = "One search of the supply index";
+        r.register("match_duration_seconds", help, self.match_duration.clone());
+    }
+
+    fn register_process(&mut self) {
+        let r = &mut self.registry;
+        r.register("drivers", "Drivers by status and contact", self.drivers.clone());
+        r.register("position_fixes", "Fixes by what became of them", self.fixes.clone());
+        let help = "One fix judged and written";
+        r.register("position_apply_seconds", help, self.position_apply.clone());
+        r.register("ws_sessions", "Driver sockets open", self.ws_sessions.clone());
+        let help = "HTTP requests by route";
+        r.register("http_request_duration_seconds", help, self.http_requests.clone());
+        r.register("store_commit_seconds", "One group commit", self.store_commit.clone());
+        let help = "Transitions in one group commit";
+        r.register("store_commit_items", help, self.store_commit_items.clone());
+        r.register("mailbox_full", "Messages refused by a full mailbox", self.mailbox_full.clone());
+        let help = "Actors rebuilt after a panic or a failed commit";
+        r.register("actor_restarts", help, self.actor_restarts.clone());
+        let help = "Invariants found broken; always 0";
+        r.register("invariant_violations", help, self.invariant_violations.clone());
+        r.register("events", "Domain events", self.events_seen.clone());
+    }
+
+    /// The registry, for the exposition.
+    pub(super) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A fix was judged in `seconds`.
+    pub fn fix(&self, outcome: FixOutcome, seconds: f64) {
+        let outcome = match outcome {
+            Ok(()) => "applied",
+            Err(rejection) => rejection.code(),
+        };
+        self.fixes.get_or_create(&FixLabels { outcome }).inc();
+        self.position_apply.observe(seconds);
+    }
+
+    /// A driver's socket opened.
+    pub fn session_opened(&self) {
+        self.ws_sessions.inc();
+    }
+
+    /// A driver's socket closed.
+    pub fn session_closed(&self) {
+        self.ws_sessions.dec();
+    }
+
+    /// Driver sockets open now.
+    pub fn sessions(&self) -> usize {
+        usize::try_from(self.ws_sessions.get()).unwrap_or(0)
+    }
+
+    /// A request was answered in `seconds`.
+    pub fn http(&self, labels: &HttpLabels, seconds: f64) {
+        self.http_requests.get_or_create(labels).observe(seconds);
+    }
+
+    /// Brings the gauges up to date.
+    pub fn refresh(&self, dispatch: &Dispatch) {
+        self.drivers.clear();
+        for gauge in dispatch.driver_gauges() {
+            let labels = DriverLabels {
+                market: gauge.market.to_string(),
+                status: gauge.status.name(),
+                contact: gauge.contact.name(),
+            };
+            self.drivers.get_or_create(&labels).inc();
+        }
+        self.rides_open.clear();
+        for market in dispatch.markets().iter() {
+            for status in RideStatus::ALL.into_iter().filter(|status| !status.is_terminal()) {
+                let labels =
+                    StatusLabels { market: market.id().to_string(), status: status.name() };
+                self.rides_open.get_or_create(&labels).set(0);
+            }
+        }
+        for gauge in dispatch.ride_gauges() {
+            let market = gauge.market.to_string();
+            let labels = StatusLabels { market, status: gauge.status.name() };
+            self.rides_open.get_or_create(&labels).inc();
+        }
+    }
+
+    fn offer_ended(&self, market: String, end: OfferEnd, after_ms: u64) {
+        match end {
+            OfferEnd::Accepted | OfferEnd::Declined => {
+                let labels = MarketLabels { market: market.clone() };
+                self.offer_response.get_or_create(&labels).observe(seconds(after_ms));
+            }
+            OfferEnd::Expired | OfferEnd::Withdrawn => {}
+        }
+        self.offers_ended.get_or_create(&OutcomeLabels { market, outcome: end.name() }).inc();
+    }
+
+    fn ride_assigned(&self, labels: &MarketLabels, after_ms: u64, pickup_eta_s: u32) {
+        self.rides_assigned.get_or_create(labels).inc();
+        self.time_to_assign.get_or_create(labels).observe(seconds(after_ms));
+        self.pickup_eta.get_or_create(labels).observe(f64::from(pickup_eta_s));
+    }
+
+    fn wave_sent(&self, labels: &MarketLabels, size: u32) {
+        self.offers_sent.get_or_create(labels).inc_by(u64::from(size));
+        self.wave_size.get_or_create(labels).observe(f64::from(size));
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+impl EventSink for Metrics {
+    fn publish(&self, event: &Event) {
+        self.events_seen.inc();
+        let market = event.market.to_string();
+        let labels = MarketLabels { market: market.clone() };
+        match &event.kind {
+            EventKind::RideRequested => {
+                self.rides_requested.get_or_create(&labels).inc();
+            }
+            EventKind::WaveSent { size } => self.wave_sent(&labels, *size),
+            EventKind::CandidatesExcluded { reason, count } => {
+                let labels = ReasonLabels { market, reason: reason.name() };
+                self.candidates_excluded.get_or_create(&labels).inc_by(u64::from(*count));
+            }
+            EventKind::OfferEnded { end, after_ms } => self.offer_ended(market, *end, *after_ms),
+            EventKind::RideAssigned { after_ms, pickup_eta_s } => {
+                self.ride_assigned(&labels, *after_ms, *pickup_eta_s);
+            }
+            EventKind::RideCompleted => {
+                self.rides_completed.get_or_create(&labels).inc();
+            }
+            EventKind::RideCancelled { by } => {
+                self.rides_cancelled.get_or_create(&ByLabels { market, by: by.name() }).inc();
+            }
+            EventKind::RideUnfulfilled { reason } => {
+                self.rides_unfulfilled.get_or_create(&ReasonLabels { market, reason }).inc();
+            }
+            EventKind::RideGivenBack { retried } => {
+                let outcome = if *retried { "retried" } else { "cancelled" };
+                self.reallocations.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
+            EventKind::InvariantViolated(invariant) => {
+                let labels = InvariantLabels { invariant: invariant.to_string() };
+                self.invariant_violations.get_or_create(&labels).inc();
+            }
+            EventKind::DriverArrived | EventKind::RideStarted => {}
+        }
+    }
+}
+
+impl Meter for Metrics {
+    fn first_offer(&self, seconds: f64) {
+        self.time_to_first_offer.observe(seconds);
+    }
+
+    fn match_duration(&self, mode: &'static str, seconds: f64) {
+        self.match_duration.get_or_create(&ModeLabels { mode }).observe(seconds);
+    }
+
+    fn store_commit(&self, items: usize, seconds: f64) {
+        self.store_commit.observe(seconds);
+        self.store_commit_items.observe(items as f64);
+    }
+
+    fn mailbox_full(&self, actor: &'static str) {
+        self.mailbox_full.get_or_create(&ActorLabels { actor }).inc();
+    }
+
+    fn actor_restarted(&self, actor: &'static str) {
+        self.actor_restarts.get_or_create(&ActorLabels { actor }).inc();
+    }
+}

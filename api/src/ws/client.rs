@@ -1,0 +1,139 @@
+//! What a phone may say.
+
+use serde::Deserialize;
+
+use crate::wire::Fix;
+
+/// Fixes in one JSON frame at most.
+pub const FIXES_PER_FRAME_MAX: usize = 100;
+
+/// A text frame from a phone.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClientFrame {
+    /// Fixes, oldest first.
+    Positions {
+        /// At most [`FIXES_PER_FRAME_MAX`].
+        points: Vec<Fix>,
+    },
+    /// Begin or end work.
+    Status {
+        /// `online` or `offline`.
+        status: OnlineStatus,
+    },
+    /// Yes.
+    Accept {
+        /// The offer.
+        offer_id: String,
+    },
+    /// No.
+    Decline {
+        /// The offer.
+        offer_id: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// At the pickup.
+    Arrived {
+        /// The ride.
+        ride_id: String,
+    },
+    /// The rider is on board.
+    Start {
+        /// The ride.
+        ride_id: String,
+        /// What the rider said.
+        otp: Option<String>,
+    },
+    /// At the drop-off.
+    Complete {
+        /// The ride.
+        ride_id: String,
+    },
+    /// The driver gives the ride back.
+    Cancel {
+        /// The ride.
+        ride_id: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// All frames up to `seq` have arrived.
+    Ack {
+        /// The newest frame.
+        seq: u64,
+    },
+    /// Are you there?
+    Ping {
+        /// The phone's clock, sent back.
+        at: u64,
+    },
+}
+
+/// Whether a driver wants to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnlineStatus {
+    /// Yes.
+    Online,
+    /// No.
+    Offline,
+}
+
+impl ClientFrame {
+    /// Reads a text frame.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let frame: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match &frame {
+            Self::Positions { points } if points.len() > FIXES_PER_FRAME_MAX => Err(format!(
+                "points has at most {FIXES_PER_FRAME_MAX} fixes, this one has {}",
+                points.len()
+            )),
+            Self::Positions { .. }
+            | Self::Status { .. }
+            | Self::Accept { .. }
+            | Self::Decline { .. }
+            | Self::Arrived { .. }
+            | Self::Start { .. }
+            | Self::Complete { .. }
+            | Self::Cancel { .. }
+            | Self::Ack { .. }
+            | Self::Ping { .. } => Ok(frame),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frames_of_the_contract_are_read() {
+        let frames = [
+            r#"{"type":"positions","points":[{"lat":40.7,"lng":-73.9,"at":1764547200000,"accuracy_m":8,"speed_mps":6.2,"bearing_deg":181}]}"#,
+            r#"{"type":"status","status":"online"}"#,
+            r#"{"type":"accept","offer_id":"o-1"}"#,
+            r#"{"type":"decline","offer_id":"o-1","reason":"too_far"}"#,
+            r#"{"type":"arrived","ride_id":"x"}"#,
+            r#"{"type":"start","ride_id":"x","otp":"1234"}"#,
+            r#"{"type":"complete","ride_id":"x"}"#,
+            r#"{"type":"cancel","ride_id":"x","reason":"flat_tyre"}"#,
+            r#"{"type":"ack","seq":41}"#,
+            r#"{"type":"ping","at":1764547200000}"#,
+        ];
+        for frame in frames {
+            assert!(ClientFrame::parse(frame).is_ok(), "{frame}");
+        }
+    }
+
+    #[test]
+    fn unknown_types_and_fields_are_refused_by_name() {
+        let error = ClientFrame::parse(r#"{"type":"honk"}"#).unwrap_err();
+        assert!(error.contains("honk"), "{error}");
+        let error = ClientFrame::parse(r#"{"type":"ack","seq":1,"sqe":2}"#).unwrap_err();
+        assert!(error.contains("sqe"), "{error}");
+        assert!(ClientFrame::parse("{").is_err());
+    }
+}

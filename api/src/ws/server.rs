@@ -1,0 +1,128 @@
+//! What a phone is told, as JSON text.
+
+use muster_actors::Dispatch;
+use muster_engine::driver::PhoneFrame;
+use muster_engine::effect::{AcceptAnswer, SessionId};
+use muster_engine::grid::FixRejection;
+use muster_engine::ride::CancelledBy;
+use serde::Serialize;
+
+use crate::wire::{AcceptResultView, DriverView, LiveDriver, OfferView, RideView, rfc3339};
+
+/// A frame to a phone.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerFrame<'a> {
+    Welcome {
+        session_id: String,
+        seq: u64,
+        server_time: String,
+        heartbeat_s: u64,
+        driver: Box<DriverView>,
+    },
+    Offer {
+        seq: u64,
+        offer: Box<OfferView>,
+    },
+    OfferWithdrawn {
+        seq: u64,
+        offer_id: &'a str,
+        reason: &'static str,
+    },
+    AcceptResult {
+        offer_id: &'a str,
+        #[serde(flatten)]
+        result: Box<AcceptResultView>,
+    },
+    Assigned {
+        seq: u64,
+        ride: Box<RideView>,
+    },
+    RideCancelled {
+        seq: u64,
+        ride_id: &'a str,
+        by: &'static str,
+        reason: Option<&'a str>,
+    },
+    RideUpdated {
+        ride: Box<RideView>,
+    },
+    Rejected {
+        code: &'static str,
+        index: usize,
+    },
+    Error {
+        code: &'a str,
+        detail: &'a str,
+    },
+    Pong {
+        at: u64,
+        server_time: String,
+    },
+    Bye {
+        reason: &'static str,
+    },
+}
+
+impl ServerFrame<'_> {
+    pub(super) fn text(&self) -> String {
+        // Every frame is a struct of strings and numbers: it has a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The text of a frame that the driver's machine sent.
+pub(super) fn phone_frame(
+    frame: &PhoneFrame,
+    session: SessionId,
+    heartbeat_s: u64,
+    dispatch: &Dispatch,
+) -> String {
+    match frame {
+        PhoneFrame::Welcome { seq, driver } => ServerFrame::Welcome {
+            session_id: session.0.to_string(),
+            seq: *seq,
+            server_time: rfc3339(dispatch.now()),
+            heartbeat_s,
+            driver: Box::new(DriverView::from(driver.as_ref())),
+        }
+        .text(),
+        PhoneFrame::Offer { seq, offer } => {
+            let offer = Box::new(OfferView::from(offer.as_ref()));
+            ServerFrame::Offer { seq: *seq, offer }.text()
+        }
+        PhoneFrame::OfferWithdrawn { seq, offer, reason } => {
+            let (offer_id, reason) = (offer.as_str(), reason.name());
+            ServerFrame::OfferWithdrawn { seq: *seq, offer_id, reason }.text()
+        }
+        PhoneFrame::Assigned { seq, ride } => {
+            let ride = Box::new(RideView::now_for_driver(dispatch, ride));
+            ServerFrame::Assigned { seq: *seq, ride }.text()
+        }
+        PhoneFrame::RideCancelled { seq, ride } => ServerFrame::RideCancelled {
+            seq: *seq,
+            ride_id: ride.request.ride.as_str(),
+            // A ride that searches again was given back by its driver.
+            by: ride.cancelled_by.unwrap_or(CancelledBy::Driver).name(),
+            reason: ride.reason.as_deref(),
+        }
+        .text(),
+        PhoneFrame::RideUpdated { ride } => {
+            let ride = Box::new(RideView::now_for_driver(dispatch, ride));
+            ServerFrame::RideUpdated { ride }.text()
+        }
+    }
+}
+
+pub(super) fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {
+    let live = match answer {
+        AcceptAnswer::Won(ride) => LiveDriver::of(dispatch, ride),
+        AcceptAnswer::Lost(_) => None,
+    };
+    let result = Box::new(AcceptResultView::new(answer, live.as_ref()));
+    ServerFrame::AcceptResult { offer_id, result }.text()
+}
+
+pub(super) fn rejected(index: usize, rejection: FixRejection) -> String {
+    ServerFrame::Rejected { code: rejection.code(), index }.text()
+}
