@@ -1,0 +1,12 @@
+//! The HTTP edge as a client meets it: a real server on loopback over a store in memory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod drivers;
+mod events;
+mod idempotency;
+mod operations;
+mod refusals;
+mod rides;
+mod server;
+#[path = "../support/memory_store.rs"]
+mod memory_store;

@@ -1,0 +1,200 @@
+//! Durable truth and history in memory, with a gate before every commit and faults on demand.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
+use muster_api::http::history::{
+    Read, RideCursor, RideEventRow, RideFilter, RideHistory, SavedAnswer,
+};
+use muster_engine::driver::DriverRecord;
+use muster_engine::id::{DriverId, RideId};
+use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
+use tokio::sync::watch;
+
+#[derive(Default)]
+struct Rows {
+    rides: BTreeMap<RideId, RideRecord>,
+    events: BTreeMap<RideId, Vec<RideEventRow>>,
+    decisions: BTreeMap<RideId, Vec<WaveDecision>>,
+    drivers: BTreeMap<DriverId, DriverRecord>,
+    answers: BTreeMap<String, SavedAnswer>,
+    epoch: u64,
+}
+
+/// The store.
+pub(crate) struct MemoryStore {
+    rows: Mutex<Rows>,
+    open: watch::Sender<bool>,
+    failing: AtomicBool,
+    forgetful: AtomicBool,
+}
+
+impl MemoryStore {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            rows: Mutex::default(),
+            open: watch::Sender::new(true),
+            failing: AtomicBool::new(false),
+            forgetful: AtomicBool::new(false),
+        })
+    }
+
+    /// Commits wait while the gate is shut.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// Commits and reads fail while this is set.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Answers are not saved while this is set, as if the process had ended before.
+    pub(crate) fn set_forgetful(&self, forgetful: bool) {
+        self.forgetful.store(forgetful, Ordering::SeqCst);
+    }
+
+    pub(crate) fn ride_count(&self) -> usize {
+        self.rows.lock().unwrap().rides.len()
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let failing = self.failing.load(Ordering::SeqCst);
+        let error = || StoreError::Unavailable("disk full".to_owned());
+        if failing { Err(error()) } else { Ok(()) }
+    }
+
+    fn read<'a, T: Send + 'a>(&self, read: impl FnOnce(&Rows) -> T) -> Read<'a, T> {
+        let result = self.check().map(|()| read(&self.rows.lock().unwrap()));
+        Box::pin(std::future::ready(result))
+    }
+}
+
+impl Rows {
+    fn keep(&mut self, commit: &RideCommit) {
+        let (record, ride) = (RideRecord::clone(&commit.record), &commit.record.request.ride);
+        self.events.entry(ride.clone()).or_default().push(RideEventRow {
+            seq: record.version,
+            at: commit.at,
+            kind: commit.kind,
+            record: record.clone(),
+        });
+        let decisions = self.decisions.entry(ride.clone()).or_default();
+        decisions.extend(commit.decision.clone());
+        self.rides.insert(ride.clone(), record);
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
+        Box::pin(async move {
+            let mut open = self.open.subscribe();
+            open.wait_for(|open| *open).await.unwrap();
+            if let Err(error) = self.check() {
+                return batch.iter().map(|_| Err(error.clone())).collect();
+            }
+            let mut rows = self.rows.lock().unwrap();
+            for item in batch {
+                match item {
+                    Durable::Ride(commit) => rows.keep(commit),
+                    Durable::Driver(record) => {
+                        rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
+                    }
+                }
+            }
+            batch.iter().map(|_| Ok(())).collect()
+        })
+    }
+
+    fn begin_epoch(&self) -> PortFuture<'_, Result<u64, StoreError>> {
+        let mut rows = self.rows.lock().unwrap();
+        rows.epoch += 1;
+        Box::pin(std::future::ready(Ok(rows.epoch)))
+    }
+
+    fn recover(&self) -> PortFuture<'_, Result<Recovered, StoreError>> {
+        self.read(|rows| {
+            let open = rows.rides.values().filter(|ride| !ride.status.is_terminal());
+            Recovered {
+                drivers: rows.drivers.values().cloned().collect(),
+                open_rides: open.cloned().collect(),
+                ..Recovered::default()
+            }
+        })
+    }
+
+    fn load_ride<'a>(
+        &'a self,
+        ride: &'a RideId,
+    ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>> {
+        self.read(|rows| rows.rides.get(ride).cloned())
+    }
+
+    fn save_positions<'a>(
+        &'a self,
+        _: &'a [PositionSnapshot],
+    ) -> PortFuture<'a, Result<(), StoreError>> {
+        self.read(|_| ())
+    }
+}
+
+impl RideHistory for MemoryStore {
+    fn list_rides<'a>(
+        &'a self,
+        filter: &'a RideFilter,
+        limit: usize,
+        cursor: Option<&'a RideCursor>,
+    ) -> Read<'a, Vec<RideRecord>> {
+        self.read(|rows| {
+            let key = |ride: &RideRecord| (ride.request.requested_at, ride.request.ride.clone());
+            let fits = |ride: &&RideRecord| {
+                filter.market.as_ref().is_none_or(|market| *market == ride.request.market)
+                    && filter.status.is_none_or(|status| status == ride.status)
+                    && cursor.is_none_or(|c| key(ride) < (c.requested_at, c.ride.clone()))
+            };
+            let mut rides: Vec<RideRecord> = rows.rides.values().filter(fits).cloned().collect();
+            rides.sort_by_key(|ride| std::cmp::Reverse(key(ride)));
+            rides.truncate(limit);
+            rides
+        })
+    }
+
+    fn ride_events<'a>(
+        &'a self,
+        ride: &'a RideId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Read<'a, Vec<RideEventRow>> {
+        self.read(|rows| {
+            let events = rows.events.get(ride).into_iter().flatten();
+            events.filter(|row| row.seq > after_seq).take(limit).cloned().collect()
+        })
+    }
+
+    fn decisions<'a>(&'a self, ride: &'a RideId) -> Read<'a, Vec<WaveDecision>> {
+        self.read(|rows| rows.decisions.get(ride).cloned().unwrap_or_default())
+    }
+
+    fn idempotent_answer<'a>(&'a self, key: &'a str) -> Read<'a, Option<SavedAnswer>> {
+        self.read(|rows| rows.answers.get(key).cloned())
+    }
+
+    fn save_answer<'a>(&'a self, key: &'a str, answer: &'a SavedAnswer) -> Read<'a, ()> {
+        let result = self.check();
+        if result.is_ok() && !self.forgetful.load(Ordering::SeqCst) {
+            self.rows.lock().unwrap().answers.insert(key.to_owned(), answer.clone());
+        }
+        Box::pin(std::future::ready(result))
+    }
+
+    fn ride_by_request_key<'a>(&'a self, key: &'a str) -> Read<'a, Option<RideRecord>> {
+        self.read(|rows| {
+            let has_key = |ride: &&RideRecord| {
+                ride.request.request_key.as_ref().is_some_and(|own| own.key == key)
+            };
+            rows.rides.values().filter(has_key).max_by_key(|r| r.request.requested_at).cloned()
+        })
+    }
+}
