@@ -1,1 +1,3 @@
 //! Edges.
+
+pub mod store;
