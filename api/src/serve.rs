@@ -1,5 +1,6 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
+mod history;
 mod metrics;
 mod signals;
 
@@ -8,9 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
 
+use self::history::StoredHistory;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
@@ -115,7 +118,7 @@ fn app_state(
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
-        history: store.clone(),
+        history: Arc::new(StoredHistory { store: store.clone(), dispatch: dispatch.clone() }),
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
@@ -150,7 +153,7 @@ fn start(
             .app_data(state.clone())
             .app_data(streams.clone())
             .app_data(scrape.clone())
-            .wrap(http::correlation())
+            .wrap(from_fn(http::trace))
             .configure(metrics::configure)
             .configure(ws::configure)
             .configure(http::configure)

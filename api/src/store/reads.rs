@@ -34,6 +34,13 @@ pub struct RideCursor {
     ride: RideId,
 }
 
+impl RideCursor {
+    /// The place after `ride`, requested at `requested_at`.
+    pub const fn new(requested_at: Timestamp, ride: RideId) -> Self {
+        Self { requested_at, ride }
+    }
+}
+
 /// The text is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor is not one that a page of rides ended with")]
