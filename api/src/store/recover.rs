@@ -97,14 +97,15 @@ fn position(row: PositionColumns) -> Result<PositionSnapshot, StoreError> {
 }
 
 /// Every transition updates its ride, so the newest ride is as new as the newest transition. The
-/// first branch reads the open rides only, the second the end of an index.
+/// first branch reads the open rides only, the second the end of an index that the planner, left to
+/// itself, passes over for a scan of all rides.
 async fn newest_at(connection: &mut SqliteConnection) -> Result<Timestamp, StoreError> {
     let newest: i64 = sqlx::query_scalar(
         "SELECT MAX( \
            (SELECT COALESCE(MAX(updated_at), 0) FROM rides WHERE status IN \
              ('scheduled', 'searching', 'assigned', 'arrived', 'in_progress')), \
-           (SELECT COALESCE(MAX(updated_at), 0) FROM rides WHERE status IN \
-             ('completed', 'cancelled', 'unfulfilled')), \
+           (SELECT COALESCE(MAX(updated_at), 0) FROM rides INDEXED BY rides_ended \
+             WHERE status IN ('completed', 'cancelled', 'unfulfilled')), \
            (SELECT COALESCE(MAX(received_at), 0) FROM positions))",
     )
     .fetch_one(connection)
