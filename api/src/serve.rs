@@ -1,5 +1,6 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
+mod history;
 mod metrics;
 mod signals;
 
@@ -8,14 +9,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
 
+use self::history::StoredHistory;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
-use crate::http::{self, AppState, HttpLimits};
-use crate::store::{Retention, SqliteStore};
+use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
 use crate::telemetry::{self, Metrics};
+use crate::version;
 use crate::ws::{self, StreamState};
 
 /// Exit code of a bad configuration.
@@ -27,7 +31,9 @@ const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
 const WORKER_CONNECTIONS_MAX: usize = 20_000;
 /// How often old decisions, answers and history are pruned.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// Rows of each kind that one pruning takes, so that commits never wait long behind it.
+const PRUNE_ROWS: u32 = 2_000;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
+    let _file_size_limit = signals::survive_file_size_limit();
     let config = Config::load(args.config.file().as_deref())?;
     let dispatch_config = config.dispatch()?;
     let address = args.listen.unwrap_or(config.server.listen);
@@ -109,11 +116,19 @@ fn app_state(
     store: &Arc<SqliteStore>,
     metrics: &Arc<Metrics>,
 ) -> AppState {
-    let limits = HttpLimits {
-        ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
-        sse_streams_max: config.server.sse_streams_max,
-    };
-    AppState::new(dispatch.clone(), store.clone(), metrics.clone(), limits)
+    AppState::new(AppParts {
+        dispatch: dispatch.clone(),
+        history: Arc::new(StoredHistory { store: store.clone(), dispatch: dispatch.clone() }),
+        observe: metrics.clone(),
+        limits: HttpLimits {
+            ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
+            sse_streams_max: config.server.sse_streams_max,
+        },
+        build: BuildInfo {
+            version: version::VERSION.to_owned(),
+            revision: version::REVISION.to_owned(),
+        },
+    })
 }
 
 /// Announces the address, and serves.
@@ -138,7 +153,7 @@ fn start(
             .app_data(state.clone())
             .app_data(streams.clone())
             .app_data(scrape.clone())
-            .wrap(http::correlation())
+            .wrap(from_fn(http::trace))
             .configure(metrics::configure)
             .configure(ws::configure)
             .configure(http::configure)
@@ -155,7 +170,7 @@ fn start(
         .listen(listener)?
         .run();
     println!("listening on http://{address}");
-    tracing::info!(%address, workers, version = crate::version::VERSION, "serving");
+    tracing::info!(%address, workers, version = version::VERSION, "serving");
     Ok(server)
 }
 
@@ -173,13 +188,23 @@ async fn drain_on_signal(
     clean
 }
 
+/// Forgets what the configuration says need not be kept, a little at a time.
 fn spawn_pruning(store: Arc<SqliteStore>, dispatch: Dispatch, config: &Config) {
-    let retention = Retention::of_hours(config.store.decisions_kept_h, config.store.history_kept_h);
+    let hour_ms = 3_600_000;
+    let decisions_ms = config.store.decisions_kept_h.saturating_mul(hour_ms);
+    let history_ms = config.store.history_kept_h.saturating_mul(hour_ms);
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(PRUNE_EVERY).await;
-            if let Err(error) = store.prune(dispatch.now(), &retention).await {
-                tracing::warn!(%error, "old rows were not pruned");
+            let now = dispatch.now();
+            let retention = Retention {
+                answers_before: now.minus_millis(ANSWER_KEPT_MS),
+                decisions_before: now.minus_millis(decisions_ms),
+                rides_before: now.minus_millis(history_ms),
+            };
+            match store.prune(&retention, PRUNE_ROWS).await {
+                Ok(pruned) => tracing::debug!(rows = pruned.total(), "old rows pruned"),
+                Err(error) => tracing::warn!(%error, "old rows were not pruned"),
             }
         }
     });

@@ -228,8 +228,8 @@ impl Phone {
             match perform(&dispatch, driver, frame).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    let fault = Problem::from(error);
-                    let (code, detail) = (fault.code, fault.detail.as_str());
+                    let problem = Problem::from(error);
+                    let (code, detail) = (problem.code, problem.detail.as_str());
                     Some(ServerFrame::Error { code, detail }.text())
                 }
             }
