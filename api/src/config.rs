@@ -216,9 +216,8 @@ impl Config {
         let env = Env::prefixed("MUSTER__").split("__");
         let mut config: Self =
             figment.merge(env).extract().map_err(|error| ConfigError::Shape(Box::new(error)))?;
-        config.base = file
-            .and_then(Path::parent)
-            .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        config.base =
+            file.and_then(Path::parent).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         config.check(file)?;
         Ok(config)
     }
@@ -233,7 +232,12 @@ impl Config {
         };
         let (server, engine) = (&self.server, &self.engine);
         let heartbeat = server.heartbeat_s;
-        refuse((1..=300).contains(&heartbeat), "server.heartbeat_s", heartbeat.to_string(), "1..=300")?;
+        refuse(
+            (1..=300).contains(&heartbeat),
+            "server.heartbeat_s",
+            heartbeat.to_string(),
+            "1..=300",
+        )?;
         let sessions = server.sessions_max;
         refuse(sessions > 0, "server.sessions_max", sessions.to_string(), "1 or more")?;
         let rate = server.ride_requests_per_rider_per_min;

@@ -91,8 +91,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
     let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
     let metrics = Metrics::new();
-    let ports =
-        Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
+    let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
 

@@ -15,8 +15,9 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// A sentence that names the filter when it cannot be parsed.
 pub fn init_logs(level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| format!("log.level is {level:?}, allowed is a level or filter: {error}"))?;
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        format!("log.level is {level:?}, allowed is a level or filter: {error}")
+    })?;
     let started = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -22,7 +22,16 @@ const LAYERS: [(&str, &[&str]); 6] = [
 
 /// Crates that bring IO, clocks, async or randomness: never in the engine.
 const NOT_IN_ENGINE: [&str; 10] = [
-    "actix", "actix-web", "tokio", "sqlx", "rand", "redis", "rdkafka", "tracing", "uuid", "reqwest",
+    "actix",
+    "actix-web",
+    "tokio",
+    "sqlx",
+    "rand",
+    "redis",
+    "rdkafka",
+    "tracing",
+    "uuid",
+    "reqwest",
 ];
 
 const VAGUE_NAMES: [&str; 6] = ["utils", "util", "common", "manager", "helper", "helpers"];
@@ -39,8 +48,11 @@ fn files(ending: &str) -> Vec<PathBuf> {
         .output()
         .expect("git lists the files");
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let mut paths: Vec<PathBuf> =
-        listed.lines().filter(|name| name.ends_with(ending)).map(|name| root().join(name)).collect();
+    let mut paths: Vec<PathBuf> = listed
+        .lines()
+        .filter(|name| name.ends_with(ending))
+        .map(|name| root().join(name))
+        .collect();
     paths.retain(|path| path.is_file());
     assert!(!paths.is_empty(), "no {ending} files found");
     paths
@@ -121,7 +133,8 @@ fn functions_are_short() {
         let lines = without_tests(&text);
         for (begin, line) in lines.iter().enumerate() {
             let code = line.trim_start();
-            let starts = ["fn ", "pub fn ", "pub(", "pub async ", "pub const ", "async ", "const fn "];
+            let starts =
+                ["fn ", "pub fn ", "pub(", "pub async ", "pub const ", "async ", "const fn "];
             let function = code.contains("fn ") && starts.iter().any(|s| code.starts_with(s));
             if !function || code.ends_with(';') {
                 continue;

@@ -6,9 +6,7 @@ use muster_actors::{Dispatch, Store};
 use muster_engine::id::RideId;
 use muster_engine::ride::{RideRecord, WaveDecision};
 
-use crate::http::history::{
-    Read, RideCursor, RideEventRow, RideFilter, RideHistory, SavedAnswer,
-};
+use crate::http::history::{Read, RideCursor, RideEventRow, RideFilter, RideHistory, SavedAnswer};
 use crate::store::{self, ANSWER_KEPT_MS, SqliteStore};
 
 /// The store, with the clock that answers are kept by.
@@ -25,8 +23,7 @@ impl RideHistory for StoredHistory {
         cursor: Option<&'a RideCursor>,
     ) -> Read<'a, Vec<RideRecord>> {
         Box::pin(async move {
-            let filter =
-                store::RideFilter { market: filter.market.clone(), status: filter.status };
+            let filter = store::RideFilter { market: filter.market.clone(), status: filter.status };
             let cursor = cursor
                 .map(|cursor| store::RideCursor::new(cursor.requested_at, cursor.ride.clone()));
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);

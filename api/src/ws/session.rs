@@ -160,9 +160,7 @@ impl Phone {
                 self.invalid("a frame must not be split into fragments").await
             }
             Some(Ok(Message::Close(_))) | None => Err(End::GONE),
-            Some(Err(ProtocolError::Overflow)) => {
-                Err(End::new(CloseCode::Size, "protocol_error"))
-            }
+            Some(Err(ProtocolError::Overflow)) => Err(End::new(CloseCode::Size, "protocol_error")),
             Some(Err(_)) => Err(End::new(CloseCode::Protocol, "protocol_error")),
         }
     }
@@ -196,9 +194,7 @@ impl Phone {
     async fn obey(&mut self, frame: ClientFrame) -> Result<(), End> {
         self.invalid_in_a_row = 0;
         match frame {
-            ClientFrame::Positions { points } => {
-                self.apply(points.iter().map(Fix::try_from)).await
-            }
+            ClientFrame::Positions { points } => self.apply(points.iter().map(Fix::try_from)).await,
             ClientFrame::Ack { seq } => {
                 self.link.acknowledge(seq);
                 Ok(())
@@ -245,12 +241,9 @@ async fn perform(
     frame: ClientFrame,
 ) -> Result<Option<String>, CallError> {
     use muster_engine::effect::Refusal;
-    let ride_of = |id: &str| {
-        RideId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownRide))
-    };
-    let offer_of = |id: &str| {
-        OfferId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownOffer))
-    };
+    let ride_of = |id: &str| RideId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownRide));
+    let offer_of =
+        |id: &str| OfferId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownOffer));
     let step = async |ride: RideId, step| {
         dispatch.progress(&ride, Some(driver.clone()), step).await.map(|_| None)
     };

@@ -4,9 +4,9 @@
 mod drivers;
 mod events;
 mod idempotency;
+#[path = "../support/memory_store.rs"]
+mod memory_store;
 mod operations;
 mod refusals;
 mod rides;
 mod server;
-#[path = "../support/memory_store.rs"]
-mod memory_store;

@@ -109,9 +109,7 @@ async fn a_driver_who_gives_a_ride_back_is_not_asked_again() {
 async fn a_ride_asked_for_ahead_waits_for_its_time() {
     let server = server().await;
     let ahead = "2099-01-01T10:00:00Z";
-    let body = |at: &str| {
-        json!({"rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857}, "pickup_at": at})
-    };
+    let body = |at: &str| json!({"rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857}, "pickup_at": at});
     let refused = server.post("/v1/rides", body(ahead)).await;
     assert_eq!(refused.refused(422, "validation_failed")["errors"][0]["pointer"], "/pickup_at");
     let in_a_day = muster_api::wire::rfc3339(muster_engine::time::Timestamp::from_millis(
@@ -133,7 +131,9 @@ async fn rides_are_listed_newest_first_in_pages() {
         let page = server.get(&format!("/v1/rides?limit=2&market=nyc{cursor}")).await.ok();
         let rides = page["rides"].as_array().unwrap();
         assert!(rides.len() <= 2);
-        listed.extend(rides.iter().map(|ride| (ride["requested_at"].clone(), ride["ride_id"].clone())));
+        listed.extend(
+            rides.iter().map(|ride| (ride["requested_at"].clone(), ride["ride_id"].clone())),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,

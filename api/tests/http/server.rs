@@ -147,8 +147,7 @@ pub(crate) async fn server() -> Server {
 
 pub(crate) async fn server_with(policy: DispatchPolicy, limits: HttpLimits) -> Server {
     let (store, answers) = (MemoryStore::new(), Arc::new(Answers::default()));
-    let ports =
-        Ports { store: store.clone(), events: Arc::new(Silent), meter: Arc::new(Silent) };
+    let ports = Ports { store: store.clone(), events: Arc::new(Silent), meter: Arc::new(Silent) };
     let dispatch = Dispatch::start(config(policy), ports).await.unwrap();
     let state = web::Data::new(AppState::new(AppParts {
         dispatch,

@@ -37,7 +37,10 @@ async fn kill_minus_nine_loses_nothing_that_was_told() {
 
     let server = Server::start(folder.path(), &[]).await;
     let (_, ride) = server.get("/v1/rides/ride-1").await;
-    assert_eq!((&ride["status"], &ride["driver"]["driver_id"]), (&json!("assigned"), &json!("d-1")));
+    assert_eq!(
+        (&ride["status"], &ride["driver"]["driver_id"]),
+        (&json!("assigned"), &json!("d-1"))
+    );
     let (_, driver) = server.get("/v1/drivers/d-1").await;
     assert_eq!((&driver["status"], &driver["ride_id"]), (&json!("en_route"), &json!("ride-1")));
     // The offer that was on a screen is still good.

@@ -61,7 +61,8 @@ impl Server {
     }
 
     pub(crate) async fn put_driver(&self, driver: &str) {
-        let body = json!({"market": "nyc", "service_tiers": ["standard"], "vehicle": {"plate": "X"}});
+        let body =
+            json!({"market": "nyc", "service_tiers": ["standard"], "vehicle": {"plate": "X"}});
         let request = self.http.put(format!("{}/v1/drivers/{driver}", self.url)).json(&body);
         assert_eq!(request.send().await.unwrap().status(), 200);
     }

@@ -89,9 +89,13 @@ async fn fixes_are_refused_one_by_one_with_their_reason() {
     let (mut phone, welcome) = Phone::online(&server, "d-1", 40.7490).await;
     let now = now_ms(&welcome);
     let point = |lat: f64, at: u64| json!({"lat": lat, "lng": -73.9857, "at": at});
-    let points =
-        json!([point(40.7491, now + 2), point(40.7, now - 60_000), point(40.7, now + 3_600_000),
-               point(95.0, now + 3), point(10.0, now + 4)]);
+    let points = json!([
+        point(40.7491, now + 2),
+        point(40.7, now - 60_000),
+        point(40.7, now + 3_600_000),
+        point(95.0, now + 3),
+        point(10.0, now + 4)
+    ]);
     phone.say(json!({"type": "positions", "points": points})).await;
     let mut codes = Vec::new();
     for _ in 0..4 {
