@@ -1,30 +1,27 @@
 //! The façade: everything the edges may ask of the engine.
 
+mod drain;
+mod supply;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use actix::prelude::*;
 use muster_engine::driver::{DriverCommand, DriverProfile, DriverView};
 use muster_engine::effect::{AcceptAnswer, Answer, Refusal, ReplyTo};
-use muster_engine::geo::{Cell, CellResolution, Position};
-use muster_engine::grid::{
-    Contact, DriverStatus, Fix, FixRejection, NearbyQuery, Reading, StatusCounts, TierSet,
-};
+use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
 use muster_engine::market::Markets;
 use muster_engine::policy::DispatchPolicy;
-use muster_engine::ride::{
-    CancelledBy, RideCommand, RideProgress, RideRecord, RideRequest, RideStatus,
-};
+use muster_engine::ride::{CancelledBy, RideCommand, RideProgress, RideRecord, RideRequest};
 use muster_engine::time::Timestamp;
-use muster_engine::units::{EtaSeconds, Meters, Money};
+use muster_engine::units::Money;
 use tokio::sync::{mpsc, watch};
+
+pub use self::supply::{DriverGauge, NearbyDriver, RideGauge};
 
 use crate::clock::Clock;
 use crate::driver_actor::{self, Attach};
 use crate::error::CallError;
-use crate::ports::{PositionSnapshot, StoreError};
 use crate::recovery::{self, StartError};
 use crate::registry::{DriverHandle, RideHandle};
 use crate::ride_actor;
@@ -32,48 +29,10 @@ use crate::runtime::{DispatchConfig, Ports, Runtime};
 use crate::session::{DriverLink, SESSION_FRAMES_MAX, apply_fix};
 use crate::shell::Deliver;
 
-/// Position snapshots written in one call of the store.
-const SNAPSHOT_ROWS_MAX: usize = 1_000;
-
 /// The dispatch engine of one process. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
     runtime: Arc<Runtime>,
-}
-
-/// An available driver near a place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NearbyDriver {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance.
-    pub distance: Meters,
-    /// Estimated time to drive there.
-    pub pickup_eta: EtaSeconds,
-    /// Where he is.
-    pub reading: Reading,
-    /// Tiers he serves.
-    pub tiers: TierSet,
-}
-
-/// One driver for the gauges.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DriverGauge {
-    /// His market.
-    pub market: MarketId,
-    /// What he does.
-    pub status: DriverStatus,
-    /// Whether he is heard.
-    pub contact: Contact,
-}
-
-/// One ride in memory for the gauges.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RideGauge {
-    /// Its market.
-    pub market: MarketId,
-    /// Where it stands.
-    pub status: RideStatus,
 }
 
 impl Dispatch {
@@ -327,147 +286,6 @@ impl Dispatch {
         let attach = Attach { session, frames: sender, last_seq };
         handle.addr.try_send(attach).map_err(|_| self.overloaded("driver"))?;
         Ok(DriverLink { runtime: Arc::clone(&self.runtime), handle, session, frames })
-    }
-
-    /// Available drivers, nearest first.
-    ///
-    /// # Errors
-    /// [`CallError::UnknownMarket`] when the place is in no market.
-    pub fn nearby(
-        &self,
-        at: Position,
-        radius: Meters,
-        limit: usize,
-        service_tier: Option<&ServiceTierId>,
-    ) -> Result<Vec<NearbyDriver>, CallError> {
-        let market = self.runtime.markets.find(at).ok_or(CallError::UnknownMarket)?;
-        let market = self.runtime.market(market.id()).ok_or(CallError::UnknownMarket)?;
-        let wanted = service_tier.map(|tier| market.market.tier_set(std::slice::from_ref(tier)));
-        let wanted = wanted.transpose().map_err(|_| CallError::UnknownMarket)?;
-        let query = NearbyQuery { at, radius, limit };
-        let fresh_after = self.now().minus_millis(market.policy.stale_after_ms);
-        let result = market.grid.nearest(&query, |_, supply, reading| {
-            let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));
-            let available = supply.status == DriverStatus::Available && !supply.blocked;
-            if serves && available && reading.received_at >= fresh_after { Ok(()) } else { Err(()) }
-        });
-        let near = |found: muster_engine::grid::Found| NearbyDriver {
-            pickup_eta: market.policy.pickup_eta(found.distance),
-            driver: found.driver,
-            distance: found.distance,
-            reading: found.reading,
-            tiers: found.supply.tiers,
-        };
-        Ok(result.found.into_iter().map(near).collect())
-    }
-
-    /// Drivers by status per cell.
-    ///
-    /// # Errors
-    /// [`CallError::UnknownMarket`].
-    pub fn supply(
-        &self,
-        market: &MarketId,
-        resolution: CellResolution,
-    ) -> Result<std::collections::BTreeMap<Cell, StatusCounts>, CallError> {
-        let market = self.runtime.market(market).ok_or(CallError::UnknownMarket)?;
-        Ok(market.grid.counts_by_cell(resolution))
-    }
-
-    /// Every driver, for the gauges.
-    pub fn driver_gauges(&self) -> Vec<DriverGauge> {
-        let gauge = |handle: Arc<DriverHandle>| DriverGauge {
-            market: handle.board.market.market.id().clone(),
-            status: handle.board.status(),
-            contact: handle.board.contact(),
-        };
-        self.runtime.registry.drivers().into_iter().map(gauge).collect()
-    }
-
-    /// Every ride in memory that is not over, for the gauges.
-    pub fn ride_gauges(&self) -> Vec<RideGauge> {
-        let rides = self.runtime.registry.rides().into_iter();
-        rides
-            .filter_map(|handle| handle.board.told())
-            .filter(|record| !record.status.is_terminal())
-            .map(|record| RideGauge {
-                market: record.request.market.clone(),
-                status: record.status,
-            })
-            .collect()
-    }
-
-    /// Open rides of a market with their pickups, for supply and demand.
-    pub fn open_pickups(&self, market: &MarketId) -> Vec<Position> {
-        let rides = self.runtime.registry.rides().into_iter();
-        rides
-            .filter(|handle| handle.board.market.market.id() == market)
-            .filter_map(|handle| handle.board.told())
-            .filter(|record| record.status == RideStatus::Searching)
-            .map(|record| record.request.pickup)
-            .collect()
-    }
-
-    /// Tells when the process begins to drain.
-    pub fn draining(&self) -> watch::Receiver<bool> {
-        self.runtime.draining.subscribe()
-    }
-
-    /// Refuses new rides and sessions from here on.
-    pub fn begin_drain(&self) {
-        self.runtime.draining.send_replace(true);
-    }
-
-    /// Waits until everything submitted is durable, writes the last positions, and stops the
-    /// periodic work. Returns whether that was done `within` the time given.
-    pub async fn drain(&self, within: Duration) -> bool {
-        self.begin_drain();
-        let idle = async {
-            while self.runtime.backlog.turns() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let idle = tokio::time::timeout(within, idle).await.is_ok();
-        self.runtime.stopped.store(true, Ordering::Relaxed);
-        let saved = self.save_positions(Timestamp::default()).await.is_ok();
-        idle && saved
-    }
-
-    fn spawn_position_snapshots(self) {
-        let every = self.runtime.limits.position_snapshot_every;
-        if every.is_zero() {
-            return;
-        }
-        actix::spawn(async move {
-            let mut since = Timestamp::default();
-            while !self.runtime.stopped.load(Ordering::Relaxed) {
-                tokio::time::sleep(every).await;
-                let now = self.now();
-                match self.save_positions(since).await {
-                    Ok(()) => since = now,
-                    Err(error) => tracing::warn!(%error, "positions were not saved"),
-                }
-            }
-        });
-    }
-
-    /// Writes the positions received since `since`.
-    async fn save_positions(&self, since: Timestamp) -> Result<(), StoreError> {
-        let moved = |handle: Arc<DriverHandle>| {
-            let reading = handle.board.slot.read()?;
-            (reading.received_at >= since).then(|| PositionSnapshot {
-                driver: handle.board.driver.clone(),
-                position: reading.position,
-                recorded_at: reading.recorded_at,
-                received_at: reading.received_at,
-            })
-        };
-        let drivers = self.runtime.registry.drivers();
-        let positions: Vec<PositionSnapshot> = drivers.into_iter().filter_map(moved).collect();
-        for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {
-            self.runtime.store.save_positions(chunk).await?;
-        }
-        Ok(())
     }
 
     fn driver_handle(&self, driver: &DriverId) -> Result<Arc<DriverHandle>, CallError> {

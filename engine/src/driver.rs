@@ -17,6 +17,3 @@ pub use command::{DriverCommand, PhoneFrame};
 pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
 pub use record::{DriverProfile, DriverRecord, DriverView, RidePreferences};
-
-
-

@@ -23,6 +23,3 @@ pub use record::{
     RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
 };
 pub use search::{classify, find_candidates};
-
-
-

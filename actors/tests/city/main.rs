@@ -21,7 +21,8 @@ use muster_engine::policy::DispatchPolicy;
 use muster_engine::ride::{CancelledBy, RideProgress, RideRequest, RideStatus};
 use muster_engine::time::Timestamp;
 
-const BOUNDARY: &str = r#"{"type":"Polygon","coordinates":[[[-75,40],[-73,40],[-73,42],[-75,42],[-75,40]]]}"#;
+const BOUNDARY: &str =
+    r#"{"type":"Polygon","coordinates":[[[-75,40],[-73,40],[-73,42],[-75,42],[-75,40]]]}"#;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct City {
@@ -106,7 +107,8 @@ impl City {
     async fn until_available(&self, id: &DriverId) {
         let status = || async {
             let view = self.dispatch.driver(id).await.unwrap();
-            view.status == DriverStatus::Available && view.contact == muster_engine::grid::Contact::Live
+            view.status == DriverStatus::Available
+                && view.contact == muster_engine::grid::Contact::Live
         };
         until(status).await;
     }
@@ -212,7 +214,8 @@ async fn a_failed_commit_is_answered_and_leaves_nothing_behind() {
     let ride = RideId::new("ride-1").unwrap();
     until(|| async { city.dispatch.ride(&ride).await.is_err() }).await;
     // The same id can be requested once the store is back.
-    until(|| async { city.dispatch.request_ride(city.request("ride-1"), true).await.is_ok() }).await;
+    until(|| async { city.dispatch.request_ride(city.request("ride-1"), true).await.is_ok() })
+        .await;
 }
 
 #[actix::test]
@@ -286,10 +289,8 @@ async fn offers_expire_by_themselves_and_the_search_ends() {
         }
     }
     let ride = RideId::new("ride-1").unwrap();
-    until(|| async {
-        city.dispatch.ride(&ride).await.unwrap().status == RideStatus::Unfulfilled
-    })
-    .await;
+    until(|| async { city.dispatch.ride(&ride).await.unwrap().status == RideStatus::Unfulfilled })
+        .await;
 }
 
 #[actix::test]

@@ -25,7 +25,7 @@ async fn a_ride_runs_over_the_socket() {
     let offer = phone.frame("offer").await;
     assert_eq!(offer["offer"]["ride_id"], "ride-1");
     assert_eq!(offer["offer"]["forward"], false);
-    assert!(offer["offer"]["distance_m"].as_u64().unwrap() < 200, "{offer}");
+    assert!(offer["offer"]["distance_m"].as_f64().unwrap() < 200.0, "{offer}");
     phone.say(json!({"type": "accept", "offer_id": offer["offer"]["offer_id"]})).await;
     let (mut won, mut assigned) = (false, false);
     while !(won && assigned) {

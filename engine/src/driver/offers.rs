@@ -149,12 +149,7 @@ impl DriverMachine {
         }
     }
 
-    pub(super) fn on_decline(
-        &mut self,
-        id: &OfferId,
-        reply: Option<ReplyTo>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_decline(&mut self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
         let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
         if pending {
             return Self::refuse(reply, Refusal::AcceptPending, out);

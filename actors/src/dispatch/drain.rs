@@ -1,0 +1,81 @@
+//! The end of a process, and the positions it leaves behind.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use muster_engine::time::Timestamp;
+use tokio::sync::watch;
+
+use super::Dispatch;
+use crate::ports::{PositionSnapshot, StoreError};
+use crate::registry::DriverHandle;
+
+/// Position snapshots written in one call of the store.
+const SNAPSHOT_ROWS_MAX: usize = 1_000;
+/// How often a drain looks whether the store has caught up.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+impl Dispatch {
+    /// Tells when the process begins to drain.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.runtime.draining.subscribe()
+    }
+
+    /// Refuses new rides and sessions from here on.
+    pub fn begin_drain(&self) {
+        self.runtime.draining.send_replace(true);
+    }
+
+    /// Waits until everything submitted is durable, writes the last positions, and stops the
+    /// periodic work. Returns whether that was done `within` the time given.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.begin_drain();
+        let idle = async {
+            while self.runtime.backlog.turns() > 0 {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        let idle = tokio::time::timeout(within, idle).await.is_ok();
+        self.runtime.stopped.store(true, Ordering::Relaxed);
+        let saved = self.save_positions(Timestamp::default()).await.is_ok();
+        idle && saved
+    }
+
+    pub(super) fn spawn_position_snapshots(self) {
+        let every = self.runtime.limits.position_snapshot_every;
+        if every.is_zero() {
+            return;
+        }
+        actix::spawn(async move {
+            let mut since = Timestamp::default();
+            while !self.runtime.stopped.load(Ordering::Relaxed) {
+                tokio::time::sleep(every).await;
+                let now = self.now();
+                match self.save_positions(since).await {
+                    Ok(()) => since = now,
+                    Err(error) => tracing::warn!(%error, "positions were not saved"),
+                }
+            }
+        });
+    }
+
+    /// Writes the positions received since `since`.
+    async fn save_positions(&self, since: Timestamp) -> Result<(), StoreError> {
+        let moved = |handle: Arc<DriverHandle>| {
+            let reading = handle.board.slot.read()?;
+            (reading.received_at >= since).then(|| PositionSnapshot {
+                driver: handle.board.driver.clone(),
+                position: reading.position,
+                recorded_at: reading.recorded_at,
+                received_at: reading.received_at,
+            })
+        };
+        let drivers = self.runtime.registry.drivers();
+        let positions: Vec<PositionSnapshot> = drivers.into_iter().filter_map(moved).collect();
+        for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {
+            self.runtime.store.save_positions(chunk).await?;
+        }
+        Ok(())
+    }
+}
