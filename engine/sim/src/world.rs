@@ -304,11 +304,11 @@ impl World {
         if kept < self.options.rides.len() {
             open.push(format!("{} rides never durable", self.options.rides.len() - kept));
         }
-        let waiting = self.replies.len();
+        let waiting = &self.replies;
         let busy: Vec<usize> =
             (0..self.phones.len()).filter(|d| self.phones[*d].ride.is_some()).collect();
         let detail = format!(
-            "not over {} ms after the faults: open {open:?}, callers waiting {waiting}, busy {busy:?}",
+            "not over {} ms after the faults: open {open:?}, callers waiting {waiting:?}, busy {busy:?}",
             limit.millis_since(self.calm_at.unwrap_or(EPOCH))
         );
         self.broken(Invariant::M14, detail);

@@ -34,7 +34,8 @@ pub struct RideMachine {
     pub(super) retry_at: Option<Timestamp>,
     /// Drivers whose machine refused an offer, until when they are passed over.
     pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
-    retired: bool,
+    /// The shell was asked to drop this machine.
+    pub(super) retired: bool,
 }
 
 /// Why the machine looks for candidates.
@@ -286,7 +287,8 @@ impl Machine for RideMachine {
     type Command = RideCommand;
 
     fn handle(&mut self, command: RideCommand, now: Timestamp, out: &mut Outbox) {
-        if self.record.version > 0 {
+        // A ride that is over only leaves memory when nobody calls: a retry makes it live again.
+        if self.record.version > 0 && !self.record.status.is_terminal() {
             self.on_deadline(now, out);
         }
         match command {

@@ -28,6 +28,9 @@ enum Command {
         /// The first seed.
         #[arg(long, value_parser = parse_seed, default_value = "0")]
         from: u64,
+        /// Go on after a seed that breaks an invariant, and list all of them.
+        #[arg(long)]
+        keep_going: bool,
         /// Print the whole trace of the one seed.
         #[arg(long, requires = "seed")]
         trace: bool,
@@ -65,11 +68,18 @@ fn main() -> io::Result<ExitCode> {
             total.print(&mut out)?;
             conclude(&mut out, report.violation.is_some().then_some(&report))
         }
-        Command::Run { seed: None, seeds, from, .. } => run_swarm(&mut out, from, seeds),
+        Command::Run { seed: None, seeds, from, keep_going, .. } => {
+            run_swarm(&mut out, from, seeds, keep_going)
+        }
     }
 }
 
-fn run_swarm(out: &mut impl Write, from: u64, seeds: u64) -> io::Result<ExitCode> {
+fn run_swarm(
+    out: &mut impl Write,
+    from: u64,
+    seeds: u64,
+    keep_going: bool,
+) -> io::Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let state = Mutex::new((Total::default(), None::<Report>));
     let shows_progress = io::stderr().is_terminal();
@@ -81,10 +91,15 @@ fn run_swarm(out: &mut impl Write, from: u64, seeds: u64) -> io::Result<ExitCode
             let _gone = write!(io::stderr(), "\r{} of {seeds} seeds", state.0.seeds);
         }
         let passed = report.violation.is_none();
+        if let Some(violation) = report.violation.as_ref().filter(|_| keep_going) {
+            let (seed, invariant) = (report.seed, violation.invariant);
+            let line = format!("seed 0x{seed:x} broke {invariant}: {}", violation.detail);
+            let _gone = writeln!(io::stderr(), "{line}");
+        }
         if !passed && state.1.as_ref().is_none_or(|first| first.seed > report.seed) {
             state.1 = Some(report);
         }
-        passed
+        passed || keep_going
     });
     let (total, failed) = match state.into_inner() {
         Ok(state) => state,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverCommand, DriverView, PhoneFrame};
+use muster_engine::driver::{DriverCommand, DriverMachine, DriverView, PhoneFrame};
 use muster_engine::effect::{AcceptAnswer, Answer, Effect};
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::OfferId;
@@ -166,7 +166,9 @@ impl World {
 
     /// Whether this turn tells a reserved driver that he lost.
     pub(crate) fn losing(&self, driver: usize, turn: &Turn<DriverCommand>) -> bool {
-        let waits_for = self.oracle.reserved.get(&driver);
+        let reserved = |machine: &DriverMachine| machine.status() == DriverStatus::Reserved;
+        let waits_for =
+            self.oracle.reserved.get(&driver).filter(|_| self.driver(driver).is_some_and(reserved));
         match turn {
             Turn::Command(
                 DriverCommand::Withdraw { offer, .. }
