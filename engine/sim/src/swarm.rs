@@ -61,7 +61,7 @@ impl Faults {
     fn drawn(dice: &mut Dice) -> Self {
         let mut rate = |max: f64| if dice.chance(0.5) { dice.unit() * max } else { 0.0 };
         Self {
-            link_stall: rate(0.05),
+            link_stall: rate(0.2),
             call_drop: rate(0.15),
             call_duplicate: rate(0.3),
             call_delay: rate(0.3),
@@ -69,13 +69,13 @@ impl Faults {
             socket_twice: rate(0.03),
             frame_delay: rate(0.3),
             ack_lost: rate(0.8),
-            store_slow: rate(0.1),
-            store_failure: rate(0.08),
+            store_slow: rate(0.3),
+            store_failure: rate(0.15),
             crash_before_commit: rate(0.003),
             crash_after_commit: rate(0.003),
             zombie_commit: rate(1.0),
-            crash: rate(0.01),
-            machine_panic: rate(0.05),
+            crash: rate(0.02),
+            machine_panic: rate(0.1),
             gps_silence: rate(0.01),
             gps_stale: rate(0.2),
             gps_reorder: rate(0.2),

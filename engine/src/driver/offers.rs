@@ -114,15 +114,19 @@ impl DriverMachine {
         self.lose(id, reason, out);
     }
 
+    /// Live offers that the driver has not accepted.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Offer> {
+        let accepted = match &self.duty {
+            Duty::Reserved { offer, .. } => Some(offer),
+            Duty::Free | Duty::Serving { .. } => None,
+        };
+        self.offers.values().filter(move |offer| Some(&offer.id) != accepted)
+    }
+
     /// Lets all offers go because the driver cannot take any; the rides look for others at once.
     /// An accept that waits for its answer is let run.
     pub(super) fn release_offers(&mut self, why: Exclusion, out: &mut Outbox) {
-        let accepted = match &self.duty {
-            Duty::Reserved { offer, .. } => Some(offer.clone()),
-            Duty::Free | Duty::Serving { .. } => None,
-        };
-        let ids: Vec<OfferId> =
-            self.offers.keys().filter(|id| Some(*id) != accepted.as_ref()).cloned().collect();
+        let ids: Vec<OfferId> = self.unanswered().map(|offer| offer.id.clone()).collect();
         for id in ids {
             let reason = WithdrawReason::Superseded;
             if let Some(offer) = self.close_offer(&id, OfferEnd::Withdrawn, reason, out) {
@@ -137,8 +141,7 @@ impl DriverMachine {
     /// accepted in time is decided by the ride.
     pub(super) fn expire_offers(&mut self, now: Timestamp, out: &mut Outbox) {
         let dead: Vec<OfferId> = self
-            .offers
-            .values()
+            .unanswered()
             .filter(|offer| offer.expires_at <= now)
             .map(|offer| offer.id.clone())
             .collect();

@@ -59,11 +59,11 @@ fn main() -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { seed: Some(seed), trace, .. } => {
+            let mut total = Total::default();
             let report = run_seed(seed, None, trace);
             if trace && report.violation.is_none() {
                 print_trace(&mut out, &report)?;
             }
-            let mut total = Total::default();
             total.add(&report);
             total.print(&mut out)?;
             conclude(&mut out, report.violation.is_some().then_some(&report))

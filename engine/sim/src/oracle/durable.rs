@@ -174,5 +174,7 @@ fn m10_terminal_absorbs(before: Option<&RideRecord>, commit: &RideCommit) -> Jud
 /// What was durable once, and so may have been told, is never replaced.
 fn m13_history_has_no_holes(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
     let (before, after) = (before.map_or(0, |before| before.version), commit.record.version);
-    require(after == before + 1, Invariant::M13, || format!("v{after} follows v{before}"))
+    require(after == before + 1, Invariant::M13, || format!("v{after} follows v{before}"))?;
+    let begins = (commit.kind == RideEventKind::RideRequested) == (after == 1);
+    require(begins, Invariant::M13, || "history begins with the request".to_owned())
 }

@@ -199,6 +199,13 @@ impl World {
         }
     }
 
+    /// Nobody will answer this call.
+    pub(super) fn time_out(&mut self, reply: Option<ReplyTo>) {
+        if let Some(reply) = reply {
+            self.replies.remove(&reply.0);
+        }
+    }
+
     /// A machine died with the calls it had taken in: their callers time out.
     pub(super) fn forget_callers_of(&mut self, actor: Actor) {
         self.replies.retain(|_, caller| !(caller.taken && caller.machine == actor));

@@ -69,6 +69,7 @@ impl World {
             }
             Fate::CrashBefore => {
                 self.count("fault: crash before a commit");
+                self.writer.in_flight = Some(batch);
                 return self.crash();
             }
             Fate::CrashAfter => {

@@ -1,6 +1,6 @@
 //! A driver with a phone: connects, decides on offers, drives rides, and does much of it wrongly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_engine::driver::{DriverCommand, DriverView, PhoneFrame};
 use muster_engine::effect::SessionId;
@@ -48,6 +48,8 @@ pub(crate) struct Phone {
     pub(crate) market: usize,
     /// What each sequence number carried.
     frames: BTreeMap<u64, u64>,
+    /// Offers that were told to be off the table.
+    withdrawn: BTreeSet<OfferId>,
 }
 
 impl Phone {
@@ -67,6 +69,7 @@ impl Phone {
             silent_until: EPOCH,
             market: plan.market,
             frames: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
         }
     }
 
@@ -196,10 +199,24 @@ impl World {
             }
             PhoneFrame::OfferWithdrawn { offer, .. } => {
                 self.phones[driver].offers.remove(&offer);
+                self.phones[driver].withdrawn.insert(offer);
             }
-            PhoneFrame::Assigned { ride, .. }
-            | PhoneFrame::RideCancelled { ride, .. }
+            PhoneFrame::Assigned { ride, .. } => {
+                self.m4_told_one_end(driver, &ride);
+                self.on_ride_of_phone(driver, &ride);
+            }
+            PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.on_ride_of_phone(driver, &ride),
+        }
+    }
+
+    /// M4 as a driver sees it: an offer that he was told is off does not become his ride.
+    fn m4_told_one_end(&mut self, driver: usize, ride: &RideRecord) {
+        let Some(assignment) = &ride.assignment else { return };
+        if self.phones[driver].withdrawn.contains(&assignment.offer) {
+            let offer = &assignment.offer;
+            let detail = format!("d{driver:02} is told that {offer} is off, then that it is his");
+            self.broken(Invariant::M4, detail);
         }
     }
 

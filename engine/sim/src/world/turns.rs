@@ -37,6 +37,8 @@ impl World {
             (Actor::Ride(ride), Payload::Ride(command)) => {
                 if self.ensure_ride(ride) {
                     self.ride_turn(ride, Turn::Command(command));
+                } else {
+                    self.time_out(reply_of_ride(&command));
                 }
             }
             (actor, Payload::Committed(verdict)) => self.on_committed(actor, verdict),
@@ -63,9 +65,15 @@ impl World {
 
     pub(super) fn driver_turn(&mut self, driver: usize, turn: Turn<DriverCommand>) {
         let now = self.now;
-        if let Turn::Command(command) = &turn {
-            self.mark_taken(reply_of_driver(command));
+        let reply = match &turn {
+            Turn::Command(command) => reply_of_driver(command),
+            Turn::Deadline => None,
+        };
+        if self.drivers[driver].shell.is_none() {
+            // The machine never was durable and is gone: the caller times out.
+            return self.time_out(reply);
         }
+        self.mark_taken(reply);
         let losing = self.losing(driver, &turn);
         let Some(shell) = self.drivers[driver].shell.as_mut() else { return };
         let before = shell.machine.status();
