@@ -142,6 +142,12 @@ impl DriverMachine {
             Duty::Reserved { replies: waiting, offer: accepted, .. } => {
                 if accepted == offer {
                     replies.append(waiting);
+                } else {
+                    // A rebuilt driver accepted before he was told of the ride he has.
+                    for reply in std::mem::take(waiting) {
+                        let lost = AcceptAnswer::Lost(WithdrawReason::Superseded);
+                        Self::answer_accept(Some(reply), lost, out);
+                    }
                 }
                 false
             }
