@@ -9,6 +9,7 @@ use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideCommit, RideRecord};
 
 use crate::link::Actor;
+use crate::swarm::Sabotage;
 
 /// One thing to make durable.
 #[derive(Debug, Clone)]
@@ -59,8 +60,8 @@ pub(crate) struct StoreModel {
     /// The process that owns the store.
     pub(crate) epoch: u64,
     pub(crate) poisoned: BTreeSet<u64>,
-    /// Takes what it should refuse.
-    pub(crate) trusting: bool,
+    /// A planted bug: what should be refused is not.
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 /// Rides and drivers that one batch has refused: their later items fail too.
@@ -94,23 +95,21 @@ impl StoreModel {
 
     /// Whether `item` may be kept: next version, right epoch, one active ride per driver.
     pub(crate) fn admits(&self, item: &Durable, epoch: u64, refused: &mut Refused) -> bool {
-        if self.trusting {
-            return true;
-        }
+        let (owned, trusting) = (epoch == self.epoch, self.sabotage == Some(Sabotage::StaleWrites));
         match item {
             Durable::Ride(commit) => {
                 let ride = &commit.record.request.ride;
                 let current = self.rides.get(ride).map_or(0, RideHistory::version);
                 let next = commit.record.version == current + 1;
-                let fits = epoch == self.epoch && next && !self.driver_is_taken(&commit.record);
-                let fits = fits && !refused.rides.contains(ride);
+                let fits = trusting || (owned && next && !refused.rides.contains(ride));
+                let fits = fits && (trusting || !self.driver_is_taken(&commit.record));
                 if !fits {
                     refused.rides.insert(ride.clone());
                 }
                 fits
             }
             Durable::Driver(record) => {
-                let fits = epoch == self.epoch && !refused.drivers.contains(&record.driver);
+                let fits = trusting || (owned && !refused.drivers.contains(&record.driver));
                 if !fits {
                     refused.drivers.insert(record.driver.clone());
                 }

@@ -178,7 +178,7 @@ pub enum Sabotage {
     HoldClockAtExpiry,
     /// Effects do not wait for the commit they rest on.
     TellBeforeCommit,
-    /// The store takes stale versions, commits of dead processes, and two rides of one driver.
+    /// The store takes stale versions, from dead processes too.
     StaleWrites,
     /// Rides are not told that a driver's machine was rebuilt.
     SkipRedrive,

@@ -162,7 +162,7 @@ impl World {
         });
         let phone = |(at, plan)| Phone::new(plan, root.nth_child("phone", at));
         let rider = |at| Rider::new(root.nth_child("rider", at));
-        let trusting = options.sabotage == Some(Sabotage::StaleWrites);
+        let sabotage = options.sabotage;
         let mut world = Self {
             faults: options.faults.clone(),
             now: EPOCH,
@@ -174,7 +174,7 @@ impl World {
             rides: BTreeMap::new(),
             phones: options.drivers.iter().enumerate().map(phone).collect(),
             riders: (0..options.rides.len()).map(rider).collect(),
-            store: StoreModel { epoch: 1, trusting, ..StoreModel::default() },
+            store: StoreModel { epoch: 1, sabotage, ..StoreModel::default() },
             writer: Writer::default(),
             snapshots: BTreeMap::new(),
             links: Links::default(),

@@ -1,12 +1,13 @@
 //! `sim`: runs seeds, one or many, and prints what happened.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use muster_sim::{Report, Tally, run_many, run_seed};
+use muster_sim::{Report, Sabotage, Tally, run_many, run_seed};
 
 /// Seeded simulation of ride dispatch.
 #[derive(Debug, Parser)]
@@ -28,6 +29,9 @@ enum Command {
         /// The first seed.
         #[arg(long, value_parser = parse_seed, default_value = "0")]
         from: u64,
+        /// Plant a bug, by its name, to see what it breaks.
+        #[arg(long, value_parser = parse_sabotage)]
+        plant: Option<Sabotage>,
         /// Go on after a seed that breaks an invariant, and list all of them.
         #[arg(long)]
         keep_going: bool,
@@ -50,6 +54,12 @@ fn parse_seed(text: &str) -> Result<u64, std::num::ParseIntError> {
     }
 }
 
+fn parse_sabotage(text: &str) -> Result<Sabotage, String> {
+    let named = |bug: &Sabotage| format!("{bug:?}") == text;
+    let all = Sabotage::ALL;
+    all.into_iter().find(named).ok_or_else(|| format!("one of {all:?}"))
+}
+
 fn main() -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match Arguments::parse().command {
@@ -58,9 +68,9 @@ fn main() -> io::Result<ExitCode> {
             writeln!(out, "{hash:016x}")?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { seed: Some(seed), trace, .. } => {
+        Command::Run { seed: Some(seed), trace, plant, .. } => {
             let mut total = Total::default();
-            let report = run_seed(seed, None, trace);
+            let report = run_seed(seed, plant, trace);
             if trace && report.violation.is_none() {
                 print_trace(&mut out, &report)?;
             }
@@ -68,27 +78,28 @@ fn main() -> io::Result<ExitCode> {
             total.print(&mut out)?;
             conclude(&mut out, report.violation.is_some().then_some(&report))
         }
-        Command::Run { seed: None, seeds, from, keep_going, .. } => {
-            run_swarm(&mut out, from, seeds, keep_going)
+        Command::Run { seed: None, seeds, from, plant, keep_going, trace: _ } => {
+            run_swarm(&mut out, from..from.saturating_add(seeds), plant, keep_going)
         }
     }
 }
 
 fn run_swarm(
     out: &mut impl Write,
-    from: u64,
-    seeds: u64,
+    seeds: Range<u64>,
+    plant: Option<Sabotage>,
     keep_going: bool,
 ) -> io::Result<ExitCode> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let state = Mutex::new((Total::default(), None::<Report>));
     let shows_progress = io::stderr().is_terminal();
-    run_many(from, seeds, threads, None, |report| {
+    let count = seeds.end - seeds.start;
+    run_many(seeds.start, count, threads, plant, |report| {
         let Ok(mut state) = state.lock() else { return false };
         state.0.add(&report);
         if shows_progress && state.0.seeds.is_multiple_of(10) {
             // Progress is for people who watch; a terminal that is gone is no reason to stop.
-            let _gone = write!(io::stderr(), "\r{} of {seeds} seeds", state.0.seeds);
+            let _gone = write!(io::stderr(), "\r{} of {count} seeds", state.0.seeds);
         }
         let passed = report.violation.is_none();
         if let Some(violation) = report.violation.as_ref().filter(|_| keep_going) {

@@ -171,7 +171,7 @@ impl World {
         if let Some(batch) = dead.in_flight
             && self.fate.chance(self.faults.zombie_commit)
         {
-            let after = self.fate.between(1, 8_000);
+            let after = self.fate.between(1, 20_000);
             self.agenda.add(self.now.plus_millis(after), Errand::Zombie(batch));
         }
         let down = self.fate.between(50, 5_000);
