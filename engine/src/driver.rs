@@ -10,6 +10,8 @@ mod accept;
 mod command;
 mod frames;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod offers;
 mod record;
 
@@ -17,6 +19,3 @@ pub use command::{DriverCommand, PhoneFrame};
 pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
 pub use record::{DriverProfile, DriverRecord, DriverView, RidePreferences};
-
-
-

@@ -25,6 +25,10 @@ impl DriverMachine {
             return Self::repeat_end(&offer, ended, out);
         }
         if let Err(reason) = self.admits(&offer, redelivered, now) {
+            // The same offer may be under way again, from before the ride hears of this.
+            let refused =
+                EndedOffer { end: OfferEnd::Withdrawn, reason: WithdrawReason::Superseded };
+            self.remember_end(offer.id.clone(), refused, out);
             let command = RideCommand::OfferRefused { offer: offer.id, reason };
             return out.push(Effect::ToRide(offer.ride, command));
         }
@@ -92,13 +96,17 @@ impl DriverMachine {
     ) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
         self.frames.void_offer(id);
+        self.remember_end(id.clone(), EndedOffer { end, reason }, out);
+        Some(offer)
+    }
+
+    fn remember_end(&mut self, id: OfferId, ended: EndedOffer, out: &mut Outbox) {
         if self.ended.len() == ENDED_OFFERS_MAX
             && let Some((oldest, _)) = self.ended.pop_front()
         {
             out.push(Effect::ForgetOffer(oldest));
         }
-        self.ended.push_back((id.clone(), EndedOffer { end, reason }));
-        Some(offer)
+        self.ended.push_back((id, ended));
     }
 
     fn show_withdrawn(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
@@ -152,12 +160,7 @@ impl DriverMachine {
         }
     }
 
-    pub(super) fn on_decline(
-        &mut self,
-        id: &OfferId,
-        reply: Option<ReplyTo>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_decline(&mut self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
         let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
         if pending {
             return Self::refuse(reply, Refusal::AcceptPending, out);
