@@ -11,6 +11,8 @@
 mod cancel;
 mod command;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod progress;
 mod record;
 mod search;
@@ -23,6 +25,3 @@ pub use record::{
     RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
 };
 pub use search::{classify, find_candidates};
-
-
-
