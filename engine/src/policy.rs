@@ -108,7 +108,12 @@ impl DispatchPolicy {
         let ttl = p.offer_ttl_ms;
         require((1_000..=600_000).contains(&ttl), "offer_ttl_ms", ttl, "1000..=600000")?;
         let limit = p.search_limit_ms;
-        require((ttl..=86_400_000).contains(&limit), "search_limit_ms", limit, "offer_ttl_ms..=86400000")?;
+        require(
+            (ttl..=86_400_000).contains(&limit),
+            "search_limit_ms",
+            limit,
+            "offer_ttl_ms..=86400000",
+        )?;
         let retry = p.search_retry_ms;
         require((100..=60_000).contains(&retry), "search_retry_ms", retry, "100..=60000")?;
         let reallocations = p.reallocations_max;
@@ -122,11 +127,21 @@ impl DispatchPolicy {
         let stale = p.stale_after_ms;
         require((1_000..=3_600_000).contains(&stale), "stale_after_ms", stale, "1000..=3600000")?;
         let lost = p.lost_after_ms;
-        require((stale..=86_400_000).contains(&lost), "lost_after_ms", lost, "stale_after_ms..=86400000")?;
+        require(
+            (stale..=86_400_000).contains(&lost),
+            "lost_after_ms",
+            lost,
+            "stale_after_ms..=86400000",
+        )?;
         let lead = p.scheduled_lead_ms;
         require(lead <= 86_400_000, "scheduled_lead_ms", lead, "0..=86400000")?;
         let linger = p.retire_after_ms;
-        require((1_000..=3_600_000).contains(&linger), "retire_after_ms", linger, "1000..=3600000")?;
+        require(
+            (1_000..=3_600_000).contains(&linger),
+            "retire_after_ms",
+            linger,
+            "1000..=3600000",
+        )?;
         let detour = p.detour_factor;
         require((1.0..=5.0).contains(&detour), "detour_factor", detour, "1.0..=5.0")?;
         let speed = p.pickup_speed_mps;
@@ -204,6 +219,9 @@ mod tests {
     #[test]
     fn the_radius_grows_per_wave_up_to_its_maximum() {
         let policy = DispatchPolicy::default();
-        assert_eq!([1, 2, 5, 9].map(|wave| policy.radius_of_wave(wave)), [1_000, 1_500, 3_000, 3_000]);
+        assert_eq!(
+            [1, 2, 5, 9].map(|wave| policy.radius_of_wave(wave)),
+            [1_000, 1_500, 3_000, 3_000]
+        );
     }
 }

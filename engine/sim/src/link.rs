@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::SessionId;
-use muster_engine::time::Timestamp;
 use muster_engine::ride::RideCommand;
+use muster_engine::time::Timestamp;
 
 use crate::store::Verdict;
 

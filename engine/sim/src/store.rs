@@ -124,7 +124,10 @@ impl StoreModel {
             && self.newest_rides().any(|other| {
                 other.request.ride != record.request.ride
                     && other.status.has_driver()
-                    && other.assignment.as_ref().is_some_and(|a| a.driver.id == assignment.driver.id)
+                    && other
+                        .assignment
+                        .as_ref()
+                        .is_some_and(|a| a.driver.id == assignment.driver.id)
             })
     }
 

@@ -247,24 +247,14 @@ impl Options {
             }
         };
         let rides = (0..rides).map(ride).collect();
-        Self {
-            seed,
-            faults,
-            policy,
-            drivers,
-            rides,
-            faulty_ms,
-            sabotage: None,
-            whole_trace: false,
-        }
+        Self { seed, faults, policy, drivers, rides, faulty_ms, sabotage: None, whole_trace: false }
     }
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
     let offer_ttl_ms = dice.between(2_000, 15_000);
     let stale_after_ms = dice.between(6_000, 30_000);
-    let mode =
-        if dice.chance(0.3) { DispatchMode::Sequential } else { DispatchMode::Broadcast };
+    let mode = if dice.chance(0.3) { DispatchMode::Sequential } else { DispatchMode::Broadcast };
     let min = dice.between(300, 1_500) as u32;
     DispatchPolicy {
         mode,

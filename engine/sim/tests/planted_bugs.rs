@@ -24,7 +24,8 @@ fn assert_found(sabotage: Sabotage, seeds: u64, names: &[Invariant]) {
     let report = first_failure(sabotage, seeds);
     let violation = report.violation.unwrap();
     let nth = report.seed + 1;
-    let line = format!("{sabotage:?}: {} after {nth} seeds: {}", violation.invariant, violation.detail);
+    let line =
+        format!("{sabotage:?}: {} after {nth} seeds: {}", violation.invariant, violation.detail);
     writeln!(std::io::stderr(), "{line}").unwrap();
     assert!(names.contains(&violation.invariant), "{line}");
 }

@@ -314,10 +314,9 @@ impl Machine for DriverMachine {
             Duty::Free | Duty::Serving { .. } => None,
         };
         let placed = self.placed;
-        let cooldown = placed.filter(|supply| supply.cooling_down).map(|_| Deadline {
-            at: self.cooldown_until,
-            reason: DeadlineReason::CooldownEnd,
-        });
+        let cooldown = placed
+            .filter(|supply| supply.cooling_down)
+            .map(|_| Deadline { at: self.cooldown_until, reason: DeadlineReason::CooldownEnd });
         let block = placed.filter(|supply| supply.blocked).and_then(|_| {
             let at = self.record.profile.blocked_until?;
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })

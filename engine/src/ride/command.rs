@@ -153,4 +153,3 @@ pub struct Candidate {
     /// Tiers he serves.
     pub tiers: TierSet,
 }
-

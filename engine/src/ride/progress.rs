@@ -44,9 +44,7 @@ impl RideMachine {
         let completed_again =
             self.record.status == RideStatus::Completed && *step == RideProgress::Complete;
         match (assigned, driver) {
-            (Some(assigned), Some(driver)) if assigned != driver => {
-                Err(Refusal::NotAssignedDriver)
-            }
+            (Some(assigned), Some(driver)) if assigned != driver => Err(Refusal::NotAssignedDriver),
             (Some(_), _) if completed_again || self.record.status.has_driver() => Ok(()),
             (_, _) => Err(self.over_because()),
         }

@@ -46,9 +46,8 @@ pub fn classify(
 /// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery { at: query.pickup, radius: query.radius, limit: query.limit };
-    let result = grid.nearest(&nearby, |driver, supply, reading| {
-        classify(query, driver, supply, reading)
-    });
+    let result =
+        grid.nearest(&nearby, |driver, supply, reading| classify(query, driver, supply, reading));
     let mut excluded_counts = std::collections::BTreeMap::new();
     for excluded in &result.excluded {
         *excluded_counts.entry(excluded.reason).or_insert(0) += 1;
@@ -58,13 +57,12 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         distance: found.distance,
         tiers: found.supply.tiers,
     });
-    let excluded = result.excluded.into_iter().take(query.explained_max).map(|excluded| {
-        WaveExclusion {
+    let excluded =
+        result.excluded.into_iter().take(query.explained_max).map(|excluded| WaveExclusion {
             driver: excluded.driver,
             distance: excluded.distance,
             reason: excluded.reason,
-        }
-    });
+        });
     Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),

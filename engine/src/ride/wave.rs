@@ -159,8 +159,7 @@ impl RideMachine {
         let ordinal = u64::from(self.record.offer_counts.sent);
         let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
         self.record.offer_counts.sent += 1;
-        let expires_at =
-            now.plus_millis(self.policy.offer_ttl_ms).min(self.record.search_deadline);
+        let expires_at = now.plus_millis(self.policy.offer_ttl_ms).min(self.record.search_deadline);
         let live = LiveOffer {
             driver: candidate.driver.clone(),
             service_tier,
@@ -269,8 +268,7 @@ impl RideMachine {
     }
 
     fn assign(&mut self, offer: OfferId, live: LiveOffer, vehicle: Arc<str>, now: Timestamp) {
-        let driver =
-            AssignedDriver { id: live.driver, service_tier: live.service_tier, vehicle };
+        let driver = AssignedDriver { id: live.driver, service_tier: live.service_tier, vehicle };
         self.record.status = RideStatus::Assigned;
         self.record.otp = self.policy.otp_required.then(|| self.one_time_password());
         self.record.assignment = Some(Assignment {
@@ -294,8 +292,7 @@ impl RideMachine {
     fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
         let eta = self.record.assignment.as_ref().map_or(0, |a| a.pickup_eta.get());
         let began = self.record.search_began_at;
-        let kind =
-            EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
+        let kind = EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
         self.publish(kind, out);
     }
 

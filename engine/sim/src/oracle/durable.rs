@@ -30,7 +30,8 @@ impl World {
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {
-                let detail = format!("{ride} v{} {}: {what}", commit.record.version, commit.kind.name());
+                let detail =
+                    format!("{ride} v{} {}: {what}", commit.record.version, commit.kind.name());
                 self.broken(invariant, detail);
             }
         }
@@ -84,11 +85,7 @@ impl World {
     }
 }
 
-fn require(
-    holds: bool,
-    invariant: Invariant,
-    what: impl FnOnce() -> String,
-) -> Judgement {
+fn require(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Judgement {
     if holds { Ok(()) } else { Err((invariant, what())) }
 }
 
@@ -115,9 +112,8 @@ fn m3_won_while_live(before: Option<&RideRecord>, commit: &RideCommit) -> Judgem
         return Err((Invariant::M3, "assigned to nobody".to_owned()));
     };
     let live = before.and_then(|before| before.offers.get(&assignment.offer));
-    let valid = live.is_some_and(|live| {
-        live.driver == assignment.driver.id && commit.at < live.expires_at
-    });
+    let valid =
+        live.is_some_and(|live| live.driver == assignment.driver.id && commit.at < live.expires_at);
     require(valid, Invariant::M3, || format!("offer {} was not live", assignment.offer))
 }
 
@@ -142,9 +138,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 RideEventKind::DriverAssigned
                 | RideEventKind::DriverArrived
                 | RideEventKind::RideStarted => offer_of(other) == offer_of(commit),
-                RideEventKind::RideReallocated => {
-                    other.record.gave_back == commit.record.gave_back
-                }
+                RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
                 RideEventKind::SearchStarted
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates

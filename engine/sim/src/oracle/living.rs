@@ -109,7 +109,8 @@ impl World {
         let older = applied && newest.is_some_and(|newest| fix.at <= newest);
         let expected = if applied { Some(fix.at) } else { newest };
         if older || held != expected {
-            let detail = format!("d{driver:02}: newest {newest:?}, fix {:?}, slot {held:?}", fix.at);
+            let detail =
+                format!("d{driver:02}: newest {newest:?}, fix {:?}, slot {held:?}", fix.at);
             return self.broken(Invariant::M7, detail);
         }
         if applied {
@@ -143,8 +144,7 @@ impl World {
         let id = city::driver_id(driver);
         let serves = machine.serving().cloned();
         let has_him = |ride: &&std::sync::Arc<muster_engine::ride::RideRecord>| {
-            ride.status.has_driver()
-                && ride.assignment.as_ref().is_some_and(|a| a.driver.id == id)
+            ride.status.has_driver() && ride.assignment.as_ref().is_some_and(|a| a.driver.id == id)
         };
         let bound = self.store.newest_rides().find(has_him).map(|ride| ride.request.ride.clone());
         if serves != bound {

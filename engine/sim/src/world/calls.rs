@@ -71,26 +71,31 @@ impl World {
                 let market = &self.markets[self.drivers[*driver].market].market;
                 let profile = city::profile(market, *blocked_until);
                 self.ensure_driver(*driver);
-                self.ask_driver(*driver, |reply| {
-                    DriverCommand::PutProfile { profile, reply: Some(reply) }
+                self.ask_driver(*driver, |reply| DriverCommand::PutProfile {
+                    profile,
+                    reply: Some(reply),
                 });
             }
             Call::SetOnline { driver, online } => {
                 let online = *online;
-                self.ask_driver(*driver, |reply| {
-                    DriverCommand::SetOnline { online, reply: Some(reply) }
+                self.ask_driver(*driver, |reply| DriverCommand::SetOnline {
+                    online,
+                    reply: Some(reply),
                 });
             }
             Call::Accept { driver, offer } => {
                 let offer = offer.clone();
-                self.ask_driver(*driver, |reply| {
-                    DriverCommand::Accept { offer, reply: Some(reply) }
+                self.ask_driver(*driver, |reply| DriverCommand::Accept {
+                    offer,
+                    reply: Some(reply),
                 });
             }
             Call::Decline { driver, offer } => {
                 let offer = offer.clone();
-                self.ask_driver(*driver, |reply| {
-                    DriverCommand::Decline { offer, reason: None, reply: Some(reply) }
+                self.ask_driver(*driver, |reply| DriverCommand::Decline {
+                    offer,
+                    reason: None,
+                    reply: Some(reply),
                 });
             }
             Call::GetDriver { driver } => {
@@ -106,8 +111,10 @@ impl World {
 
     fn on_ride_call(&mut self, call: &Call) {
         match call.clone() {
-            Call::Cancel { ride, by } => self.ask_ride(ride, None, |reply| {
-                RideCommand::Cancel { by, reason: None, reply: Some(reply) }
+            Call::Cancel { ride, by } => self.ask_ride(ride, None, |reply| RideCommand::Cancel {
+                by,
+                reason: None,
+                reply: Some(reply),
             }),
             Call::Retry { ride } => self.ask_ride(ride, None, |reply| RideCommand::Retry {
                 tip: None,

@@ -116,8 +116,7 @@ impl World {
         let (rules, policy) = (Arc::clone(&market.market), Arc::clone(&market.policy));
         self.numbers += 1;
         let incarnation = self.numbers;
-        site.shell =
-            Shell::new(RideMachine::restore((*told).clone(), rules, policy), incarnation);
+        site.shell = Shell::new(RideMachine::restore((*told).clone(), rules, policy), incarnation);
         site.shell.resting = true;
         let errand = Errand::Rested(Actor::Ride(ride), incarnation);
         self.agenda.add(self.now.plus_millis(REST_MS), errand);
@@ -185,7 +184,8 @@ impl World {
         self.store.epoch += 1;
         self.writer = Writer { batches: self.writer.batches, ..Writer::default() };
         self.trace.line(format!("{:>9} the process starts", self.elapsed_ms()));
-        let known: Vec<_> = self.drivers.iter().map(|site| self.store.driver(&site.id).cloned()).collect();
+        let known: Vec<_> =
+            self.drivers.iter().map(|site| self.store.driver(&site.id).cloned()).collect();
         for (driver, record) in known.into_iter().enumerate() {
             let Some(record) = record else { continue };
             let machine = self.driver_machine(driver, (*record).clone());

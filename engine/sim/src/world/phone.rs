@@ -205,8 +205,9 @@ impl World {
                 self.m4_told_one_end(driver, &ride);
                 self.on_ride_of_phone(driver, &ride);
             }
-            PhoneFrame::RideCancelled { ride, .. }
-            | PhoneFrame::RideUpdated { ride } => self.on_ride_of_phone(driver, &ride),
+            PhoneFrame::RideCancelled { ride, .. } | PhoneFrame::RideUpdated { ride } => {
+                self.on_ride_of_phone(driver, &ride)
+            }
         }
     }
 

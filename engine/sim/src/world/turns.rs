@@ -92,7 +92,13 @@ impl World {
         let effects = shell.turn(now, call, |_| None);
         let (after, live) = (shell.machine.status(), shell.machine.live_offers().count());
         let stuck = woken && shell.due().is_some_and(|due| due <= now);
-        self.note(&city::driver_id(driver).to_string(), &what, &format!("{before:?}"), &format!("{after:?}"), live);
+        self.note(
+            &city::driver_id(driver).to_string(),
+            &what,
+            &format!("{before:?}"),
+            &format!("{after:?}"),
+            live,
+        );
         if stuck {
             let detail = format!("d{driver:02} is due again at once after {what}");
             self.broken(Invariant::M14, detail);
