@@ -108,6 +108,11 @@ impl Links {
         self.queues.keys().all(|(_, to)| !to.is_machine())
     }
 
+    /// A machine that never was durable is gone, and its mailbox with it.
+    pub(crate) fn clear_mailbox(&mut self, of: Actor) {
+        self.queues.retain(|(_, to), _| *to != of);
+    }
+
     /// The process died: what was in its memory is gone.
     pub(crate) fn clear_machines(&mut self) {
         self.queues.retain(|(_, to), _| !to.is_machine());

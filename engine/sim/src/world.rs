@@ -26,6 +26,7 @@ use crate::world::riders::Rider;
 pub(crate) mod calls;
 mod commits;
 mod crash;
+mod ending;
 mod gps;
 pub(crate) mod phone;
 pub(crate) mod riders;
@@ -36,9 +37,6 @@ pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_764_547_200_000);
 
 /// Steps a run may take before it counts as a livelock.
 const STEPS_MAX: u64 = 2_000_000;
-
-/// Milliseconds after the faults stopped, on top of the search limit, in which all must be over.
-const SETTLE_MS: u64 = 420_000;
 
 /// What happens at its own time.
 #[derive(Debug)]
@@ -267,51 +265,12 @@ impl World {
         }
         self.begin_calm();
         let policy = &self.options.policy;
-        let limit = self.now.plus_millis(policy.search_limit_ms + SETTLE_MS);
+        let limit = self.now.plus_millis(policy.search_limit_ms + ending::SETTLE_MS);
         while self.violation.is_none() && !self.is_over() {
             if !self.step_before(limit) {
                 return self.broken_all_over(limit);
             }
         }
-    }
-
-    fn begin_calm(&mut self) {
-        self.calm_at = Some(self.now);
-        self.faults = Faults::default();
-        for phone in &mut self.phones {
-            phone.calm();
-        }
-        self.trace.line(format!("{:>9} faults stop", self.elapsed_ms()));
-    }
-
-    /// All rides are over, nobody waits, nothing is on its way.
-    fn is_over(&self) -> bool {
-        let rides = self.options.rides.len();
-        let ended = self.store.newest_rides().filter(|ride| ride.status.is_terminal()).count();
-        ended == rides && self.is_at_rest() && self.people_are_done()
-    }
-
-    fn people_are_done(&self) -> bool {
-        let idle = |phone: &Phone| phone.ride.is_none() && phone.online;
-        self.replies.is_empty() && self.phones.iter().all(idle)
-    }
-
-    fn broken_all_over(&mut self, limit: Timestamp) {
-        let open = self.store.newest_rides().filter(|ride| !ride.status.is_terminal());
-        let mut open: Vec<String> =
-            open.map(|ride| format!("{} {}", ride.request.ride, ride.status.name())).collect();
-        let kept = self.store.rides.len();
-        if kept < self.options.rides.len() {
-            open.push(format!("{} rides never durable", self.options.rides.len() - kept));
-        }
-        let waiting = &self.replies;
-        let busy: Vec<usize> =
-            (0..self.phones.len()).filter(|d| self.phones[*d].ride.is_some()).collect();
-        let detail = format!(
-            "not over {} ms after the faults: open {open:?}, callers waiting {waiting:?}, busy {busy:?}",
-            limit.millis_since(self.calm_at.unwrap_or(EPOCH))
-        );
-        self.broken(Invariant::M14, detail);
     }
 
     /// One step of the city if one is due before `end`.

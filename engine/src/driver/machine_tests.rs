@@ -199,32 +199,34 @@ impl Case {
     }
 
     fn supply(&self) -> Option<Supply> {
-        self.effects.iter().find_map(|effect| match effect {
-            Effect::PlaceSupply(supply) => Some(*supply),
-            _ => None,
+        self.effects.iter().find_map(|effect| {
+            let Effect::PlaceSupply(supply) = effect else { return None };
+            Some(*supply)
         })
     }
 
     fn refused_to_ride(&self) -> Vec<Exclusion> {
-        let refusals = self.effects.iter().filter_map(|effect| match effect {
-            Effect::ToRide(_, RideCommand::OfferRefused { reason, .. }) => Some(*reason),
-            _ => None,
+        let refusals = self.effects.iter().filter_map(|effect| {
+            let Effect::ToRide(_, RideCommand::OfferRefused { reason, .. }) = effect else {
+                return None;
+            };
+            Some(*reason)
         });
         refusals.collect()
     }
 
     fn answers(&self) -> Vec<&Answer> {
-        let answers = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Answer(_, answer) => Some(answer),
-            _ => None,
+        let answers = self.effects.iter().filter_map(|effect| {
+            let Effect::Answer(_, answer) = effect else { return None };
+            Some(answer)
         });
         answers.collect()
     }
 
     fn frames(&self) -> Vec<&PhoneFrame> {
-        let frames = self.effects.iter().filter_map(|effect| match effect {
-            Effect::SendFrame(_, frame) => Some(frame),
-            _ => None,
+        let frames = self.effects.iter().filter_map(|effect| {
+            let Effect::SendFrame(_, frame) = effect else { return None };
+            Some(frame)
         });
         frames.collect()
     }

@@ -191,9 +191,9 @@ impl Case {
     }
 
     fn refusal(&self) -> Option<Refusal> {
-        self.effects.iter().find_map(|effect| match effect {
-            Effect::Answer(_, Answer::Refused(refusal)) => Some(*refusal),
-            _ => None,
+        self.effects.iter().find_map(|effect| {
+            let Effect::Answer(_, Answer::Refused(refusal)) = effect else { return None };
+            Some(*refusal)
         })
     }
 
@@ -203,9 +203,9 @@ impl Case {
 
     /// What a driver is told in this turn.
     fn told<'a>(&'a self, name: &str) -> Vec<&'a DriverCommand> {
-        let to = |effect: &'a Effect| match effect {
-            Effect::ToDriver(to, command) if to.as_str() == name => Some(command),
-            _ => None,
+        let to = |effect: &'a Effect| {
+            let Effect::ToDriver(to, command) = effect else { return None };
+            (to.as_str() == name).then_some(command)
         };
         self.effects.iter().filter_map(to).collect()
     }
@@ -414,7 +414,11 @@ fn in_state(status: RideStatus) -> Case {
         RideStatus::Arrived => 1,
         RideStatus::InProgress => 2,
         RideStatus::Completed => 3,
-        _ => 0,
+        RideStatus::Scheduled
+        | RideStatus::Searching
+        | RideStatus::Assigned
+        | RideStatus::Cancelled
+        | RideStatus::Unfulfilled => 0,
     });
     for step in steps {
         case.progress("a", step, 1_500);
@@ -433,7 +437,12 @@ fn rider_and_operator_cancel_in_every_state_that_is_not_over() {
             let (after, refusal) = match status {
                 RideStatus::Completed => (RideStatus::Completed, Some(RideAlreadyCompleted)),
                 RideStatus::Unfulfilled => (RideStatus::Unfulfilled, Some(RideUnfulfilled)),
-                _ => (RideStatus::Cancelled, None),
+                RideStatus::Scheduled
+                | RideStatus::Searching
+                | RideStatus::Assigned
+                | RideStatus::Arrived
+                | RideStatus::InProgress
+                | RideStatus::Cancelled => (RideStatus::Cancelled, None),
             };
             assert_eq!((case.status(), case.refusal()), (after, refusal), "{status:?}");
             let changed = status != RideStatus::Cancelled && after == RideStatus::Cancelled;
@@ -455,7 +464,11 @@ fn a_driver_who_cancels_gives_the_ride_back_before_its_start_and_ends_it_after()
         let after = match status {
             RideStatus::Assigned | RideStatus::Arrived => RideStatus::Searching,
             RideStatus::InProgress => RideStatus::Cancelled,
-            other => other,
+            RideStatus::Scheduled
+            | RideStatus::Searching
+            | RideStatus::Completed
+            | RideStatus::Cancelled
+            | RideStatus::Unfulfilled => status,
         };
         assert_eq!(case.status(), after, "{status:?}");
         assert_eq!(case.refusal().is_some(), !status.has_driver(), "{status:?}");

@@ -182,9 +182,9 @@ impl World {
     pub(crate) fn check_lost(&mut self, driver: usize, losing: bool, effects: &[Effect]) {
         let Some(machine) = self.driver(driver).filter(|_| losing) else { return };
         let status = machine.status();
-        let placed = effects.iter().find_map(|effect| match effect {
-            Effect::PlaceSupply(supply) => Some(*supply),
-            _ => None,
+        let placed = effects.iter().find_map(|effect| {
+            let Effect::PlaceSupply(supply) = effect else { return None };
+            Some(*supply)
         });
         let paused = placed.is_some_and(|supply| supply.cooling_down);
         let visible = machine.record().online && self.drivers[driver].slot.read().is_some();

@@ -53,7 +53,7 @@ impl World {
         let Some(record) = site.durable.as_ref().map(|record| (**record).clone()) else {
             // It never was durable: nobody knows this driver.
             self.forget_driver(driver);
-            return;
+            return self.clear_mailbox(Actor::Driver(driver));
         };
         self.redrive(driver);
         let machine = self.driver_machine(driver, record);
@@ -63,6 +63,11 @@ impl World {
         self.drivers[driver].shell = Some(shell);
         let errand = Errand::Rested(Actor::Driver(driver), incarnation);
         self.agenda.add(self.now.plus_millis(REST_MS), errand);
+    }
+
+    fn clear_mailbox(&mut self, of: Actor) {
+        self.links.clear_mailbox(of);
+        self.replies.retain(|_, caller| caller.machine != of);
     }
 
     fn forget_driver(&mut self, driver: usize) {
@@ -110,7 +115,7 @@ impl World {
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let Some(told) = site.told.clone() else {
             self.rides.remove(&ride);
-            return;
+            return self.clear_mailbox(Actor::Ride(ride));
         };
         let market = &self.markets[site.market];
         let (rules, policy) = (Arc::clone(&market.market), Arc::clone(&market.policy));

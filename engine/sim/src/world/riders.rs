@@ -73,7 +73,7 @@ impl World {
         if !self.up {
             return;
         }
-        if self.elapsed_ms() / 1_000 % 5 == 0 {
+        if (self.elapsed_ms() / 1_000).is_multiple_of(5) {
             self.save_positions();
         }
         if self.fate.chance(self.faults.operator_cancel) {

@@ -115,11 +115,9 @@ impl World {
         }
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let grid = &self.markets[site.market].grid;
-        let search = |effect: &Effect| match effect {
-            Effect::FindCandidates(query) => {
-                Some(RideCommand::Candidates(find_candidates(grid, query)))
-            }
-            _ => None,
+        let search = |effect: &Effect| {
+            let Effect::FindCandidates(query) = effect else { return None };
+            Some(RideCommand::Candidates(find_candidates(grid, query)))
         };
         if self.options.sabotage == Some(Sabotage::HoldClockAtExpiry)
             && let Turn::Command(RideCommand::OfferAccepted { offer, .. }) = &turn
@@ -166,10 +164,12 @@ impl World {
         let mut items = Vec::new();
         let mut rest = Vec::new();
         for effect in effects {
-            match effect {
-                Effect::PersistRide(commit) => items.push(Durable::Ride(Arc::new(*commit))),
-                Effect::PersistDriver(record) => items.push(Durable::Driver(Arc::new(*record))),
-                other => rest.push(other),
+            if let Effect::PersistRide(commit) = effect {
+                items.push(Durable::Ride(Arc::new(*commit)));
+            } else if let Effect::PersistDriver(record) = effect {
+                items.push(Durable::Driver(Arc::new(*record)));
+            } else {
+                rest.push(effect);
             }
         }
         let eager = self.options.sabotage == Some(Sabotage::TellBeforeCommit);
@@ -213,8 +213,8 @@ impl World {
 
     fn perform_one(&mut self, actor: Actor, effect: Effect) {
         match effect {
-            Effect::ToDriver(driver, command) => self.to_driver(actor, &driver, command),
-            Effect::ToRide(ride, command) => self.to_ride(actor, &ride, command),
+            Effect::ToDriver(driver, command) => self.pass_to_driver(actor, &driver, command),
+            Effect::ToRide(ride, command) => self.pass_to_ride(actor, &ride, command),
             Effect::SendFrame(session, frame) => {
                 if let Actor::Driver(driver) = actor
                     && self.drivers[driver].attached.contains(&session)
@@ -290,7 +290,7 @@ impl World {
         self.links.send((from, to), self.now.plus_millis(delay), payload);
     }
 
-    fn to_driver(&mut self, actor: Actor, driver: &DriverId, command: DriverCommand) {
+    fn pass_to_driver(&mut self, actor: Actor, driver: &DriverId, command: DriverCommand) {
         let to = city::ordinal(driver.as_str());
         let keeps = self.options.sabotage == Some(Sabotage::KeepLoserSlots);
         if keeps && is_loss(&command) && self.fate.chance(0.5) {
@@ -302,11 +302,11 @@ impl World {
         if let DriverCommand::Offer { offer, .. } = command {
             let reason = Exclusion::Offline;
             let refused = RideCommand::OfferRefused { offer: offer.id.clone(), reason };
-            self.to_ride(Actor::Driver(to), &offer.ride, refused);
+            self.pass_to_ride(Actor::Driver(to), &offer.ride, refused);
         }
     }
 
-    pub(super) fn to_ride(&mut self, actor: Actor, ride: &RideId, command: RideCommand) {
+    pub(super) fn pass_to_ride(&mut self, actor: Actor, ride: &RideId, command: RideCommand) {
         let to = Actor::Ride(city::ordinal(ride.as_str()));
         self.send(actor, to, Payload::Ride(command));
     }
