@@ -10,6 +10,8 @@ mod accept;
 mod command;
 mod frames;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod offers;
 mod record;
 

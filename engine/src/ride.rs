@@ -11,6 +11,8 @@
 mod cancel;
 mod command;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod progress;
 mod record;
 mod search;

@@ -1,1 +1,22 @@
-//! Simulator.
+//! Seeded simulation of the engine: a city of drivers, rides, phones and a store over the same
+//! machines that production runs, with faults, and an oracle that checks M1–M14 after every step.
+//!
+//! A seed decides everything: first which faults exist at all and how often they strike, then the
+//! city and its policy, then every choice of the scheduler. Faults stop after a while; then all must
+//! come to an end (M14).
+
+mod city;
+mod dice;
+mod link;
+mod oracle;
+mod run;
+mod shell;
+mod store;
+mod swarm;
+mod trace;
+mod world;
+
+pub use oracle::Violation;
+pub use run::{Report, run, run_many, run_seed};
+pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan, Sabotage};
+pub use world::{Tally, World};

@@ -1,5 +1,6 @@
 //! Saying yes: reserved until the ride answers, then serving it or free again as if nothing was.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
@@ -135,13 +136,31 @@ impl DriverMachine {
         let mut replies = Vec::new();
         let known = match &mut self.duty {
             Duty::Serving { ride: serving, .. } if serving.request.ride != id => {
-                // The store's unique index makes this impossible; count it if it happens.
-                return self.publish(EventKind::InvariantViolated(Invariant::M2), out);
+                match assigned_at(ride).cmp(&assigned_at(serving)) {
+                    // News from before this ride: what ends the other one is on its way.
+                    Ordering::Less => return,
+                    // The store's unique index makes this impossible; count it if it happens.
+                    Ordering::Equal => {
+                        return self.publish(EventKind::InvariantViolated(Invariant::M2), out);
+                    }
+                    // The store took the later assignment, so the earlier ride has ended.
+                    Ordering::Greater => {
+                        let over = serving.request.ride.clone();
+                        self.frames.void_assigned(&over);
+                        false
+                    }
+                }
             }
             Duty::Serving { .. } => true,
             Duty::Reserved { replies: waiting, offer: accepted, .. } => {
                 if accepted == offer {
                     replies.append(waiting);
+                } else {
+                    // A rebuilt driver accepted before he was told of the ride he has.
+                    for reply in std::mem::take(waiting) {
+                        let lost = AcceptAnswer::Lost(WithdrawReason::Superseded);
+                        Self::answer_accept(Some(reply), lost, out);
+                    }
                 }
                 false
             }
@@ -175,6 +194,10 @@ impl DriverMachine {
             self.frames.push(|seq| PhoneFrame::RideCancelled { seq, ride: told }, out);
         }
     }
+}
+
+fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {
+    ride.assignment.as_ref().map(|assignment| assignment.assigned_at)
 }
 
 fn won_by(ride: &RideRecord, offer: &OfferId) -> bool {

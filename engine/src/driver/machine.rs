@@ -305,7 +305,7 @@ impl Machine for DriverMachine {
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
-        let expiry = self.offers.values().map(|offer| offer.expires_at).min();
+        let expiry = self.unanswered().map(|offer| offer.expires_at).min();
         let expiry = expiry.map(|at| Deadline { at, reason: DeadlineReason::OfferExpiry });
         let retry = match &self.duty {
             Duty::Reserved { retry_at, .. } => {

@@ -25,6 +25,10 @@ impl DriverMachine {
             return Self::repeat_end(&offer, ended, out);
         }
         if let Err(reason) = self.admits(&offer, redelivered, now) {
+            // The same offer may be under way again, from before the ride hears of this.
+            let refused =
+                EndedOffer { end: OfferEnd::Withdrawn, reason: WithdrawReason::Superseded };
+            self.remember_end(offer.id.clone(), refused, out);
             let command = RideCommand::OfferRefused { offer: offer.id, reason };
             return out.push(Effect::ToRide(offer.ride, command));
         }
@@ -92,13 +96,17 @@ impl DriverMachine {
     ) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
         self.frames.void_offer(id);
+        self.remember_end(id.clone(), EndedOffer { end, reason }, out);
+        Some(offer)
+    }
+
+    fn remember_end(&mut self, id: OfferId, ended: EndedOffer, out: &mut Outbox) {
         if self.ended.len() == ENDED_OFFERS_MAX
             && let Some((oldest, _)) = self.ended.pop_front()
         {
             out.push(Effect::ForgetOffer(oldest));
         }
-        self.ended.push_back((id.clone(), EndedOffer { end, reason }));
-        Some(offer)
+        self.ended.push_back((id, ended));
     }
 
     fn show_withdrawn(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
@@ -114,15 +122,19 @@ impl DriverMachine {
         self.lose(id, reason, out);
     }
 
+    /// Live offers that the driver has not accepted.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Offer> {
+        let accepted = match &self.duty {
+            Duty::Reserved { offer, .. } => Some(offer),
+            Duty::Free | Duty::Serving { .. } => None,
+        };
+        self.offers.values().filter(move |offer| Some(&offer.id) != accepted)
+    }
+
     /// Lets all offers go because the driver cannot take any; the rides look for others at once.
     /// An accept that waits for its answer is let run.
     pub(super) fn release_offers(&mut self, why: Exclusion, out: &mut Outbox) {
-        let accepted = match &self.duty {
-            Duty::Reserved { offer, .. } => Some(offer.clone()),
-            Duty::Free | Duty::Serving { .. } => None,
-        };
-        let ids: Vec<OfferId> =
-            self.offers.keys().filter(|id| Some(*id) != accepted.as_ref()).cloned().collect();
+        let ids: Vec<OfferId> = self.unanswered().map(|offer| offer.id.clone()).collect();
         for id in ids {
             let reason = WithdrawReason::Superseded;
             if let Some(offer) = self.close_offer(&id, OfferEnd::Withdrawn, reason, out) {
@@ -137,8 +149,7 @@ impl DriverMachine {
     /// accepted in time is decided by the ride.
     pub(super) fn expire_offers(&mut self, now: Timestamp, out: &mut Outbox) {
         let dead: Vec<OfferId> = self
-            .offers
-            .values()
+            .unanswered()
             .filter(|offer| offer.expires_at <= now)
             .map(|offer| offer.id.clone())
             .collect();

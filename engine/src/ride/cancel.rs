@@ -71,6 +71,11 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         match self.record.status {
+            // A machine that has asked to leave memory takes no new work: the one that is loaded
+            // in its place does.
+            RideStatus::Unfulfilled if self.retired => {
+                return Self::refuse(reply, Refusal::RideUnfulfilled, out);
+            }
             RideStatus::Searching | RideStatus::Unfulfilled => {}
             RideStatus::Scheduled => {
                 return Self::refuse(reply, Refusal::RideNotAssigned, out);

@@ -34,7 +34,8 @@ pub struct RideMachine {
     pub(super) retry_at: Option<Timestamp>,
     /// Drivers whose machine refused an offer, until when they are passed over.
     pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
-    retired: bool,
+    /// The shell was asked to drop this machine.
+    pub(super) retired: bool,
 }
 
 /// Why the machine looks for candidates.
@@ -286,7 +287,8 @@ impl Machine for RideMachine {
     type Command = RideCommand;
 
     fn handle(&mut self, command: RideCommand, now: Timestamp, out: &mut Outbox) {
-        if self.record.version > 0 {
+        // A ride that is over only leaves memory when nobody calls: a retry makes it live again.
+        if !self.record.status.is_terminal() {
             self.on_deadline(now, out);
         }
         match command {
@@ -315,6 +317,10 @@ impl Machine for RideMachine {
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
+        // A ride that nobody has requested yet waits for nothing.
+        if self.record.version == 0 {
+            return None;
+        }
         let retire = || {
             let at = self.retires_at()?;
             Some(Deadline { at, reason: DeadlineReason::RideRetirement })
@@ -331,6 +337,9 @@ impl Machine for RideMachine {
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.record.version == 0 {
+            return;
+        }
         match self.record.status {
             RideStatus::Scheduled => {
                 if self.scheduled_search_at().is_none_or(|at| at <= now) {

@@ -1,0 +1,133 @@
+//! Two neighbouring markets on the equator, where metres are easy to turn into degrees.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster_engine::driver::DriverProfile;
+use muster_engine::geo::{CellResolution, Position};
+use muster_engine::grid::{FixLimits, Grid};
+use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
+use muster_engine::market::{Boundary, Market, MarketConfig};
+use muster_engine::policy::DispatchPolicy;
+use muster_engine::ride::RideRequest;
+use muster_engine::time::Timestamp;
+
+/// Metres of a degree at the equator.
+const DEGREE_M: f64 = 111_195.0;
+
+/// Side of a market's square, in metres.
+pub(crate) const SIDE_M: f64 = 5_000.0;
+
+/// Markets in the city.
+pub(crate) const MARKETS: usize = 2;
+
+/// A market with what lives in it.
+#[derive(Debug)]
+pub(crate) struct MarketSite {
+    pub(crate) market: Arc<Market>,
+    pub(crate) policy: Arc<DispatchPolicy>,
+    pub(crate) grid: Grid,
+    pub(crate) limits: FixLimits,
+}
+
+impl MarketSite {
+    pub(crate) fn new(ordinal: usize, policy: &DispatchPolicy) -> Self {
+        let market = Arc::new(market(ordinal));
+        let grid = Grid::new(market.resolution());
+        let policy = Arc::new(policy.clone());
+        Self { market, policy, grid, limits: FixLimits::default() }
+    }
+}
+
+fn market(ordinal: usize) -> Market {
+    let (west, side) = (west_of(ordinal), SIDE_M / DEGREE_M);
+    let east = west + side;
+    let ring = format!("[[{west},0],[{east},0],[{east},{side}],[{west},{side}],[{west},0]]");
+    let text = format!(r#"{{"type":"Polygon","coordinates":[{ring}]}}"#);
+    let config = MarketConfig {
+        id: name(MarketId::new(&format!("market-{ordinal}"))),
+        name: format!("Market {ordinal}"),
+        boundary: name(Boundary::from_geojson(&text)),
+        tiers: vec![economy()],
+        default_tier: economy(),
+        resolution: name(CellResolution::new(9)),
+    };
+    name(Market::new(config))
+}
+
+fn west_of(ordinal: usize) -> f64 {
+    ordinal as f64 * (SIDE_M + 1_000.0) / DEGREE_M
+}
+
+/// The place `east` and `north` metres from the south-west corner of a market.
+pub(crate) fn place(market: usize, (east, north): (f64, f64)) -> Position {
+    let position = Position::from_degrees(north / DEGREE_M, west_of(market) + east / DEGREE_M);
+    name(position)
+}
+
+fn economy() -> ServiceTierId {
+    name(ServiceTierId::new("economy"))
+}
+
+/// The `ordinal`-th driver's id.
+pub(crate) fn driver_id(ordinal: usize) -> DriverId {
+    name(DriverId::new(&format!("d{ordinal:02}")))
+}
+
+/// The `ordinal`-th ride's id.
+pub(crate) fn ride_id(ordinal: usize) -> RideId {
+    name(RideId::new(&format!("r{ordinal:02}")))
+}
+
+/// The number in an id made here.
+pub(crate) fn ordinal(id: &str) -> usize {
+    id.get(1..).and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX)
+}
+
+pub(crate) fn profile(market: &Market, blocked_until: Option<Timestamp>) -> DriverProfile {
+    DriverProfile {
+        market: market.id().clone(),
+        service_tiers: vec![economy()],
+        vehicle: Arc::from(r#"{"plate":"SIM 1"}"#),
+        tags: Vec::new(),
+        rating: None,
+        blocked_until,
+        preferences: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn request(
+    ride: usize,
+    market: &Market,
+    pickup: Position,
+    pickup_at: Option<Timestamp>,
+    now: Timestamp,
+) -> RideRequest {
+    RideRequest {
+        ride: ride_id(ride),
+        rider: name(RiderId::new(&format!("p{ride:02}"))),
+        market: market.id().clone(),
+        pickup,
+        dropoff: None,
+        service_tiers: vec![economy()],
+        fare: None,
+        tip: None,
+        pickup_at,
+        attributes: BTreeMap::new(),
+        require_tags: Vec::new(),
+        blocked_drivers: std::collections::BTreeSet::new(),
+        favourite_drivers: std::collections::BTreeSet::new(),
+        requested_at: now,
+        entropy: ride as u64 * 7_919,
+        request_key: None,
+    }
+}
+
+/// Names and places made here are valid.
+#[expect(clippy::panic, reason = "a name of the simulated city is wrong: the simulator is broken")]
+fn name<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {
+    match made {
+        Ok(made) => made,
+        Err(error) => panic!("{error:?}"),
+    }
+}

@@ -1,0 +1,58 @@
+//! The judge: knows what was durable, what was told and what was live, and names what broke.
+//!
+//! | where | invariants |
+//! |---|---|
+//! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 |
+//! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
+//! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_engine::grid::PositionSnapshot;
+use muster_engine::id::OfferId;
+use muster_engine::invariant::Invariant;
+use muster_engine::time::Timestamp;
+
+mod durable;
+mod living;
+mod told;
+
+/// An invariant that broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub detail: String,
+    /// When, in milliseconds after the start of the day.
+    pub at_ms: u64,
+    /// After how many steps.
+    pub step: u64,
+}
+
+/// What the judge remembers besides the store's histories.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    /// Offers that were ever live in a durable record.
+    offered: BTreeSet<OfferId>,
+    /// Offers that ended in a durable record.
+    ended: BTreeSet<OfferId>,
+    /// The accept that each reserved driver waits for.
+    reserved: BTreeMap<usize, OfferId>,
+    /// When the newest applied fix of each driver was taken.
+    fixes: BTreeMap<usize, Timestamp>,
+}
+
+impl Oracle {
+    pub(crate) fn forget_reserved(&mut self, driver: usize) {
+        self.reserved.remove(&driver);
+    }
+
+    pub(crate) fn forget_fixes(&mut self, driver: usize) {
+        self.fixes.remove(&driver);
+    }
+
+    pub(crate) fn restored(&mut self, driver: usize, snapshot: &PositionSnapshot) {
+        self.fixes.insert(driver, snapshot.fix.at);
+    }
+}

@@ -1,0 +1,293 @@
+//! What one seed is about: first which faults exist at all, then how often, then city and policy.
+
+use muster_engine::policy::{DispatchMode, DispatchPolicy};
+
+use crate::dice::Dice;
+
+/// How often each fault strikes; 0 means that it does not exist in this run.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// A message between machines waits for up to three seconds.
+    pub link_stall: f64,
+    /// A client's call never arrives.
+    pub call_drop: f64,
+    /// A client's call arrives twice.
+    pub call_duplicate: f64,
+    /// A client's call takes up to four seconds.
+    pub call_delay: f64,
+    /// A phone loses its connection, per second.
+    pub socket_drop: f64,
+    /// A phone connects a second time without leaving, per second.
+    pub socket_twice: f64,
+    /// A frame takes up to two seconds.
+    pub frame_delay: f64,
+    /// A phone does not acknowledge a frame.
+    pub ack_lost: f64,
+    /// The store takes up to three seconds for a commit.
+    pub store_slow: f64,
+    /// A commit fails and nothing is kept.
+    pub store_failure: f64,
+    /// The process dies just before a commit.
+    pub crash_before_commit: f64,
+    /// The process dies just after a commit, before anyone is told.
+    pub crash_after_commit: f64,
+    /// A commit of a dead process reaches the store after its successor took over.
+    pub zombie_commit: f64,
+    /// The process dies, per second.
+    pub crash: f64,
+    /// A machine dies and is rebuilt, per second.
+    pub machine_panic: f64,
+    /// A phone falls silent for up to two minutes, per second.
+    pub gps_silence: f64,
+    /// A fix is older than it should be, or repeated.
+    pub gps_stale: f64,
+    /// A fix is delayed and overtaken.
+    pub gps_reorder: f64,
+    /// A fix is kilometres off or from the future.
+    pub gps_jump: f64,
+    /// A driver goes offline or comes back, per second.
+    pub driver_flap: f64,
+    /// The rider cancels, per second.
+    pub rider_cancel: f64,
+    /// The rider asks again although a search runs or ended, per second.
+    pub rider_retry: f64,
+    /// An operator cancels a ride, per second of the whole city.
+    pub operator_cancel: f64,
+    /// An operator blocks a driver, per second of the whole city.
+    pub operator_block: f64,
+}
+
+impl Faults {
+    fn drawn(dice: &mut Dice) -> Self {
+        let mut rate = |max: f64| if dice.chance(0.5) { dice.unit() * max } else { 0.0 };
+        Self {
+            link_stall: rate(0.2),
+            call_drop: rate(0.15),
+            call_duplicate: rate(0.3),
+            call_delay: rate(0.3),
+            socket_drop: rate(0.05),
+            socket_twice: rate(0.03),
+            frame_delay: rate(0.3),
+            ack_lost: rate(0.8),
+            store_slow: rate(0.3),
+            store_failure: rate(0.15),
+            crash_before_commit: rate(0.003),
+            crash_after_commit: rate(0.003),
+            zombie_commit: rate(1.0),
+            crash: rate(0.02),
+            machine_panic: rate(0.1),
+            gps_silence: rate(0.01),
+            gps_stale: rate(0.2),
+            gps_reorder: rate(0.2),
+            gps_jump: rate(0.05),
+            driver_flap: rate(0.02),
+            rider_cancel: rate(0.01),
+            rider_retry: rate(0.02),
+            operator_cancel: rate(0.02),
+            operator_block: rate(0.02),
+        }
+    }
+}
+
+/// What a driver does with offers; the four probabilities leave the rest to ignoring.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Habit {
+    /// Says yes in time.
+    pub accept: f64,
+    /// Says no.
+    pub decline: f64,
+    /// Says yes around the instant of expiry.
+    pub accept_late: f64,
+    /// Says yes to everything on his screen at once.
+    pub accept_all: f64,
+    /// Gives an assigned ride back.
+    pub give_back: f64,
+    /// Types a wrong password first.
+    pub wrong_otp: f64,
+    /// Longest time he thinks, in milliseconds.
+    pub think_ms_max: u64,
+}
+
+impl Habit {
+    /// Takes every offer after `think_ms_max` at the latest and completes every ride.
+    pub const WILLING: Self = Self {
+        accept: 1.0,
+        decline: 0.0,
+        accept_late: 0.0,
+        accept_all: 0.0,
+        give_back: 0.0,
+        wrong_otp: 0.0,
+        think_ms_max: 1_000,
+    };
+
+    /// Declines every offer.
+    pub const UNWILLING: Self = Self { accept: 0.0, decline: 1.0, ..Self::WILLING };
+
+    /// Never answers.
+    pub const ABSENT: Self = Self { accept: 0.0, ..Self::WILLING };
+
+    /// Takes every offer and gives every ride back.
+    pub const FICKLE: Self = Self { give_back: 1.0, ..Self::WILLING };
+
+    fn drawn(dice: &mut Dice) -> Self {
+        let (accept, decline) = (dice.unit(), dice.unit() * 0.5);
+        let (late, all, ignore) = (dice.unit() * 0.3, dice.unit() * 0.3, dice.unit() * 0.3);
+        let sum = accept + decline + late + all + ignore;
+        Self {
+            accept: accept / sum,
+            decline: decline / sum,
+            accept_late: late / sum,
+            accept_all: all / sum,
+            give_back: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
+            wrong_otp: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
+            think_ms_max: dice.between(50, 6_000),
+        }
+    }
+}
+
+/// A driver of the city.
+#[derive(Debug, Clone)]
+pub struct DriverPlan {
+    /// The market he works in: 0 or 1.
+    pub market: usize,
+    /// Where he starts: metres east and north of the market's south-west corner.
+    pub home: (f64, f64),
+    /// What he does with offers.
+    pub habit: Habit,
+}
+
+/// A ride of the city.
+#[derive(Debug, Clone)]
+pub struct RidePlan {
+    /// The market of its pickup: 0 or 1.
+    pub market: usize,
+    /// Pickup, in metres east and north of the market's south-west corner.
+    pub pickup: (f64, f64),
+    /// When the rider asks, in milliseconds after the start.
+    pub at_ms: u64,
+    /// When the rider wants to leave, in milliseconds after the start.
+    pub pickup_at_ms: Option<u64>,
+}
+
+/// A bug planted into the simulated shell or store, to see that the oracle names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Withdrawals and lost accepts never reach the driver.
+    KeepLoserSlots,
+    /// A ride's clock is held back while an accept comes in after its offer's expiry.
+    HoldClockAtExpiry,
+    /// Effects do not wait for the commit they rest on.
+    TellBeforeCommit,
+    /// The store takes stale versions, from dead processes too.
+    StaleWrites,
+    /// Rides are not told that a driver's machine was rebuilt.
+    SkipRedrive,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::KeepLoserSlots,
+        Self::HoldClockAtExpiry,
+        Self::TellBeforeCommit,
+        Self::StaleWrites,
+        Self::SkipRedrive,
+    ];
+}
+
+/// Everything that is decided before the first step of a run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The seed of all further draws.
+    pub seed: u64,
+    /// Faults of the first phase.
+    pub faults: Faults,
+    /// The rules of both markets.
+    pub policy: DispatchPolicy,
+    /// The drivers.
+    pub drivers: Vec<DriverPlan>,
+    /// The rides.
+    pub rides: Vec<RidePlan>,
+    /// Length of the phase with faults, in milliseconds.
+    pub faulty_ms: u64,
+    /// A planted bug.
+    pub sabotage: Option<Sabotage>,
+    /// Whether all trace lines are kept, or the newest only.
+    pub whole_trace: bool,
+}
+
+impl Options {
+    /// The swarm's draw for `seed`.
+    pub fn drawn(seed: u64) -> Self {
+        let root = Dice::root(seed);
+        let faults = Faults::drawn(&mut root.child("faults"));
+        let policy = drawn_policy(&mut root.child("policy"));
+        let mut city = root.child("city");
+        let spread = city.between(800, 4_500) as f64;
+        let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
+        let faulty_ms = city.between(90_000, 300_000);
+        let spot = |dice: &mut Dice| (200.0 + dice.unit() * spread, 200.0 + dice.unit() * spread);
+        let both = city.chance(0.5);
+        let market = |dice: &mut Dice| usize::from(both && dice.chance(0.4));
+        let driver = |_| DriverPlan {
+            market: market(&mut city),
+            home: spot(&mut city),
+            habit: Habit::drawn(&mut city),
+        };
+        let drivers = (0..drivers).map(driver).collect();
+        let ride = |_| {
+            let at_ms = city.between(3_000, faulty_ms * 3 / 4);
+            let soon = policy.scheduled_lead_ms + city.between(0, 30_000);
+            let scheduled = city.chance(0.15);
+            RidePlan {
+                market: market(&mut city),
+                pickup: spot(&mut city),
+                at_ms,
+                pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
+            }
+        };
+        let rides = (0..rides).map(ride).collect();
+        Self { seed, faults, policy, drivers, rides, faulty_ms, sabotage: None, whole_trace: false }
+    }
+}
+
+fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
+    let offer_ttl_ms = dice.between(2_000, 15_000);
+    let stale_after_ms = dice.between(6_000, 30_000);
+    let mode = if dice.chance(0.3) { DispatchMode::Sequential } else { DispatchMode::Broadcast };
+    let min = dice.between(300, 1_500) as u32;
+    DispatchPolicy {
+        mode,
+        search_radius_m_min: min,
+        search_radius_m_step: dice.between(100, 1_500) as u32,
+        search_radius_m_max: min + dice.between(0, 4_000) as u32,
+        wave_size: dice.between(1, 5) as u32,
+        wave_count_max: dice.between(1, 8) as u32,
+        offer_ttl_ms,
+        search_limit_ms: offer_ttl_ms + dice.between(0, 90_000),
+        search_retry_ms: dice.between(200, 4_000),
+        reallocations_max: dice.between(0, 3) as u32,
+        live_offers_max: dice.between(1, 3) as u8,
+        accept_cooldown_ms: dice.between(0, 8_000),
+        accept_retry_ms: dice.between(300, 3_000),
+        stale_after_ms,
+        lost_after_ms: stale_after_ms + dice.between(0, 60_000),
+        scheduled_lead_ms: dice.between(0, 30_000),
+        retire_after_ms: dice.between(1_000, 8_000),
+        otp_required: dice.chance(0.7),
+        ..DispatchPolicy::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_drawn_policy_is_valid() {
+        for seed in 0..2_000 {
+            let policy = Options::drawn(seed).policy;
+            assert_eq!(policy.clone().validated(), Ok(policy));
+        }
+    }
+}

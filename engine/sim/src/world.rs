@@ -1,0 +1,380 @@
+//! The simulated city: machines, links, store and people, and the scheduler that drives them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use muster_engine::driver::{DriverMachine, DriverRecord};
+use muster_engine::effect::SessionId;
+use muster_engine::grid::{DriverSlot, Fix, PositionSnapshot};
+use muster_engine::id::{DriverId, RideId};
+use muster_engine::invariant::Invariant;
+use muster_engine::ride::{RideMachine, RideRecord};
+use muster_engine::time::Timestamp;
+
+use crate::city::{self, MARKETS, MarketSite};
+use crate::dice::Dice;
+use crate::link::{Actor, Agenda, Links, Route};
+use crate::oracle::{Oracle, Violation};
+use crate::shell::Shell;
+use crate::store::{StoreModel, Submission};
+use crate::swarm::{Faults, Habit, Options, Sabotage};
+use crate::trace::Trace;
+use crate::world::calls::{Call, Caller};
+use crate::world::phone::Phone;
+use crate::world::riders::Rider;
+
+pub(crate) mod calls;
+mod commits;
+mod crash;
+mod ending;
+mod gps;
+pub(crate) mod phone;
+pub(crate) mod riders;
+pub(crate) mod turns;
+
+/// The simulated day begins here.
+pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_764_547_200_000);
+
+/// Steps a run may take before it counts as a livelock.
+const STEPS_MAX: u64 = 2_000_000;
+
+/// What happens at its own time.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// The commit under way ends.
+    CommitEnds(u64),
+    /// A commit of a dead process reaches the store.
+    Zombie(Batch),
+    /// A rebuilt machine of this incarnation may work again.
+    Rested(Actor, u64),
+    /// The process starts again.
+    Restart,
+    /// Once a second: crashes, panics, operators, position snapshots.
+    CityTick,
+    /// A driver moves and his phone takes a fix.
+    GpsTick(usize),
+    /// A fix arrives.
+    FixArrives(usize, Fix),
+    /// A driver looks at his phone.
+    PhoneTick(usize),
+    /// A rider looks at the ride.
+    RiderTick(usize),
+    /// A call arrives at the edge.
+    CallArrives(Call),
+    /// The server notices that a connection is gone.
+    Disconnect(usize, SessionId),
+}
+
+/// One commit under way.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) epoch: u64,
+    pub(crate) submissions: Vec<Submission>,
+    pub(crate) fate: Fate,
+}
+
+/// How a commit will end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Kept,
+    Failed,
+    CrashBefore,
+    CrashAfter,
+}
+
+/// The store's writer inside the process.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) queue: VecDeque<Submission>,
+    pub(crate) in_flight: Option<Batch>,
+    pub(crate) batches: u64,
+}
+
+/// A driver, as the process knows him.
+#[derive(Debug)]
+pub(crate) struct DriverSite {
+    pub(crate) id: DriverId,
+    pub(crate) market: usize,
+    pub(crate) slot: Arc<DriverSlot>,
+    /// Nothing for a driver nobody has registered yet.
+    pub(crate) shell: Option<Shell<DriverMachine>>,
+    /// What the process knows to be durable.
+    pub(crate) durable: Option<Arc<DriverRecord>>,
+    /// Sessions that frames can be sent to.
+    pub(crate) attached: Vec<SessionId>,
+}
+
+/// A ride in memory.
+#[derive(Debug)]
+pub(crate) struct RideSite {
+    pub(crate) market: usize,
+    pub(crate) shell: Shell<RideMachine>,
+    /// What the process knows to be durable.
+    pub(crate) told: Option<Arc<RideRecord>>,
+}
+
+/// How often things happened.
+pub type Tally = BTreeMap<&'static str, u64>;
+
+/// The simulated city.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) options: Options,
+    pub(crate) faults: Faults,
+    pub(crate) now: Timestamp,
+    pub(crate) calm_at: Option<Timestamp>,
+    pub(crate) up: bool,
+    pub(crate) settling: bool,
+    pub(crate) markets: Vec<MarketSite>,
+    pub(crate) drivers: Vec<DriverSite>,
+    pub(crate) rides: BTreeMap<usize, RideSite>,
+    pub(crate) phones: Vec<Phone>,
+    pub(crate) riders: Vec<Rider>,
+    pub(crate) store: StoreModel,
+    pub(crate) writer: Writer,
+    pub(crate) snapshots: BTreeMap<usize, PositionSnapshot>,
+    pub(crate) links: Links,
+    pub(crate) agenda: Agenda<Errand>,
+    pub(crate) replies: BTreeMap<u64, Caller>,
+    pub(crate) oracle: Oracle,
+    pub(crate) trace: Trace,
+    pub(crate) tally: Tally,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) scheduling: Dice,
+    pub(crate) fate: Dice,
+    pub(crate) numbers: u64,
+    pub(crate) steps: u64,
+}
+
+impl World {
+    /// The city of `options`, before anything has happened.
+    pub fn new(options: Options) -> Self {
+        let root = Dice::root(options.seed);
+        let markets = (0..MARKETS).map(|at| MarketSite::new(at, &options.policy)).collect();
+        let drivers = options.drivers.iter().enumerate().map(|(at, plan)| {
+            let id = city::driver_id(at);
+            let slot = Arc::new(DriverSlot::new(id.clone()));
+            let (shell, durable) = (None, None);
+            DriverSite { id, market: plan.market, slot, shell, durable, attached: Vec::new() }
+        });
+        let phone = |(at, plan)| Phone::new(plan, root.nth_child("phone", at));
+        let rider = |at| Rider::new(root.nth_child("rider", at));
+        let sabotage = options.sabotage;
+        let mut world = Self {
+            faults: options.faults.clone(),
+            now: EPOCH,
+            calm_at: None,
+            up: true,
+            settling: false,
+            markets,
+            drivers: drivers.collect(),
+            rides: BTreeMap::new(),
+            phones: options.drivers.iter().enumerate().map(phone).collect(),
+            riders: (0..options.rides.len()).map(rider).collect(),
+            store: StoreModel { epoch: 1, sabotage, ..StoreModel::default() },
+            writer: Writer::default(),
+            snapshots: BTreeMap::new(),
+            links: Links::default(),
+            agenda: Agenda::default(),
+            replies: BTreeMap::new(),
+            oracle: Oracle::default(),
+            trace: Trace::new(options.whole_trace),
+            tally: Tally::new(),
+            violation: None,
+            scheduling: root.child("scheduling"),
+            fate: root.child("fate"),
+            numbers: 0,
+            steps: 0,
+            options,
+        };
+        world.plan_the_day();
+        world
+    }
+
+    fn plan_the_day(&mut self) {
+        self.agenda.add(EPOCH.plus_millis(1_000), Errand::CityTick);
+        for driver in 0..self.drivers.len() {
+            let offset = driver as u64 * 37;
+            self.agenda.add(EPOCH.plus_millis(offset), Errand::GpsTick(driver));
+            self.agenda.add(EPOCH.plus_millis(offset + 100), Errand::PhoneTick(driver));
+        }
+        for (ride, plan) in self.options.rides.iter().enumerate() {
+            self.agenda.add(EPOCH.plus_millis(plan.at_ms), Errand::RiderTick(ride));
+        }
+    }
+
+    /// The present instant.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Milliseconds since the simulated day began.
+    pub const fn elapsed_ms(&self) -> u64 {
+        self.now.millis_since(EPOCH)
+    }
+
+    /// The newest durable state of a ride, by its place in the plan.
+    pub fn ride(&self, ride: usize) -> Option<&Arc<RideRecord>> {
+        self.store.ride(&city::ride_id(ride))
+    }
+
+    /// Every durable state a ride went through.
+    pub fn history(&self, ride: usize) -> Vec<Arc<RideRecord>> {
+        let history = self.store.rides.get(&city::ride_id(ride));
+        history.map_or_else(Vec::new, |history| {
+            history.commits.iter().map(|commit| Arc::clone(&commit.record)).collect()
+        })
+    }
+
+    /// A driver's machine, by its place in the plan.
+    pub fn driver(&self, driver: usize) -> Option<&DriverMachine> {
+        self.drivers.get(driver)?.shell.as_ref().map(|shell| &shell.machine)
+    }
+
+    /// Changes what a driver does with offers from here on.
+    pub fn set_habit(&mut self, driver: usize, habit: Habit) {
+        self.phones[driver].habit = habit;
+    }
+
+    /// The rider calls a ride off.
+    pub fn cancel(&mut self, ride: usize) {
+        let by = muster_engine::ride::CancelledBy::Rider;
+        self.agenda.add(self.now, Errand::CallArrives(Call::Cancel { ride, by }));
+    }
+
+    /// Runs until `ms` milliseconds after the start of the day, or to the first violation.
+    pub fn run_until(&mut self, ms: u64) {
+        let end = EPOCH.plus_millis(ms);
+        while self.violation.is_none() && self.step_before(end) {}
+        if self.violation.is_none() {
+            self.now = self.now.max(end);
+        }
+    }
+
+    /// The first invariant that broke.
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// The whole run: faults first, then calm until everything is over.
+    pub fn run(&mut self) {
+        self.run_until(self.options.faulty_ms);
+        if self.violation.is_some() {
+            return;
+        }
+        self.begin_calm();
+        let policy = &self.options.policy;
+        let limit = self.now.plus_millis(policy.search_limit_ms + ending::SETTLE_MS);
+        while self.violation.is_none() && !self.is_over() {
+            if !self.step_before(limit) {
+                return self.broken_all_over(limit);
+            }
+        }
+    }
+
+    /// One step of the city if one is due before `end`.
+    fn step_before(&mut self, end: Timestamp) -> bool {
+        let mut ready = self.ready();
+        if ready.is_empty() {
+            let Some(next) = self.next_at().filter(|next| *next < end) else { return false };
+            self.now = next;
+            ready = self.ready();
+        }
+        let chosen = self.scheduling.index(ready.len());
+        self.perform_ready(ready.swap_remove(chosen));
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            self.broken(Invariant::M14, "the city does not come to an end".to_owned());
+        }
+        self.check_step();
+        true
+    }
+
+    fn ready(&self) -> Vec<Ready> {
+        let mut ready: Vec<Ready> = self.links.ready(self.now).map(Ready::Link).collect();
+        ready.extend(self.agenda.ready(self.now).map(Ready::Errand));
+        let is_due = |due: Option<Timestamp>| due.is_some_and(|at| at <= self.now);
+        let drivers = self.drivers.iter().enumerate();
+        ready.extend(
+            drivers
+                .filter(|(_, site)| is_due(site.shell.as_ref().and_then(Shell::due)))
+                .map(|(at, _)| Ready::Wake(Actor::Driver(at))),
+        );
+        let rides = self.rides.iter().filter(|(_, site)| is_due(self.ride_due(site)));
+        ready.extend(rides.map(|(at, _)| Ready::Wake(Actor::Ride(*at))));
+        ready
+    }
+
+    fn ride_due(&self, site: &RideSite) -> Option<Timestamp> {
+        let due = site.shell.due()?;
+        let held_back = self.options.sabotage == Some(Sabotage::HoldClockAtExpiry);
+        Some(if held_back { due.plus_millis(1_500) } else { due })
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        let drivers = self.drivers.iter().filter_map(|site| site.shell.as_ref()?.due());
+        let rides = self.rides.values().filter_map(|site| self.ride_due(site));
+        let machines = drivers.chain(rides).min();
+        [self.links.next_at(), self.agenda.next_at(), machines].into_iter().flatten().min()
+    }
+
+    fn perform_ready(&mut self, ready: Ready) {
+        match ready {
+            Ready::Link(route) => self.deliver(route),
+            Ready::Wake(actor) => self.wake(actor),
+            Ready::Errand(key) => {
+                if let Some(errand) = self.agenda.take(key) {
+                    self.run_errand(errand);
+                }
+            }
+        }
+    }
+
+    fn run_errand(&mut self, errand: Errand) {
+        match errand {
+            Errand::CommitEnds(number) => self.on_commit_ends(number),
+            Errand::Zombie(batch) => self.on_zombie(&batch),
+            Errand::Rested(actor, incarnation) => self.on_rested(actor, incarnation),
+            Errand::Restart => self.restart(),
+            Errand::CityTick => self.city_tick(),
+            Errand::GpsTick(driver) => self.gps_tick(driver),
+            Errand::FixArrives(driver, fix) => self.on_fix(driver, &fix),
+            Errand::PhoneTick(driver) => self.phone_tick(driver),
+            Errand::RiderTick(ride) => self.rider_tick(ride),
+            Errand::CallArrives(call) => self.on_call(&call),
+            Errand::Disconnect(driver, session) => self.on_disconnect(driver, session),
+        }
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_insert(0) += 1;
+    }
+
+    /// A number that nobody had before: replies, sessions, incarnations.
+    pub(crate) const fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Remembers the first violation; the run ends with it.
+    pub(crate) fn broken(&mut self, invariant: Invariant, detail: String) {
+        if self.violation.is_none() {
+            self.trace.line(format!("{:>9} BROKEN {invariant}: {detail}", self.elapsed_ms()));
+            let at_ms = self.elapsed_ms();
+            self.violation = Some(Violation { invariant, detail, at_ms, step: self.steps });
+        }
+    }
+
+    pub(crate) fn market_of_ride(&self, ride: &RideId) -> Option<usize> {
+        self.options.rides.get(city::ordinal(ride.as_str())).map(|plan| plan.market)
+    }
+}
+
+/// Something that can happen now.
+#[derive(Debug)]
+enum Ready {
+    Link(Route),
+    Errand((Timestamp, u64)),
+    Wake(Actor),
+}

@@ -1,0 +1,505 @@
+//! The rules of a driver as sentences, in the order of his day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame};
+use crate::effect::{
+    AcceptAnswer, Answer, CloseReason, Effect, Outbox, Refusal, ReplyTo, SessionId,
+};
+use crate::geo::{CellResolution, Position};
+use crate::grid::{DriverSlot, DriverStatus, Fix, FixLimits, Supply};
+use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
+use crate::machine::Machine;
+use crate::market::{Boundary, Market, MarketConfig};
+use crate::offer::{Exclusion, Offer, OfferTerms, WithdrawReason};
+use crate::policy::DispatchPolicy;
+use crate::ride::{
+    AssignedDriver, Assignment, RideCommand, RideMachine, RideRecord, RideRequest, RideStatus,
+};
+use crate::time::{DeadlineReason, Timestamp};
+use crate::units::{EtaSeconds, Meters};
+
+const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+/// Offers of these tests live so long.
+const TTL_MS: u64 = 10_000;
+
+fn at(ms: u64) -> Timestamp {
+    START.plus_millis(ms)
+}
+
+fn tier() -> ServiceTierId {
+    ServiceTierId::new("economy").unwrap()
+}
+
+fn place() -> Position {
+    Position::from_degrees(0.5, 0.5).unwrap()
+}
+
+fn offer_id(name: &str) -> OfferId {
+    OfferId::new(&format!("offer-{name}")).unwrap()
+}
+
+fn market() -> Arc<Market> {
+    let square = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1],[0,0]]]}"#;
+    let config = MarketConfig {
+        id: MarketId::new("m").unwrap(),
+        name: "M".to_owned(),
+        boundary: Boundary::from_geojson(square).unwrap(),
+        tiers: vec![tier()],
+        default_tier: tier(),
+        resolution: CellResolution::new(9).unwrap(),
+    };
+    Arc::new(Market::new(config).unwrap())
+}
+
+fn profile() -> DriverProfile {
+    DriverProfile {
+        market: MarketId::new("m").unwrap(),
+        service_tiers: vec![tier()],
+        vehicle: Arc::from("{}"),
+        tags: Vec::new(),
+        rating: None,
+        blocked_until: None,
+        preferences: BTreeMap::new(),
+    }
+}
+
+/// The offer of ride `name`, made at the start.
+fn offer(name: &str) -> Offer {
+    Offer {
+        id: offer_id(name),
+        ride: RideId::new(name).unwrap(),
+        driver: DriverId::new("d").unwrap(),
+        distance: Meters::new(100.0),
+        pickup_eta: EtaSeconds::new(30),
+        service_tier: tier(),
+        offered_at: START,
+        visible_at: START,
+        expires_at: at(TTL_MS),
+        terms: Arc::new(OfferTerms {
+            pickup: place(),
+            dropoff: None,
+            fare: None,
+            tip: None,
+            require_tags: Vec::new(),
+        }),
+    }
+}
+
+/// Ride `name` as it stands after driver `d` was assigned at `assigned_ms`.
+fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<RideRecord> {
+    let request = RideRequest {
+        ride: RideId::new(name).unwrap(),
+        rider: RiderId::new("rider").unwrap(),
+        market: MarketId::new("m").unwrap(),
+        pickup: place(),
+        dropoff: None,
+        service_tiers: vec![tier()],
+        fare: None,
+        tip: None,
+        pickup_at: None,
+        attributes: BTreeMap::new(),
+        require_tags: Vec::new(),
+        blocked_drivers: BTreeSet::new(),
+        favourite_drivers: BTreeSet::new(),
+        requested_at: START,
+        entropy: 7,
+        request_key: None,
+    };
+    let policy = Arc::new(DispatchPolicy::default());
+    let mut record = RideMachine::new(request, market(), policy).record().clone();
+    record.status = status;
+    let driver = DriverId::new("d").unwrap();
+    record.assignment = Some(Assignment {
+        offer: offer_id(name),
+        driver: AssignedDriver { id: driver, service_tier: tier(), vehicle: Arc::from("{}") },
+        distance: Meters::new(100.0),
+        pickup_eta: EtaSeconds::new(30),
+        assigned_at: at(assigned_ms),
+    });
+    Arc::new(record)
+}
+
+struct Case {
+    machine: DriverMachine,
+    effects: Vec<Effect>,
+}
+
+impl Case {
+    /// A driver who is online, connected and heard at the start.
+    fn available() -> Self {
+        Self::with(DispatchPolicy {
+            stale_after_ms: 3_600_000,
+            lost_after_ms: 3_600_000,
+            ..DispatchPolicy::default()
+        })
+    }
+
+    fn with(policy: DispatchPolicy) -> Self {
+        let driver = DriverId::new("d").unwrap();
+        let (slot, market) = (Arc::new(DriverSlot::new(driver.clone())), market());
+        let position = place();
+        let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
+        slot.apply(&fix, START, &FixLimits::default(), &market).unwrap();
+        let record = DriverRecord { driver, profile: profile(), online: true };
+        let machine = DriverMachine::new(record, slot, market, Arc::new(policy), START);
+        let mut case = Self { machine, effects: Vec::new() };
+        case.connect(1, None, 0);
+        case
+    }
+
+    fn tell(&mut self, command: DriverCommand, ms: u64) {
+        let mut out = Outbox::default();
+        self.machine.handle(command, at(ms), &mut out);
+        self.effects = out.drain().collect();
+        assert_eq!(self.machine.check(), Ok(()));
+    }
+
+    fn wake(&mut self, ms: u64) {
+        let mut out = Outbox::default();
+        self.machine.on_deadline(at(ms), &mut out);
+        self.effects = out.drain().collect();
+    }
+
+    fn offered(&mut self, name: &str, ms: u64) {
+        self.tell(DriverCommand::Offer { offer: Box::new(offer(name)), redelivered: false }, ms);
+    }
+
+    fn accept(&mut self, name: &str, reply: u64, ms: u64) {
+        let reply = Some(ReplyTo(reply));
+        self.tell(DriverCommand::Accept { offer: offer_id(name), reply }, ms);
+    }
+
+    fn decline(&mut self, name: &str, ms: u64) {
+        let (offer, reply) = (offer_id(name), Some(ReplyTo(1)));
+        self.tell(DriverCommand::Decline { offer, reason: None, reply }, ms);
+    }
+
+    fn answered(&mut self, name: &str, answer: AcceptAnswer, ms: u64) {
+        self.tell(DriverCommand::AcceptAnswered { offer: offer_id(name), answer }, ms);
+    }
+
+    fn wins(&mut self, name: &str, ms: u64) {
+        let won = AcceptAnswer::Won(ride(name, RideStatus::Assigned, ms));
+        self.answered(name, won, ms);
+    }
+
+    fn set_online(&mut self, online: bool, ms: u64) {
+        self.tell(DriverCommand::SetOnline { online, reply: None }, ms);
+    }
+
+    fn connect(&mut self, session: u64, last_seq: Option<u64>, ms: u64) {
+        self.tell(DriverCommand::Connect { session: SessionId(session), last_seq }, ms);
+    }
+
+    fn live(&self) -> Vec<&str> {
+        self.machine.live_offers().map(|offer| offer.ride.as_str()).collect()
+    }
+
+    fn supply(&self) -> Option<Supply> {
+        self.effects.iter().find_map(|effect| {
+            let Effect::PlaceSupply(supply) = effect else { return None };
+            Some(*supply)
+        })
+    }
+
+    fn refused_to_ride(&self) -> Vec<Exclusion> {
+        let refusals = self.effects.iter().filter_map(|effect| {
+            let Effect::ToRide(_, RideCommand::OfferRefused { reason, .. }) = effect else {
+                return None;
+            };
+            Some(*reason)
+        });
+        refusals.collect()
+    }
+
+    fn answers(&self) -> Vec<&Answer> {
+        let answers = self.effects.iter().filter_map(|effect| {
+            let Effect::Answer(_, answer) = effect else { return None };
+            Some(answer)
+        });
+        answers.collect()
+    }
+
+    fn frames(&self) -> Vec<&PhoneFrame> {
+        let frames = self.effects.iter().filter_map(|effect| {
+            let Effect::SendFrame(_, frame) = effect else { return None };
+            Some(frame)
+        });
+        frames.collect()
+    }
+}
+
+#[test]
+fn an_offer_takes_a_slot_and_is_shown_once() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    assert!(matches!(case.frames()[..], [PhoneFrame::Offer { .. }]));
+    assert_eq!(case.supply().unwrap().live_offers, 1);
+    case.offered("r1", 10);
+    assert!(case.effects.is_empty());
+    assert_eq!(case.live(), ["r1"]);
+}
+
+#[test]
+fn offers_beyond_the_slots_are_refused() {
+    let mut case = Case::available();
+    for name in ["r1", "r2", "r3"] {
+        case.offered(name, 0);
+    }
+    assert_eq!(case.refused_to_ride(), [Exclusion::OfferSlotsFull]);
+    assert_eq!(case.live(), ["r1", "r2"]);
+}
+
+#[test]
+fn a_driver_who_cannot_take_an_offer_refuses_it_with_the_reason() {
+    let mut offline = Case::available();
+    offline.set_online(false, 0);
+    let mut reserved = Case::available();
+    reserved.offered("r1", 0);
+    reserved.accept("r1", 1, 0);
+    let mut serving = Case::available();
+    serving.offered("r1", 0);
+    serving.wins("r1", 0);
+    let mut blocked = Case::available();
+    let until = DriverProfile { blocked_until: Some(at(60_000)), ..profile() };
+    blocked.tell(DriverCommand::PutProfile { profile: until, reply: None }, 0);
+    let silent = Case::with(DispatchPolicy { stale_after_ms: 1_000, ..DispatchPolicy::default() });
+    let cases = [
+        (offline, Exclusion::Offline),
+        (reserved, Exclusion::Reserved),
+        (serving, Exclusion::OnRide),
+        (blocked, Exclusion::Blocked),
+        (silent, Exclusion::StalePosition),
+        (Case::available(), Exclusion::OfferExpired),
+    ];
+    for (mut case, reason) in cases {
+        let late = if reason == Exclusion::OfferExpired { TTL_MS } else { 2_000 };
+        case.offered("r2", late);
+        assert_eq!(case.refused_to_ride(), [reason]);
+    }
+}
+
+#[test]
+fn an_unanswered_offer_is_dead_at_its_expiry_instant() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    let due = case.machine.next_deadline().unwrap();
+    assert_eq!((due.at, due.reason), (at(TTL_MS), DeadlineReason::OfferExpiry));
+    case.accept("r1", 1, TTL_MS);
+    assert_eq!(case.machine.status(), DriverStatus::Available);
+    let lost = Answer::Accept(AcceptAnswer::Lost(WithdrawReason::Expired));
+    assert_eq!(case.answers(), [&lost]);
+}
+
+#[test]
+fn an_accept_reserves_the_driver_so_that_a_second_one_is_refused() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.offered("r2", 0);
+    case.accept("r1", 1, 100);
+    assert_eq!(case.machine.status(), DriverStatus::Reserved);
+    case.accept("r2", 2, 100);
+    assert_eq!(case.answers(), [&Answer::Refused(Refusal::AcceptPending)]);
+}
+
+#[test]
+fn an_accepted_offer_that_runs_out_is_left_to_its_ride() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, TTL_MS - 1);
+    case.wake(TTL_MS + 10);
+    assert!(case.frames().is_empty());
+    assert!(case.machine.next_deadline().unwrap().at > at(TTL_MS + 10));
+    case.wins("r1", TTL_MS + 20);
+    assert!(matches!(case.frames()[..], [PhoneFrame::Assigned { .. }]));
+}
+
+#[test]
+fn an_accept_without_an_answer_is_repeated() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, 0);
+    case.wake(DispatchPolicy::default().accept_retry_ms);
+    let repeated =
+        |effect: &Effect| matches!(effect, Effect::ToRide(_, RideCommand::OfferAccepted { .. }));
+    assert_eq!(case.effects.iter().filter(|effect| repeated(effect)).count(), 1);
+}
+
+#[test]
+fn losing_releases_the_slot_and_clears_the_cooldown() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, 100);
+    assert!(case.supply().unwrap().cooling_down);
+    case.answered("r1", AcceptAnswer::Lost(WithdrawReason::Taken), 200);
+    assert_eq!((case.machine.status(), case.live().len()), (DriverStatus::Available, 0));
+    let supply = case.supply().unwrap();
+    assert_eq!((supply.live_offers, supply.cooling_down), (0, false));
+    case.offered("r2", 300);
+    assert_eq!(case.live(), ["r2"]);
+}
+
+#[test]
+fn winning_lets_the_other_offers_go_and_answers_every_caller() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.offered("r2", 0);
+    case.accept("r1", 1, 100);
+    case.accept("r1", 2, 110);
+    case.wins("r1", 200);
+    assert_eq!(case.refused_to_ride(), [Exclusion::OnRide]);
+    assert_eq!((case.answers().len(), case.live().len()), (2, 0));
+    assert_eq!(case.machine.status(), DriverStatus::EnRoute);
+    case.accept("r1", 3, 300);
+    assert!(matches!(case.answers()[..], [Answer::Accept(AcceptAnswer::Won(_))]));
+}
+
+#[test]
+fn going_offline_withdraws_offers_at_once() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.set_online(false, 100);
+    assert_eq!(case.refused_to_ride(), [Exclusion::Offline]);
+    assert!(case.live().is_empty() && case.effects.contains(&Effect::RemoveSupply));
+    case.set_online(false, 200);
+    assert!(case.effects.is_empty());
+}
+
+#[test]
+fn going_offline_on_a_ride_applies_when_it_ends() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, 0);
+    case.wins("r1", 100);
+    case.set_online(false, 200);
+    assert_eq!(case.machine.status(), DriverStatus::EnRoute);
+    let over = ride("r1", RideStatus::Completed, 100);
+    case.tell(DriverCommand::RideUpdated { ride: over }, 300);
+    assert_eq!(case.machine.status(), DriverStatus::Offline);
+}
+
+#[test]
+fn going_offline_lets_an_accept_run_that_waits_for_its_answer() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, 0);
+    case.set_online(false, 100);
+    assert!(case.refused_to_ride().is_empty());
+    case.wins("r1", 200);
+    assert_eq!(case.machine.status(), DriverStatus::EnRoute);
+}
+
+#[test]
+fn a_decline_that_is_repeated_ends_the_offer_once() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.decline("r1", 100);
+    let declined =
+        |effect: &&Effect| matches!(effect, Effect::ToRide(_, RideCommand::OfferDeclined { .. }));
+    assert_eq!(case.effects.iter().filter(declined).count(), 1);
+    case.decline("r1", 200);
+    assert_eq!(case.effects.iter().filter(declined).count(), 0);
+    assert!(matches!(case.answers()[..], [Answer::Driver(_)]));
+    case.offered("r1", 300);
+    assert_eq!((case.effects.iter().filter(declined).count(), case.live().len()), (1, 0));
+}
+
+#[test]
+fn a_withdrawal_that_is_repeated_is_shown_once() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    let reason = WithdrawReason::Cancelled;
+    let withdraw = || DriverCommand::Withdraw { offer: offer_id("r1"), reason };
+    case.tell(withdraw(), 100);
+    assert!(matches!(case.frames()[..], [PhoneFrame::OfferWithdrawn { .. }]));
+    case.tell(withdraw(), 200);
+    assert!(case.effects.is_empty());
+}
+
+#[test]
+fn a_newer_session_supersedes_the_old_one() {
+    let mut case = Case::available();
+    case.connect(2, None, 100);
+    let closed = Effect::CloseSession(SessionId(1), CloseReason::Superseded);
+    assert!(case.effects.contains(&closed));
+    case.tell(DriverCommand::Disconnect { session: SessionId(1) }, 200);
+    case.offered("r1", 300);
+    assert!(matches!(case.effects[1], Effect::SendFrame(SessionId(2), PhoneFrame::Offer { .. })));
+}
+
+#[test]
+fn frames_that_were_not_acknowledged_are_replayed_in_order_after_the_welcome() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    let seen = case.frames()[0].seq().unwrap();
+    case.offered("r2", 0);
+    case.connect(2, Some(seen), 100);
+    let seqs: Vec<_> = case.frames().iter().map(|frame| frame.seq()).collect();
+    assert_eq!(seqs, [None, Some(seen + 1)]);
+    case.tell(DriverCommand::Ack { seq: seen + 1 }, 200);
+    case.connect(3, None, 300);
+    assert!(matches!(case.frames()[..], [PhoneFrame::Welcome { .. }]));
+}
+
+#[test]
+fn an_offer_that_ended_is_not_replayed() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.tell(DriverCommand::Disconnect { session: SessionId(1) }, 10);
+    case.wake(TTL_MS);
+    case.connect(2, None, TTL_MS + 10);
+    let offers = |frame: &&&PhoneFrame| matches!(frame, PhoneFrame::Offer { .. });
+    assert_eq!(case.frames().iter().filter(offers).count(), 0);
+}
+
+#[test]
+fn an_offer_that_was_refused_is_refused_again_when_it_comes_again() {
+    let mut case =
+        Case::with(DispatchPolicy { stale_after_ms: 1_000, ..DispatchPolicy::default() });
+    case.offered("r1", 2_000);
+    assert_eq!(case.refused_to_ride(), [Exclusion::StalePosition]);
+    let again = DriverCommand::Offer { offer: Box::new(offer("r1")), redelivered: true };
+    case.tell(again, 2_000);
+    assert_eq!((case.refused_to_ride().len(), case.live().len()), (1, 0));
+}
+
+#[test]
+fn a_rebuilt_driver_takes_his_offers_and_his_ride_back_in() {
+    let mut case =
+        Case::with(DispatchPolicy { stale_after_ms: 1_000, ..DispatchPolicy::default() });
+    let again = DriverCommand::Offer { offer: Box::new(offer("r1")), redelivered: true };
+    case.tell(again, 2_000);
+    assert_eq!(case.live(), ["r1"]);
+    let mine = ride("r2", RideStatus::InProgress, 0);
+    case.tell(DriverCommand::RideUpdated { ride: mine }, 2_000);
+    assert_eq!(case.machine.status(), DriverStatus::OnTrip);
+}
+
+#[test]
+fn a_pending_accept_is_answered_when_another_ride_turns_out_to_have_the_driver() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.accept("r1", 1, 100);
+    let mine = ride("r0", RideStatus::InProgress, 0);
+    case.tell(DriverCommand::RideUpdated { ride: mine }, 200);
+    let lost = Answer::Accept(AcceptAnswer::Lost(WithdrawReason::Superseded));
+    assert_eq!(case.answers(), [&lost]);
+    assert_eq!(case.machine.serving().unwrap().as_str(), "r0");
+}
+
+#[test]
+fn of_two_rides_the_one_assigned_later_is_served() {
+    let mut case = Case::available();
+    let update =
+        |name, ms| DriverCommand::RideUpdated { ride: ride(name, RideStatus::Assigned, ms) };
+    case.tell(update("r2", 200), 300);
+    case.tell(update("r1", 100), 400);
+    assert_eq!(case.machine.serving().unwrap().as_str(), "r2");
+    assert!(case.effects.is_empty());
+    case.tell(update("r3", 300), 500);
+    assert_eq!(case.machine.serving().unwrap().as_str(), "r3");
+    assert!(matches!(case.frames()[..], [PhoneFrame::Assigned { .. }]));
+}
