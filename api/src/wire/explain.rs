@@ -46,7 +46,7 @@ pub struct AttemptView {
 /// One look at the supply.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WaveView {
-    /// The wave it was for, counted from 1.
+    /// The wave it planned, counted from 1; when it found nobody, the newest wave before.
     pub wave: u32,
     /// When.
     #[schema(format = DateTime)]

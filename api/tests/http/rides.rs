@@ -101,8 +101,11 @@ async fn a_driver_who_gives_a_ride_back_is_not_asked_again() {
     let path = format!("/v1/rides/{ride}/driver-cancel");
     let back = server.post(&path, json!({"reason": "flat_tyre"})).await.ok();
     assert_eq!((&back["status"], &back["attempt"]), (&json!("searching"), &json!(2)));
-    let explained = |e: &serde_json::Value| e["counts"]["blocked_for_ride"].as_u64() > Some(0);
-    server.until(&format!("/v1/rides/{ride}/explain"), explained).await;
+    server.driver("d-2", 40.7510, -73.9870).await;
+    server.offer("d-2").await;
+    let first = server.get("/v1/drivers/d-1").await.ok();
+    assert_eq!((&first["status"], &first["offers"]), (&json!("available"), &json!([])));
+    assert_eq!(server.get(&format!("/v1/rides/{ride}")).await.ok()["driver"], json!(null));
 }
 
 #[actix_web::test]

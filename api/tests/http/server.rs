@@ -160,7 +160,7 @@ pub(crate) async fn server_with(policy: DispatchPolicy, limits: HttpLimits) -> S
         let app = App::new().app_data(state.clone()).wrap(from_fn(http::trace));
         app.configure(http::configure)
     };
-    let server = HttpServer::new(app).workers(1).disable_signals();
+    let server = HttpServer::new(app).workers(1).disable_signals().h1_allow_half_closed(false);
     let server = server.bind(("127.0.0.1", 0)).unwrap();
     let base = format!("http://{}", server.addrs()[0]);
     actix_web::rt::spawn(server.run());

@@ -248,6 +248,9 @@ mod tests {
         assert!(boundary.contains(at(40.5, -73.6)));
         let expected = BoundingBox { south: 40.0, west: -74.0, north: 41.0, east: -73.0 };
         assert_eq!(boundary.bounding_box(), expected);
+        let polygons: Vec<_> = boundary.polygons().collect();
+        assert_eq!((polygons.len(), polygons[0].len()), (1, 2));
+        assert_eq!(polygons[0][1][0], [-73.6, 40.4]);
     }
 
     #[test]
