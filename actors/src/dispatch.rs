@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use muster_engine::driver::{DriverCommand, DriverProfile, DriverView};
-use muster_engine::effect::{AcceptAnswer, Answer, Refusal, ReplyTo};
+use muster_engine::effect::{AcceptAnswer, Answer, Asker, Refusal, ReplyTo};
 use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
 use muster_engine::market::Markets;
@@ -244,7 +244,10 @@ impl Dispatch {
         offer: &OfferId,
     ) -> Result<AcceptAnswer, CallError> {
         let handle = self.driver_of_offer(driver, offer)?;
-        let ask = |reply| DriverCommand::Accept { offer: offer.clone(), reply: Some(reply) };
+        let ask = |reply| DriverCommand::Accept {
+            offer: offer.clone(),
+            asker: Some(Asker::Caller(reply)),
+        };
         match self.ask(&handle, ask).await? {
             Answer::Accept(answer) => Ok(answer),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),

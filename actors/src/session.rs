@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, PhoneFrame};
-use muster_engine::effect::SessionId;
+use muster_engine::effect::{Asker, SessionId};
 use muster_engine::grid::{Fix, FixRejection};
-use muster_engine::id::DriverId;
+use muster_engine::id::{DriverId, OfferId};
 use tokio::sync::mpsc;
 
 use crate::registry::DriverHandle;
@@ -56,6 +56,17 @@ impl DriverLink {
     /// [`FixRejection`] when it is not applied.
     pub fn apply(&self, fix: &Fix) -> Result<(), FixRejection> {
         apply_fix(&self.runtime, &self.handle, fix)
+    }
+
+    /// The phone says yes; the answer is a frame. Tells whether the driver's mailbox took it.
+    pub fn accept(&self, offer: OfferId) -> bool {
+        let asker = Some(Asker::Phone(self.session));
+        let deliver = Deliver(DriverCommand::Accept { offer, asker });
+        let taken = self.handle.addr.try_send(deliver).is_ok();
+        if !taken {
+            self.runtime.meter.mailbox_full("driver");
+        }
+        taken
     }
 
     /// The phone has received all frames up to `seq`.

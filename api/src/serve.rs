@@ -165,6 +165,8 @@ fn start(
         .backlog(ACCEPT_BACKLOG)
         .max_connections(WORKER_CONNECTIONS_MAX)
         .disable_signals()
+        // A client that closes an event stream gives its place back at once.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(1)
         .listen(listener)?
         .run();

@@ -17,6 +17,18 @@ pub struct ReplyTo(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+/// Who says something, and so where the answer goes.
+///
+/// A phone is answered by a frame, in order with all its other frames: an answer that took another
+/// way could arrive after the news that made it old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Asker {
+    /// A caller who waits.
+    Caller(ReplyTo),
+    /// A phone on its session.
+    Phone(SessionId),
+}
+
 /// One request to the surroundings.
 ///
 /// A turn is one call of a machine. When a turn persists something, all its other effects but

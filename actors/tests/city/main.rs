@@ -1,5 +1,7 @@
 //! The shell around real actors on real Arbiters: what is told, when, and what survives.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,13 +1,15 @@
 //! What a phone is told, as JSON text.
 
-use muster_actors::Dispatch;
+use muster_actors::{CallError, Dispatch};
 use muster_engine::driver::PhoneFrame;
 use muster_engine::effect::{AcceptAnswer, SessionId};
 use muster_engine::grid::FixRejection;
 use muster_engine::ride::CancelledBy;
 use serde::Serialize;
 
-use crate::wire::{AcceptResultView, DriverView, LiveDriver, OfferView, RideView, rfc3339};
+use crate::wire::{
+    AcceptResultView, DriverView, LiveDriver, OfferView, Problem, RideView, rfc3339,
+};
 
 /// A frame to a phone.
 #[derive(Serialize)]
@@ -107,6 +109,13 @@ pub(super) fn phone_frame(
             reason: ride.reason.as_deref(),
         }
         .text(),
+        PhoneFrame::AcceptResult { offer, answer } => {
+            accept_result(offer.as_str(), answer, dispatch)
+        }
+        PhoneFrame::AcceptRefused { refusal, .. } => {
+            let problem = Problem::from(CallError::Refused(*refusal));
+            ServerFrame::Error { code: problem.code, detail: &problem.detail }.text()
+        }
         PhoneFrame::RideUpdated { ride } => {
             let ride = Box::new(RideView::now_for_driver(dispatch, ride));
             ServerFrame::RideUpdated { ride }.text()
@@ -114,7 +123,7 @@ pub(super) fn phone_frame(
     }
 }
 
-pub(super) fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {
+fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {
     let live = match answer {
         AcceptAnswer::Won(ride) => LiveDriver::of(dispatch, ride),
         AcceptAnswer::Lost(_) => None,

@@ -9,13 +9,14 @@ use actix_ws::{CloseCode, CloseReason, Message, MessageStream, ProtocolError, Se
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use muster_actors::{CallError, Dispatch, DriverLink, SessionFrame};
+use muster_engine::effect::Refusal;
 use muster_engine::grid::{Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::ride::RideProgress;
 
 use super::binary::decode_positions;
 use super::client::{ClientFrame, OnlineStatus};
-use super::server::{ServerFrame, accept_result, phone_frame, rejected};
+use super::server::{ServerFrame, phone_frame, rejected};
 use super::{INVALID_FRAMES_MAX, StreamState};
 use crate::wire::{Problem, rfc3339};
 
@@ -203,14 +204,26 @@ impl Phone {
                 let server_time = rfc3339(self.state.dispatch.now());
                 self.send(Some(ServerFrame::Pong { at, server_time }.text())).await
             }
+            ClientFrame::Accept { offer_id } => self.accept(&offer_id).await,
             ClientFrame::Status { .. }
-            | ClientFrame::Accept { .. }
             | ClientFrame::Decline { .. }
             | ClientFrame::Arrived { .. }
             | ClientFrame::Start { .. }
             | ClientFrame::Complete { .. }
             | ClientFrame::Cancel { .. } => self.call(frame).await,
         }
+    }
+
+    /// Hands an accept to the driver's machine, which answers by a frame in its place.
+    async fn accept(&mut self, offer_id: &str) -> Result<(), End> {
+        let error = match OfferId::new(offer_id) {
+            Ok(offer) if self.link.accept(offer) => return Ok(()),
+            Ok(_) => CallError::Overloaded("driver"),
+            Err(_) => CallError::Refused(Refusal::UnknownOffer),
+        };
+        let problem = Problem::from(error);
+        let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
+        self.send(Some(frame.text())).await
     }
 
     /// Starts a call whose answer comes later; positions go on meanwhile.
@@ -240,7 +253,6 @@ async fn perform(
     driver: DriverId,
     frame: ClientFrame,
 ) -> Result<Option<String>, CallError> {
-    use muster_engine::effect::Refusal;
     let ride_of = |id: &str| RideId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownRide));
     let offer_of =
         |id: &str| OfferId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownOffer));
@@ -250,10 +262,6 @@ async fn perform(
     match frame {
         ClientFrame::Status { status } => {
             dispatch.set_online(&driver, status == OnlineStatus::Online).await.map(|_| None)
-        }
-        ClientFrame::Accept { offer_id } => {
-            let answer = dispatch.accept(Some(&driver), &offer_of(&offer_id)?).await?;
-            Ok(Some(accept_result(&offer_id, &answer, dispatch)))
         }
         ClientFrame::Decline { offer_id, reason } => {
             let offer = offer_of(&offer_id)?;
@@ -267,8 +275,9 @@ async fn perform(
         ClientFrame::Cancel { ride_id, reason } => {
             step(ride_of(&ride_id)?, RideProgress::Cancel { reason }).await
         }
-        ClientFrame::Positions { .. } | ClientFrame::Ack { .. } | ClientFrame::Ping { .. } => {
-            Ok(None)
-        }
+        ClientFrame::Positions { .. }
+        | ClientFrame::Accept { .. }
+        | ClientFrame::Ack { .. }
+        | ClientFrame::Ping { .. } => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
 use crate::driver::machine::{DriverMachine, Duty};
-use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
+use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::grid::DriverStatus;
 use crate::id::OfferId;
@@ -25,29 +25,31 @@ impl DriverMachine {
     pub(super) fn on_accept(
         &mut self,
         id: OfferId,
-        reply: Option<ReplyTo>,
+        asker: Option<Asker>,
         now: Timestamp,
         out: &mut Outbox,
     ) {
         match &mut self.duty {
             Duty::Serving { ride, .. } if won_by(ride, &id) => {
                 let won = AcceptAnswer::Won(Arc::clone(ride));
-                return Self::answer_accept(reply, won, out);
+                return Self::answer_accept(asker, &id, won, out);
             }
-            Duty::Reserved { offer, replies, .. } if *offer == id => {
-                return replies.extend(reply);
+            Duty::Reserved { offer, askers, .. } if *offer == id => {
+                return askers.extend(asker);
             }
-            Duty::Reserved { .. } => return Self::refuse(reply, Refusal::AcceptPending, out),
+            Duty::Reserved { .. } => {
+                return Self::refuse_accept(asker, &id, Refusal::AcceptPending, out);
+            }
             Duty::Serving { .. } | Duty::Free => {}
         }
         let Some(offer) = self.offers.get(&id) else {
-            return self.answer_dead_offer(&id, reply, out);
+            return self.answer_dead_offer(&id, asker, out);
         };
         let ride = offer.ride.clone();
         self.cooldown_until = now.plus_millis(self.policy.accept_cooldown_ms);
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
-        let replies = reply.into_iter().collect();
-        self.duty = Duty::Reserved { offer: id.clone(), ride: ride.clone(), replies, retry_at };
+        let askers = asker.into_iter().collect();
+        self.duty = Duty::Reserved { offer: id.clone(), ride: ride.clone(), askers, retry_at };
         out.push(Effect::ToRide(ride, self.accept_command(id)));
     }
 
@@ -56,16 +58,41 @@ impl DriverMachine {
         RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle }
     }
 
-    fn answer_accept(reply: Option<ReplyTo>, answer: AcceptAnswer, out: &mut Outbox) {
-        if let Some(reply) = reply {
-            out.push(Effect::Answer(reply, Answer::Accept(answer)));
+    fn answer_accept(
+        asker: Option<Asker>,
+        offer: &OfferId,
+        answer: AcceptAnswer,
+        out: &mut Outbox,
+    ) {
+        match asker {
+            Some(Asker::Caller(reply)) => {
+                out.push(Effect::Answer(reply, Answer::Accept(answer)));
+            }
+            Some(Asker::Phone(session)) => {
+                let frame = PhoneFrame::AcceptResult { offer: offer.clone(), answer };
+                out.push(Effect::SendFrame(session, frame));
+            }
+            None => {}
         }
     }
 
-    fn answer_dead_offer(&self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
+    fn refuse_accept(asker: Option<Asker>, offer: &OfferId, refusal: Refusal, out: &mut Outbox) {
+        match asker {
+            Some(Asker::Caller(reply)) => Self::refuse(Some(reply), refusal, out),
+            Some(Asker::Phone(session)) => {
+                let frame = PhoneFrame::AcceptRefused { offer: offer.clone(), refusal };
+                out.push(Effect::SendFrame(session, frame));
+            }
+            None => {}
+        }
+    }
+
+    fn answer_dead_offer(&self, id: &OfferId, asker: Option<Asker>, out: &mut Outbox) {
         match self.ended_offer(id) {
-            None => Self::refuse(reply, Refusal::UnknownOffer, out),
-            Some(ended) => Self::answer_accept(reply, AcceptAnswer::Lost(ended.reason), out),
+            None => Self::refuse_accept(asker, id, Refusal::UnknownOffer, out),
+            Some(ended) => {
+                Self::answer_accept(asker, id, AcceptAnswer::Lost(ended.reason), out);
+            }
         }
     }
 
@@ -102,12 +129,12 @@ impl DriverMachine {
 
     /// The race for this offer is lost: as if it had never been run (M11).
     pub(super) fn lose(&mut self, lost: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
-        let Duty::Reserved { offer, replies, .. } = &mut self.duty else { return };
+        let Duty::Reserved { offer, askers, .. } = &mut self.duty else { return };
         if offer != lost {
             return;
         }
-        for reply in std::mem::take(replies) {
-            Self::answer_accept(Some(reply), AcceptAnswer::Lost(reason), out);
+        for asker in std::mem::take(askers) {
+            Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.duty = Duty::Free;
         self.cooldown_until = Timestamp::default();
@@ -133,7 +160,7 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let id = ride.request.ride.clone();
-        let mut replies = Vec::new();
+        let mut askers = Vec::new();
         let known = match &mut self.duty {
             Duty::Serving { ride: serving, .. } if serving.request.ride != id => {
                 match assigned_at(ride).cmp(&assigned_at(serving)) {
@@ -152,14 +179,14 @@ impl DriverMachine {
                 }
             }
             Duty::Serving { .. } => true,
-            Duty::Reserved { replies: waiting, offer: accepted, .. } => {
+            Duty::Reserved { askers: waiting, offer: accepted, .. } => {
                 if accepted == offer {
-                    replies.append(waiting);
+                    askers.append(waiting);
                 } else {
                     // A rebuilt driver accepted before he was told of the ride he has.
-                    for reply in std::mem::take(waiting) {
+                    for asker in std::mem::take(waiting) {
                         let lost = AcceptAnswer::Lost(WithdrawReason::Superseded);
-                        Self::answer_accept(Some(reply), lost, out);
+                        Self::answer_accept(Some(asker), accepted, lost, out);
                     }
                 }
                 false
@@ -167,8 +194,8 @@ impl DriverMachine {
             Duty::Free => false,
         };
         self.duty = Duty::Serving { ride: Arc::clone(ride), status };
-        for reply in replies {
-            Self::answer_accept(Some(reply), AcceptAnswer::Won(Arc::clone(ride)), out);
+        for asker in askers {
+            Self::answer_accept(Some(asker), offer, AcceptAnswer::Won(Arc::clone(ride)), out);
         }
         if known {
             return self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::record::{DriverProfile, DriverView};
-use crate::effect::{AcceptAnswer, ReplyTo, SessionId};
+use crate::effect::{AcceptAnswer, Asker, Refusal, ReplyTo, SessionId};
 use crate::id::OfferId;
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
@@ -58,8 +58,8 @@ pub enum DriverCommand {
     Accept {
         /// The offer.
         offer: OfferId,
-        /// Who waits for the answer.
-        reply: Option<ReplyTo>,
+        /// Who says so and is answered.
+        asker: Option<Asker>,
     },
     /// The driver says no.
     Decline {
@@ -134,6 +134,20 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// An accept of this phone is decided.
+    AcceptResult {
+        /// The offer.
+        offer: OfferId,
+        /// Won or lost.
+        answer: AcceptAnswer,
+    },
+    /// An accept of this phone cannot be decided.
+    AcceptRefused {
+        /// The offer.
+        offer: OfferId,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The ride made a step.
     RideUpdated {
         /// The ride.
@@ -149,7 +163,10 @@ impl PhoneFrame {
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
             | Self::RideCancelled { seq, .. } => Some(*seq),
-            Self::Welcome { .. } | Self::RideUpdated { .. } => None,
+            Self::Welcome { .. }
+            | Self::AcceptResult { .. }
+            | Self::AcceptRefused { .. }
+            | Self::RideUpdated { .. } => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
-use crate::effect::{Answer, CloseReason, Effect, Outbox, ReplyTo, SessionId};
+use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
 use crate::grid::{Contact, DriverSlot, DriverStatus, Supply, TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, RideId};
@@ -48,8 +48,8 @@ pub(super) enum Duty {
     Reserved {
         offer: OfferId,
         ride: RideId,
-        /// Callers who wait to learn who won.
-        replies: Vec<ReplyTo>,
+        /// Who waits to learn who won.
+        askers: Vec<Asker>,
         /// When the accept is repeated.
         retry_at: Timestamp,
     },
@@ -280,7 +280,7 @@ impl DriverMachine {
                 self.on_accept_answered(&offer, answer, out);
             }
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, out),
-            DriverCommand::Accept { offer, reply } => self.on_accept(offer, reply, now, out),
+            DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
                 self.on_decline(&offer, reply, out);
             }

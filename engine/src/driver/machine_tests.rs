@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame};
 use crate::effect::{
-    AcceptAnswer, Answer, CloseReason, Effect, Outbox, Refusal, ReplyTo, SessionId,
+    AcceptAnswer, Answer, Asker, CloseReason, Effect, Outbox, Refusal, ReplyTo, SessionId,
 };
 use crate::geo::{CellResolution, Position};
 use crate::grid::{DriverSlot, DriverStatus, Fix, FixLimits, Supply};
@@ -169,7 +169,10 @@ impl Case {
 
     fn accept(&mut self, name: &str, reply: u64, ms: u64) {
         let reply = Some(ReplyTo(reply));
-        self.tell(DriverCommand::Accept { offer: offer_id(name), reply }, ms);
+        self.tell(
+            DriverCommand::Accept { offer: offer_id(name), asker: reply.map(Asker::Caller) },
+            ms,
+        );
     }
 
     fn decline(&mut self, name: &str, ms: u64) {

@@ -81,7 +81,12 @@ impl World {
         match frame {
             PhoneFrame::Welcome { driver, .. } => self.m13_view(driver),
             PhoneFrame::Offer { offer, .. } => self.m13_offer(&offer.id),
-            PhoneFrame::OfferWithdrawn { offer, .. } => self.m13_offer(offer),
+            PhoneFrame::OfferWithdrawn { offer, .. }
+            | PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Lost(_) }
+            | PhoneFrame::AcceptRefused { offer, .. } => self.m13_offer(offer),
+            PhoneFrame::AcceptResult { answer: AcceptAnswer::Won(ride), .. } => {
+                self.m13_ride(ride);
+            }
             PhoneFrame::Assigned { ride, .. }
             | PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_engine::driver::DriverCommand;
-use muster_engine::effect::{Answer, ReplyTo};
+use muster_engine::effect::{Answer, Asker, ReplyTo};
 use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
@@ -87,7 +87,7 @@ impl World {
                 let offer = offer.clone();
                 self.ask_driver(*driver, |reply| DriverCommand::Accept {
                     offer,
-                    reply: Some(reply),
+                    asker: Some(Asker::Caller(reply)),
                 });
             }
             Call::Decline { driver, offer } => {

@@ -208,6 +208,8 @@ impl World {
             PhoneFrame::RideCancelled { ride, .. } | PhoneFrame::RideUpdated { ride } => {
                 self.on_ride_of_phone(driver, &ride)
             }
+            // These phones ask as callers do, and are answered as callers are.
+            PhoneFrame::AcceptResult { .. } | PhoneFrame::AcceptRefused { .. } => {}
         }
     }
 

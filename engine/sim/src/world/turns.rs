@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_engine::driver::DriverCommand;
-use muster_engine::effect::{Effect, ReplyTo};
+use muster_engine::effect::{Asker, Effect, ReplyTo};
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::invariant::Invariant;
@@ -357,10 +357,11 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
     match command {
         DriverCommand::PutProfile { reply, .. }
         | DriverCommand::SetOnline { reply, .. }
-        | DriverCommand::Accept { reply, .. }
         | DriverCommand::Decline { reply, .. } => *reply,
-        DriverCommand::Get { reply } => Some(*reply),
-        DriverCommand::PositionChanged
+        DriverCommand::Accept { asker: Some(Asker::Caller(reply)), .. }
+        | DriverCommand::Get { reply } => Some(*reply),
+        DriverCommand::Accept { asker: Some(Asker::Phone(_)) | None, .. }
+        | DriverCommand::PositionChanged
         | DriverCommand::Offer { .. }
         | DriverCommand::Withdraw { .. }
         | DriverCommand::AcceptAnswered { .. }
