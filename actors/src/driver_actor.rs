@@ -1,5 +1,6 @@
 //! One actor per driver.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -95,6 +96,11 @@ impl Host for DriverHost {
         if let Durable::Driver(record) = item {
             self.board.set_durable(DriverRecord::clone(record));
         }
+    }
+
+    /// A driver's record has one writer and no version to conflict with.
+    fn refresh(&self, _: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::ready(()))
     }
 
     /// The rebuilt machine has forgotten its offers, its ride and its phone: the rides tell it

@@ -1,5 +1,6 @@
 //! One actor per ride request.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +51,15 @@ impl Host for RideHost {
                 runtime.meter.first_offer(requested.elapsed().as_secs_f64());
             }
         }
+    }
+
+    fn refresh(&self, runtime: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
+        let board = Arc::clone(&self.board);
+        Box::pin(async move {
+            if let Ok(Some(record)) = runtime.store.load_ride(&board.ride).await {
+                board.tell(Arc::new(record));
+            }
+        })
     }
 
     fn rebuild(&mut self, _: Timestamp, _: &Runtime) -> Option<RideMachine> {

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use muster_engine::effect::{Effect, Outbox};
@@ -49,6 +50,9 @@ pub(crate) trait Host: Sized + Unpin + 'static {
 
     /// `item` is durable: people may be told.
     fn committed(&mut self, item: &Durable, runtime: &Runtime);
+
+    /// Reads the newest durable state from the store, after a commit that conflicted with it.
+    fn refresh(&self, runtime: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// A machine in the newest durable state; nothing if it never was durable.
     fn rebuild(&mut self, now: Timestamp, runtime: &Runtime) -> Option<Self::Machine>;
@@ -206,6 +210,7 @@ impl<H: Host> MachineActor<H> {
         }
         let unsent: Vec<Effect> = self.outbox.drain().collect();
         self.runtime.fail_answers(&unsent);
+        self.poisoned.store(true, Ordering::Relaxed);
         self.poisoned = Arc::default();
         match self.host.rebuild(self.runtime.clock.now(), &self.runtime) {
             None => {
@@ -248,6 +253,7 @@ impl<H: Host> MachineActor<H> {
 }
 
 /// The durable item that an effect asks for, or the effect back.
+#[expect(clippy::result_large_err, reason = "the other variant is no error, and both are moved on")]
 fn durable(effect: Effect) -> Result<Durable, Effect> {
     match effect {
         Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),
@@ -308,8 +314,15 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, ctx: &mut Context<Self>) {
-        // Turns of an incarnation that failed were dropped with it.
         if !Arc::ptr_eq(&committed.poisoned, &self.poisoned) {
+            // Its effects were dropped with the incarnation that failed. What had reached the store
+            // before is durable all the same: the present machine began behind it.
+            if committed.result.is_ok() {
+                for item in &committed.items {
+                    self.host.committed(item, &self.runtime);
+                }
+                self.rebuild(ctx);
+            }
             return;
         }
         match committed.result {
@@ -323,7 +336,14 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
             }),
             Err(error) => {
                 self.report(&error);
-                self.rebuild(ctx);
+                match error {
+                    StoreError::Unavailable(_) => self.rebuild(ctx),
+                    StoreError::Conflict(_) | StoreError::Corrupt(_) => {
+                        let refresh = self.host.refresh(Arc::clone(&self.runtime));
+                        let rebuilt = refresh.into_actor(self);
+                        ctx.wait(rebuilt.map(|(), actor, ctx| actor.rebuild(ctx)));
+                    }
+                }
             }
         }
     }

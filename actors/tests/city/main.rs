@@ -254,6 +254,53 @@ async fn a_panic_costs_one_machine_its_memory_and_nothing_else() {
 }
 
 #[actix::test]
+async fn a_panic_behind_a_commit_that_still_lands_leaves_no_conflict() {
+    let city = city().await;
+    let mut phone_1 = city.driver("d-1", 40.751).await;
+    let mut phone_2 = city.driver("d-2", 40.752).await;
+    let ride = RideId::new("ride-1").unwrap();
+    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    let (offer_1, offer_2) = (offer(&mut phone_1).await, offer(&mut phone_2).await);
+    city.store.set_open(false);
+    city.dispatch.decline(None, &offer_1, None).await.unwrap();
+    city.observer.panic_on_next_search();
+    // The last decline makes the ride search, which panics while the first one's commit waits.
+    city.dispatch.decline(None, &offer_2, None).await.unwrap();
+    until(|| async { city.observer.restarts.load(Ordering::SeqCst) > 0 }).await;
+    city.store.set_open(true);
+    let cancelled = || async {
+        let call = city.dispatch.cancel_ride(&ride, CancelledBy::Rider, None).await;
+        call.is_ok_and(|ride| ride.status == RideStatus::Cancelled)
+    };
+    until(cancelled).await;
+    let (kept, told) = (city.store.ride(&ride).unwrap(), city.dispatch.ride(&ride).await.unwrap());
+    assert_eq!((kept.version, kept.status), (told.version, told.status));
+}
+
+#[actix::test]
+async fn a_commit_that_was_kept_but_reported_lost_is_found_again() {
+    let city = city().await;
+    let mut phone = city.driver("d-1", 40.751).await;
+    let ride = RideId::new("ride-1").unwrap();
+    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    let offer = offer(&mut phone).await;
+    city.dispatch.accept(None, &offer).await.unwrap();
+    city.store.set_lying(true);
+    let refused = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
+    assert!(matches!(refused, Err(CallError::Store(_))), "{refused:?}");
+    city.store.set_lying(false);
+    let arrived = || async {
+        let call = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
+        call.is_ok_and(|ride| ride.status == RideStatus::Arrived)
+    };
+    until(arrived).await;
+    assert_eq!(
+        city.store.ride(&ride).unwrap().version,
+        city.dispatch.ride(&ride).await.unwrap().version
+    );
+}
+
+#[actix::test]
 async fn a_restarted_process_goes_on_where_people_were_told() {
     let store = MemoryStore::new();
     let before = city_over(store.clone(), DispatchPolicy::default()).await;

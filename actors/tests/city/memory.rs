@@ -21,17 +21,43 @@ struct Rows {
     epoch: u64,
 }
 
+impl Rows {
+    fn keep(&mut self, item: &Durable) -> Result<(), StoreError> {
+        match item {
+            Durable::Ride(commit) => {
+                let record = RideRecord::clone(&commit.record);
+                let ride = record.request.ride.clone();
+                let kept = self.rides.get(&ride).map_or(0, |kept| kept.version);
+                if record.version != kept + 1 {
+                    return Err(StoreError::Conflict(format!("{ride} is at version {kept}")));
+                }
+                self.rides.insert(ride, record);
+            }
+            Durable::Driver(record) => {
+                self.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The store.
 pub(crate) struct MemoryStore {
     rows: Mutex<Rows>,
     open: watch::Sender<bool>,
     failing: AtomicBool,
+    lying: AtomicBool,
 }
 
 impl MemoryStore {
     pub(crate) fn new() -> Arc<Self> {
         let (rows, open) = (Mutex::default(), watch::Sender::new(true));
-        Arc::new(Self { rows, open, failing: AtomicBool::new(false) })
+        Arc::new(Self {
+            rows,
+            open,
+            failing: AtomicBool::new(false),
+            lying: AtomicBool::new(false),
+        })
     }
 
     /// Commits wait while the gate is shut.
@@ -42,6 +68,11 @@ impl MemoryStore {
     /// Commits fail while this is set.
     pub(crate) fn set_failing(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Commits are kept and reported as failed while this is set: the answer was lost on the way.
+    pub(crate) fn set_lying(&self, lying: bool) {
+        self.lying.store(lying, Ordering::SeqCst);
     }
 
     pub(crate) fn ride(&self, ride: &RideId) -> Option<RideRecord> {
@@ -59,18 +90,12 @@ impl Store for MemoryStore {
                 return batch.iter().map(|_| Err(error.clone())).collect();
             }
             let mut rows = self.rows.lock().unwrap();
-            for item in batch {
-                match item {
-                    Durable::Ride(commit) => {
-                        let record = RideRecord::clone(&commit.record);
-                        rows.rides.insert(record.request.ride.clone(), record);
-                    }
-                    Durable::Driver(record) => {
-                        rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
-                    }
-                }
+            let results = batch.iter().map(|item| rows.keep(item)).collect();
+            if self.lying.load(Ordering::SeqCst) {
+                let error = StoreError::Unavailable("the answer was lost".to_owned());
+                return batch.iter().map(|_| Err(error.clone())).collect();
             }
-            batch.iter().map(|_| Ok(())).collect()
+            results
         })
     }
 
@@ -122,11 +147,16 @@ pub(crate) struct Observer {
     pub(crate) restarts: AtomicU64,
     pub(crate) assigned: AtomicU64,
     panic_on_next_wave: AtomicBool,
+    panic_on_next_search: AtomicBool,
 }
 
 impl Observer {
     pub(crate) fn panic_on_next_wave(&self) {
         self.panic_on_next_wave.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn panic_on_next_search(&self) {
+        self.panic_on_next_search.store(true, Ordering::SeqCst);
     }
 }
 
@@ -144,7 +174,11 @@ impl EventSink for Observer {
 
 impl Meter for Observer {
     fn first_offer(&self, _: f64) {}
-    fn match_duration(&self, _: &'static str, _: f64) {}
+    fn match_duration(&self, _: &'static str, _: f64) {
+        if self.panic_on_next_search.swap(false, Ordering::SeqCst) {
+            panic!("injected");
+        }
+    }
     fn store_commit(&self, _: usize, _: f64) {}
     fn mailbox_full(&self, _: &'static str) {}
     fn actor_restarted(&self, _: &'static str) {

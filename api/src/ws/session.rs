@@ -217,8 +217,10 @@ impl Phone {
     /// Hands an accept to the driver's machine, which answers by a frame in its place.
     async fn accept(&mut self, offer_id: &str) -> Result<(), End> {
         let error = match OfferId::new(offer_id) {
-            Ok(offer) if self.link.accept(offer) => return Ok(()),
-            Ok(_) => CallError::Overloaded("driver"),
+            Ok(offer) => match self.link.accept(offer) {
+                true => return Ok(()),
+                false => CallError::Overloaded("driver"),
+            },
             Err(_) => CallError::Refused(Refusal::UnknownOffer),
         };
         let problem = Problem::from(error);
