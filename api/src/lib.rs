@@ -1,6 +1,11 @@
 //! The edges of Muster: HTTP and WebSocket, the store, configuration, telemetry.
 
+pub mod cli;
 pub mod config;
+pub mod http;
+pub mod replay;
+pub mod serve;
+pub mod store;
 pub mod telemetry;
 pub mod version;
 pub mod wire;

@@ -5,7 +5,7 @@ mod labels;
 mod metrics;
 
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
-pub use labels::{FixOutcome, HttpLabels};
+pub use labels::FixOutcome;
 pub use metrics::Metrics;
 
 use tracing_subscriber::EnvFilter;

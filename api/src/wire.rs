@@ -6,9 +6,11 @@
 
 mod driver;
 mod driver_profile;
+mod explain;
 mod fault;
 mod geo;
 mod live;
+mod market;
 mod money;
 mod offer;
 mod problem;
@@ -19,14 +21,21 @@ mod time;
 
 pub use driver::{DriverView, contact_name, status_name};
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
+pub use explain::{AttemptView, CandidateView, ExplainPolicyView, ExplainView, WaveView};
 pub use fault::{Faults, FieldFault, RequestFault, TEXT_CHARS_MAX};
+pub(crate) use geo::metres;
 pub use geo::{Fix, LatLng, Metres, PositionView};
 pub use live::LiveDriver;
+pub use market::{
+    BoundingBoxView, CellSupplyView, MarketList, MarketSummary, MarketView, PolicyView,
+    StatusCountsView, SupplyView,
+};
 pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};
-pub use problem::{CallFault, PROBLEM_JSON, Problem};
+pub use problem::{PROBLEM_JSON, Problem, ProblemBody};
 pub use ride::{AssignedDriverView, OfferCountsView, RideView};
 pub use ride_event::{DriverPositionEvent, RideEventView};
+pub(crate) use ride_request::check_tiers;
 pub use ride_request::{
     ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, PICKUP_AHEAD_MAX_MS, RIDE_DRIVERS_MAX, RequestStamp,
     RideRequestBody, TIERS_MAX,

@@ -1,1 +1,41 @@
-//! Replay client.
+//! Replays a real city against a running Muster.
+//!
+//! Every trip of a recorded hour is requested at its time by a rider who follows the ride's
+//! events, and every driver has a socket of its own, sends fixes while moving and answers
+//! offers. People behave by an explicit, seeded model (`BEHAVIOUR.md`). All figures are taken
+//! at the client's end of the wire; this crate knows the server only by its contract.
+//!
+//! ```text
+//! run ── server (own child process, or --url)
+//!  ├─ trips, roads, sf      what is replayed
+//!  ├─ fleet ── driver/      vehicle (moves) + machine (decides) + session (socket), per driver
+//!  ├─ rider ── sse, http    one per trip
+//!  └─ measure, checks ── summary, progress
+//! ```
+
+mod behaviour;
+mod checks;
+mod clock;
+mod driver;
+mod error;
+mod fleet;
+mod geo;
+mod http;
+mod measure;
+mod options;
+mod progress;
+mod rider;
+mod roads;
+mod run;
+mod server;
+mod sf;
+mod sse;
+mod summary;
+mod trips;
+mod wire;
+mod world;
+
+pub use error::ReplayError;
+pub use options::{City, ReplayOptions};
+pub use run::run;
+pub use summary::{Percentiles, ReplaySummary};

@@ -69,15 +69,12 @@ pub(super) struct FixLabels {
     pub(super) outcome: &'static str,
 }
 
-/// `{method, route, status}`
+/// `{method, route, status}`; the route is a pattern, never a path: ids are no labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct HttpLabels {
-    /// `GET`, `POST`, …
-    pub method: String,
-    /// The route's pattern, never the path: ids are no labels.
-    pub route: String,
-    /// The status code.
-    pub status: u16,
+pub(super) struct HttpLabels {
+    pub(super) method: String,
+    pub(super) route: String,
+    pub(super) status: u16,
 }
 
 /// What became of a fix.

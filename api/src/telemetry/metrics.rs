@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::http::HttpObserver;
 use muster_actors::{Dispatch, EventSink, Meter};
 use muster_engine::event::{Event, EventKind};
 use muster_engine::invariant::Invariant;
@@ -206,11 +207,6 @@ impl Metrics {
         usize::try_from(self.ws_sessions.get()).unwrap_or(0)
     }
 
-    /// A request was answered in `seconds`.
-    pub fn http(&self, labels: &HttpLabels, seconds: f64) {
-        self.http_requests.get_or_create(labels).observe(seconds);
-    }
-
     /// Brings the gauges up to date.
     pub fn refresh(&self, dispatch: &Dispatch) {
         self.drivers.clear();
@@ -301,6 +297,13 @@ impl EventSink for Metrics {
             }
             EventKind::DriverArrived | EventKind::RideStarted => {}
         }
+    }
+}
+
+impl HttpObserver for Metrics {
+    fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        let labels = HttpLabels { method: method.to_owned(), route: route.to_owned(), status };
+        self.http_requests.get_or_create(&labels).observe(seconds);
     }
 }
 

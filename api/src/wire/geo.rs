@@ -121,7 +121,7 @@ fn known(value: Option<f64>) -> Option<f32> {
 }
 
 /// A distance as it is shown.
-pub(super) fn metres(distance: Meters) -> Metres {
+pub(crate) fn metres(distance: Meters) -> Metres {
     (distance.get() * 10.0).round() / 10.0
 }
 

@@ -11,8 +11,24 @@ use crate::wire::fault::{FieldFault, RequestFault};
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// What went wrong with a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The kind of problem for programs; stable.
+    pub code: &'static str,
+    /// What went wrong this time.
+    pub detail: String,
+    /// The fields that were not taken.
+    pub errors: Vec<FieldFault>,
+    /// Seconds after which a repeat may succeed.
+    pub retry_after_s: Option<u64>,
+}
+
+/// A problem as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
     /// A URI that names the kind of problem; it ends in the code.
     #[serde(rename = "type")]
     #[schema(example = "urn:muster:problem:unknown_ride")]
@@ -26,28 +42,12 @@ pub struct Problem {
     pub detail: String,
     /// The kind of problem for programs; stable.
     #[schema(example = "unknown_ride")]
-    pub code: String,
+    pub code: &'static str,
     /// Names this request in the server's logs.
     pub correlation_id: String,
     /// The fields that were not taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldFault>,
-    /// Seconds after which a repeat may succeed; sent as `Retry-After`.
-    #[serde(skip)]
-    pub retry_after_s: Option<u64>,
-}
-
-/// The code and detail of a call that failed, for edges that have no status line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallFault {
-    /// The HTTP status it maps to.
-    pub status: u16,
-    /// The stable code.
-    pub code: &'static str,
-    /// What went wrong.
-    pub detail: String,
-    /// Seconds after which a repeat may succeed.
-    pub retry_after_s: Option<u64>,
 }
 
 /// Seconds after which a call that met a full or failing server is worth repeating.
@@ -57,17 +57,21 @@ const RETRY_BUSY_S: u64 = 1;
 const RETRY_DRAINING_S: u64 = 5;
 
 impl Problem {
-    /// A problem of the kind `code`. The correlation id is filled in when it is answered.
-    pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
-        Self {
-            kind: format!("urn:muster:problem:{code}"),
-            title: title(code),
-            status,
-            detail: detail.into(),
-            code: code.to_owned(),
-            correlation_id: String::new(),
-            errors: Vec::new(),
-            retry_after_s: None,
+    /// A problem of the kind `code`.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+    }
+
+    /// The problem as it is sent in answer to the request with this correlation id.
+    pub fn body(&self, correlation_id: String) -> ProblemBody {
+        ProblemBody {
+            kind: format!("urn:muster:problem:{}", self.code),
+            title: title(self.code),
+            status: self.status,
+            detail: self.detail.clone(),
+            code: self.code,
+            correlation_id,
+            errors: self.errors.clone(),
         }
     }
 
@@ -101,9 +105,9 @@ impl std::fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-impl From<&CallError> for CallFault {
-    fn from(error: &CallError) -> Self {
-        let (status, code, retry_after_s) = match error {
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let (status, code, retry_after_s) = match &error {
             CallError::Refused(refusal) => (refusal_status(*refusal), refusal.code(), None),
             CallError::UnknownDriver => (404, "unknown_driver", None),
             CallError::UnknownMarket => (404, "unknown_market", None),
@@ -113,15 +117,7 @@ impl From<&CallError> for CallFault {
             CallError::Draining => (503, "draining", Some(RETRY_DRAINING_S)),
             CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
         };
-        Self { status, code, detail: call_detail(error), retry_after_s }
-    }
-}
-
-impl From<CallError> for Problem {
-    fn from(error: CallError) -> Self {
-        let fault = CallFault::from(&error);
-        let problem = Self::new(fault.status, fault.code, fault.detail);
-        Self { retry_after_s: fault.retry_after_s, ..problem }
+        Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) }
     }
 }
 

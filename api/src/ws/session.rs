@@ -17,7 +17,7 @@ use super::binary::decode_positions;
 use super::client::{ClientFrame, OnlineStatus};
 use super::server::{ServerFrame, accept_result, phone_frame, rejected};
 use super::{INVALID_FRAMES_MAX, StreamState};
-use crate::wire::{CallFault, rfc3339};
+use crate::wire::{Problem, rfc3339};
 
 /// Heartbeats without any traffic after which a phone is gone.
 const SILENT_HEARTBEATS_MAX: u32 = 3;
@@ -228,8 +228,8 @@ impl Phone {
             match perform(&dispatch, driver, frame).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    let fault = CallFault::from(&error);
-                    let (code, detail) = (fault.code, fault.detail.as_str());
+                    let problem = Problem::from(error);
+                    let (code, detail) = (problem.code, problem.detail.as_str());
                     Some(ServerFrame::Error { code, detail }.text())
                 }
             }

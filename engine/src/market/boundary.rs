@@ -124,6 +124,15 @@ impl Boundary {
         self.bounding_box
     }
 
+    /// The polygons as GeoJSON writes them: per polygon its outline and then its holes, each a
+    /// closed ring of longitude and latitude.
+    pub fn polygons(&self) -> impl Iterator<Item = Vec<Vec<[f64; 2]>>> {
+        let ring = |line: &LineString| line.coords().map(|c| [c.x, c.y]).collect();
+        self.area.iter().map(move |polygon| {
+            std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect()
+        })
+    }
+
     /// Metres from `place` to the nearest edge, on a plane that touches the earth at `place`.
     fn edge_distance(&self, place: Position) -> f64 {
         let north_m = EARTH_RADIUS_M.to_radians();

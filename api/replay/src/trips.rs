@@ -1,0 +1,107 @@
+//! Trips to request: the bundled Manhattan hour.
+
+use std::io::Read;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+
+use crate::error::ReplayError;
+use crate::geo::Point;
+
+const MANHATTAN: &[u8] = include_bytes!("../data/manhattan_trips_2013-11-18_16h.csv.zst");
+
+/// One rider's wish, at a time after the start of the window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Trip {
+    /// City milliseconds after the start of the window.
+    pub(crate) after_ms: i64,
+    pub(crate) pickup: Point,
+    pub(crate) dropoff: Point,
+    pub(crate) passengers: u8,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    pickup_local: String,
+    pickup_lat: f64,
+    pickup_lon: f64,
+    dropoff_lat: f64,
+    dropoff_lon: f64,
+    pax: u8,
+}
+
+/// The 16,010 taxi trips inside Manhattan of Monday 18 November 2013, 16:00 to 17:00, by time.
+///
+/// The records know whole minutes; each trip is put at a seeded millisecond inside its minute.
+pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
+    let what = "manhattan_trips";
+    let text = decompress(what, MANHATTAN)?;
+    let mut within_minute = ChaCha8Rng::seed_from_u64(seed ^ 0x0074_7269_7073);
+    let mut trips = Vec::with_capacity(16_010);
+    for row in csv::Reader::from_reader(text.as_slice()).deserialize() {
+        let row: Row = row.map_err(|error| ReplayError::data(what, error))?;
+        let minute = minute_of_the_hour(&row.pickup_local)
+            .ok_or_else(|| ReplayError::data(what, format!("time {}", row.pickup_local)))?;
+        // The 138 records of 17:00 are half a minute's worth: the rate stays even.
+        let spread_ms = if minute == 60 { 30_000 } else { 60_000 };
+        trips.push(Trip {
+            after_ms: minute * 60_000 + within_minute.random_range(0..spread_ms),
+            pickup: Point::new(row.pickup_lat, row.pickup_lon),
+            dropoff: Point::new(row.dropoff_lat, row.dropoff_lon),
+            passengers: row.pax,
+        });
+    }
+    trips.sort_by_key(|trip| trip.after_ms);
+    Ok(trips)
+}
+
+/// The minute of `2013-11-18T16:MM`; 60 for the last records, which say 17:00.
+fn minute_of_the_hour(local: &str) -> Option<i64> {
+    if local == "2013-11-18T17:00" {
+        return Some(60);
+    }
+    let minute = local.strip_prefix("2013-11-18T16:")?.parse().ok()?;
+    (0..60).contains(&minute).then_some(minute)
+}
+
+/// Unpacks a zstd file held in memory.
+pub(crate) fn decompress(what: &str, packed: &[u8]) -> Result<Vec<u8>, ReplayError> {
+    let mut text = Vec::new();
+    zstd::Decoder::new(packed)
+        .and_then(|mut decoder| decoder.read_to_end(&mut text))
+        .map_err(|error| ReplayError::data(what, error))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_hour_is_there_sorted_and_inside_the_hour() {
+        let trips = manhattan(1).unwrap();
+        assert_eq!(trips.len(), 16_010);
+        assert!(trips.is_sorted_by_key(|trip| trip.after_ms));
+        assert!(trips.iter().all(|trip| (0..3_630_000).contains(&trip.after_ms)));
+        for place in trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]) {
+            assert!((40.68..40.90).contains(&place.lat) && (-74.03..-73.90).contains(&place.lng));
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_milliseconds_and_nothing_else() {
+        let (one, again, other) =
+            (manhattan(1).unwrap(), manhattan(1).unwrap(), manhattan(2).unwrap());
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        let per_minute = |trips: &[Trip]| {
+            let mut counts = vec![0; 61];
+            for trip in trips {
+                counts[(trip.after_ms / 60_000) as usize] += 1;
+            }
+            counts
+        };
+        assert_eq!(per_minute(&one), per_minute(&other));
+    }
+}

@@ -1,0 +1,240 @@
+//! `Idempotency-Key`: a call that is repeated has one effect and one answer.
+//!
+//! ```text
+//! key seen before, same call   → the saved answer
+//! key seen before, other call  → 422 idempotency_key_reused
+//! key being worked on          → 409 request_in_progress
+//! ```
+//!
+//! The answer is saved after the effect is durable. A crash in between is made up for where an
+//! effect could happen twice: a ride remembers the key it was requested with.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::body::{self, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use muster_engine::id::stable_hash;
+use muster_engine::ride::RequestKey;
+
+use crate::http::body::Body;
+use crate::http::history::SavedAnswer;
+use crate::http::problem::{of_status, unreadable};
+use crate::http::state::AppState;
+use crate::http::trace::in_correlation;
+use crate::wire::Problem;
+
+/// How long an answer is kept: a day.
+pub const KEY_KEPT_MS: u64 = 86_400_000;
+
+/// The longest key.
+const KEY_BYTES_MAX: usize = 255;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The keys of calls that are being worked on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeysInFlight(Arc<Mutex<BTreeSet<String>>>);
+
+/// A key that is being worked on, until it is dropped.
+#[derive(Debug)]
+struct Ticket {
+    keys: KeysInFlight,
+    request_key: RequestKey,
+}
+
+enum Admission {
+    /// The call carries no key.
+    Free,
+    /// The call is the first with its key.
+    First(Ticket),
+    /// The call was answered before.
+    Replay(SavedAnswer),
+}
+
+/// The middleware around every mutating route.
+///
+/// # Errors
+/// Only when the handler panicked.
+pub(super) async fn guard(
+    state: web::Data<AppState>,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
+    match admit(&state, &mut request).await {
+        Ok(Admission::Free) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+        Ok(Admission::First(ticket)) => {
+            // A task of its own: a client that hangs up does not stop a call half way.
+            let work = in_correlation(run(state, request, next, ticket));
+            match actix_web::rt::spawn(work).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::error!(%error, "a handler ended without an answer");
+                    Err(of_status(StatusCode::INTERNAL_SERVER_ERROR).into())
+                }
+            }
+        }
+        Ok(Admission::Replay(answer)) => Ok(request.into_response(replayed(answer))),
+        Err(problem) => Ok(request.into_response(problem.error_response())),
+    }
+}
+
+async fn admit(state: &AppState, request: &mut ServiceRequest) -> Result<Admission, Problem> {
+    let Some(key) = key_of(request.headers())? else { return Ok(Admission::Free) };
+    let body = request.extract::<Body>().await?;
+    let fingerprint = fingerprint(request.method(), request.path(), body.bytes());
+    request.extensions_mut().insert(body);
+    let ticket = state.keys.begin(RequestKey { key, fingerprint })?;
+    let saved = state.history.idempotent_answer(&ticket.request_key.key).await;
+    match saved.map_err(unreadable)? {
+        None => {
+            request.extensions_mut().insert(ticket.request_key.clone());
+            Ok(Admission::First(ticket))
+        }
+        Some(answer) if answer.fingerprint == ticket.request_key.fingerprint => {
+            Ok(Admission::Replay(answer))
+        }
+        Some(_) => Err(key_reused()),
+    }
+}
+
+/// The key was used for another call.
+pub(super) fn key_reused() -> Problem {
+    let detail = "the idempotency key was used with another method, path or body";
+    Problem::new(422, "idempotency_key_reused", detail)
+}
+
+fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY);
+    let Some(key) = keys.next() else { return Ok(None) };
+    let bytes = key.as_bytes();
+    let plain =
+        (1..=KEY_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    match key.to_str() {
+        Ok(text) if plain && keys.next().is_none() => Ok(Some(text.to_owned())),
+        Ok(_) | Err(_) => {
+            let detail = "one idempotency key of 1 to 255 visible ASCII characters is taken";
+            Err(Problem::new(400, "invalid_idempotency_key", detail))
+        }
+    }
+}
+
+/// 128 bits over the call; equal calls have equal ones in every build.
+fn fingerprint(method: &Method, path: &str, body: &[u8]) -> String {
+    let mut call = format!("{method} {path}\n").into_bytes();
+    call.extend_from_slice(body);
+    format!("{:016x}{:016x}", stable_hash(&call, 0), stable_hash(&call, u64::MAX))
+}
+
+async fn run(
+    state: web::Data<AppState>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    ticket: Ticket,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (request, response) = next.call(request).await?.into_parts();
+    let (mut response, body) = response.into_parts();
+    let status = response.status();
+    let bytes = body::to_bytes(body).await.unwrap_or_default();
+    if is_final(status) {
+        let answer = SavedAnswer {
+            fingerprint: ticket.request_key.fingerprint.clone(),
+            status: status.as_u16(),
+            content_type: content_type(response.headers()),
+            body: bytes.to_vec(),
+        };
+        if let Err(error) = state.history.save_answer(&ticket.request_key.key, &answer).await {
+            tracing::warn!(%error, "an answer was not saved under its idempotency key");
+        }
+    }
+    // An error attached to the response would answer once more in its own words.
+    let mut answer = HttpResponse::build(status);
+    let mut answer = answer.body(bytes);
+    std::mem::swap(answer.headers_mut(), response.headers_mut());
+    Ok(ServiceResponse::new(request, answer))
+}
+
+/// Whether a repeat would be answered in the same way: not when the server was to blame, nor when
+/// the client was only too fast.
+fn is_final(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    text.unwrap_or_default().to_owned()
+}
+
+fn replayed(answer: SavedAnswer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if let Ok(value) = HeaderValue::from_str(&answer.content_type) {
+        response.insert_header((CONTENT_TYPE, value));
+    }
+    if let Some(location) = location_of(status, &answer.body) {
+        response.insert_header((LOCATION, location));
+    }
+    response.body(answer.body)
+}
+
+/// Only a ride that was taken is answered with 202, and its location follows from the body.
+fn location_of(status: StatusCode, body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Ride {
+        ride_id: String,
+    }
+    if status != StatusCode::ACCEPTED {
+        return None;
+    }
+    serde_json::from_slice::<Ride>(body).ok().map(|ride| format!("/v1/rides/{}", ride.ride_id))
+}
+
+impl KeysInFlight {
+    fn begin(&self, request_key: RequestKey) -> Result<Ticket, Problem> {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.insert(request_key.key.clone()) {
+            return Ok(Ticket { keys: self.clone(), request_key });
+        }
+        let detail = "a call with this idempotency key is being worked on";
+        Err(Problem::new(409, "request_in_progress", detail).retry_after(1))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(&self.request_key.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_method_path_and_body_apart() {
+        let first = fingerprint(&Method::POST, "/v1/rides", b"{}");
+        assert_eq!(first, fingerprint(&Method::POST, "/v1/rides", b"{}"));
+        assert_eq!(first.len(), 32);
+        assert_ne!(first, fingerprint(&Method::PUT, "/v1/rides", b"{}"));
+        assert_ne!(first, fingerprint(&Method::POST, "/v1/ride", b"{}"));
+        assert_ne!(first, fingerprint(&Method::POST, "/v1/rides", b"{ }"));
+    }
+
+    #[test]
+    fn a_key_is_worked_on_once_at_a_time() {
+        let keys = KeysInFlight::default();
+        let key = || RequestKey { key: "k".to_owned(), fingerprint: "f".to_owned() };
+        let ticket = keys.begin(key()).unwrap();
+        assert_eq!(keys.begin(key()).unwrap_err().code, "request_in_progress");
+        drop(ticket);
+        assert!(keys.begin(key()).is_ok());
+    }
+}

@@ -1,0 +1,186 @@
+//! Rides: asked for, looked at, called off, tried again.
+
+use std::sync::Arc;
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use muster_engine::id::{MarketId, RideId};
+use muster_engine::ride::{RequestKey, RideRecord, RideStatus};
+use muster_engine::time::Timestamp;
+use uuid::Uuid;
+
+use crate::http::body::Body;
+use crate::http::history::{RideCursor, RideFilter};
+use crate::http::idempotency::{KEY_KEPT_MS, key_reused};
+use crate::http::params::Params;
+use crate::http::path;
+use crate::http::problem::unreadable;
+use crate::http::ride_calls::{CancelBody, RetryBody, RidePage, checked_reason};
+use crate::http::state::AppState;
+use crate::wire::{Problem, RequestStamp, RideRequestBody, RideView};
+
+/// Rides in a page unless the client says otherwise.
+const PAGE_DEFAULT: usize = 50;
+
+/// Ask for a ride
+#[utoipa::path(post, path = "/v1/rides", tag = "rides", operation_id = "request_ride",
+    request_body = RideRequestBody,
+    responses((status = 202, description = "Taken; the search has begun or is scheduled",
+        body = RideView,
+        headers(("Location" = String, description = "Where the ride is found")))))]
+pub(super) async fn request(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let wanted: RideRequestBody = body.json()?;
+    let drawn = wanted.ride_id.is_none();
+    let request_key = http.extensions().get::<RequestKey>().cloned();
+    let stamp = stamp(state.dispatch.now(), request_key.clone())?;
+    let request = wanted.into_request(state.dispatch.markets(), stamp)?;
+    if let Some(ride) = requested_before(&state, request_key.as_ref()).await? {
+        return Ok(taken(&state, &ride));
+    }
+    state.rider_rate.check(&request.rider)?;
+    let ride = state.dispatch.request_ride(request, drawn).await?;
+    Ok(taken(&state, &ride))
+}
+
+fn stamp(now: Timestamp, request_key: Option<RequestKey>) -> Result<RequestStamp, Problem> {
+    let drawn = RideId::new(&Uuid::now_v7().to_string());
+    let drawn = drawn.map_err(|error| Problem::new(500, "internal_error", error.to_string()))?;
+    Ok(RequestStamp { drawn, now, entropy: rand::random(), request_key })
+}
+
+/// The ride that an earlier call with the same key began, which ended before its answer was saved.
+async fn requested_before(
+    state: &AppState,
+    key: Option<&RequestKey>,
+) -> Result<Option<Arc<RideRecord>>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    let found = state.history.ride_by_request_key(&key.key).await.map_err(unreadable)?;
+    let oldest = state.dispatch.now().minus_millis(KEY_KEPT_MS);
+    let Some(found) = found.filter(|ride| ride.request.requested_at >= oldest) else {
+        return Ok(None);
+    };
+    if found.request.request_key.as_ref() != Some(key) {
+        return Err(key_reused());
+    }
+    Ok(Some(state.dispatch.ride(&found.request.ride).await?))
+}
+
+fn taken(state: &AppState, ride: &RideRecord) -> HttpResponse {
+    HttpResponse::Accepted()
+        .insert_header((LOCATION, format!("/v1/rides/{}", ride.request.ride)))
+        .json(RideView::now(&state.dispatch, ride))
+}
+
+/// Look at a ride
+#[utoipa::path(get, path = "/v1/rides/{ride_id}", tag = "rides", operation_id = "get_ride",
+    params(("ride_id" = String, Path, description = "The ride")),
+    responses((status = 200, description = "The ride as it stands", body = RideView)))]
+pub(super) async fn get(
+    state: web::Data<AppState>,
+    ride: web::Path<String>,
+) -> Result<web::Json<RideView>, Problem> {
+    let ride = state.dispatch.ride(&path::ride_id(&ride)?).await?;
+    Ok(web::Json(RideView::now(&state.dispatch, &ride)))
+}
+
+/// List rides
+#[utoipa::path(get, path = "/v1/rides", tag = "rides", operation_id = "list_rides",
+    params(
+        ("market" = Option<String>, Query, description = "Only rides of this market"),
+        ("status" = Option<String>, Query, description = "Only rides in this status"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200,
+            description = "Rides in the page, 50 unless given"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+    responses((status = 200, description = "Rides, newest request first", body = RidePage)))]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+) -> Result<web::Json<RidePage>, Problem> {
+    let params = Params::of(&http, &["market", "status", "limit", "cursor"])?;
+    let limit = params.limit(PAGE_DEFAULT)?;
+    let filter = RideFilter {
+        market: params.made("market", MarketId::new)?,
+        status: params.made("status", status_of)?,
+    };
+    let cursor = params.made("cursor", cursor_of)?;
+    let found = state.history.list_rides(&filter, limit + 1, cursor.as_ref()).await;
+    let mut rides = found.map_err(unreadable)?;
+    let more = rides.len() > limit;
+    rides.truncate(limit);
+    let next_cursor = rides.last().filter(|_| more).map(write_cursor);
+    let rides = rides.iter().map(|ride| RideView::now(&state.dispatch, ride)).collect();
+    Ok(web::Json(RidePage { rides, next_cursor }))
+}
+
+fn status_of(name: &str) -> Result<RideStatus, String> {
+    let names = || RideStatus::ALL.map(RideStatus::name).join(", ");
+    let found = RideStatus::ALL.into_iter().find(|status| status.name() == name);
+    found.ok_or_else(|| format!("one of {} is expected", names()))
+}
+
+/// A cursor names the last ride of its page: `<unix ms>.<ride id>`.
+fn write_cursor(ride: &RideRecord) -> String {
+    format!("{}.{}", ride.request.requested_at.as_millis(), ride.request.ride)
+}
+
+fn cursor_of(text: &str) -> Result<RideCursor, &'static str> {
+    let unknown = "not a cursor of this list";
+    let (at, ride) = text.split_once('.').ok_or(unknown)?;
+    let requested_at = Timestamp::from_millis(at.parse().map_err(|_| unknown)?);
+    Ok(RideCursor { requested_at, ride: RideId::new(ride).map_err(|_| unknown)? })
+}
+
+/// Call a ride off
+#[utoipa::path(post, path = "/v1/rides/{ride_id}/cancel", tag = "rides",
+    operation_id = "cancel_ride", request_body = CancelBody,
+    params(("ride_id" = String, Path, description = "The ride")),
+    responses((status = 200, description = "Cancelled, now or before", body = RideView)))]
+pub(super) async fn cancel(
+    state: web::Data<AppState>,
+    ride: web::Path<String>,
+    body: Body,
+) -> Result<web::Json<RideView>, Problem> {
+    let ride = path::ride_id(&ride)?;
+    let call: CancelBody = body.json()?;
+    let reason = checked_reason(call.reason)?;
+    let ride = state.dispatch.cancel_ride(&ride, call.by.engine(), reason).await?;
+    Ok(web::Json(RideView::now(&state.dispatch, &ride)))
+}
+
+/// Search again
+#[utoipa::path(post, path = "/v1/rides/{ride_id}/retry", tag = "rides",
+    operation_id = "retry_ride", request_body = Option<RetryBody>,
+    params(("ride_id" = String, Path, description = "The ride")),
+    responses((status = 200, description = "A new attempt has begun", body = RideView)))]
+pub(super) async fn retry(
+    state: web::Data<AppState>,
+    ride: web::Path<String>,
+    body: Body,
+) -> Result<web::Json<RideView>, Problem> {
+    let id = path::ride_id(&ride)?;
+    let call: RetryBody = body.json_or_default()?;
+    let known = state.dispatch.ride(&id).await?;
+    let market = state.dispatch.markets().get(&known.request.market);
+    let (tip, tiers) = call.checked(market.map(Arc::as_ref))?;
+    let ride = state.dispatch.retry_ride(&id, tip, tiers).await?;
+    Ok(web::Json(RideView::now(&state.dispatch, &ride)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_even_when_the_ride_id_holds_a_point() {
+        let cursor = cursor_of("1764547200000.ride.7:a").unwrap();
+        assert_eq!(cursor.requested_at, Timestamp::from_millis(1_764_547_200_000));
+        assert_eq!(cursor.ride.as_str(), "ride.7:a");
+        for text in ["", "17", "x.ride", "17.", "17.a b"] {
+            assert!(cursor_of(text).is_err(), "{text:?}");
+        }
+    }
+}

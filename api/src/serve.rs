@@ -1,0 +1,211 @@
+//! `muster serve`: open the store, recover, listen, drain.
+
+mod history;
+mod metrics;
+mod signals;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use muster_actors::{Dispatch, Ports, StartError, StoreError};
+
+use self::history::StoredHistory;
+use crate::cli::ServeArgs;
+use crate::config::{Config, ConfigError};
+use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
+use crate::telemetry::{self, Metrics};
+use crate::version;
+use crate::ws::{self, StreamState};
+
+/// Exit code of a bad configuration.
+const EXIT_CONFIG: u8 = 2;
+/// The database inside the data folder.
+const DATABASE: &str = "muster.db";
+/// Connections that may wait to be accepted.
+const ACCEPT_BACKLOG: u32 = 8_192;
+/// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
+const WORKER_CONNECTIONS_MAX: usize = 20_000;
+/// How often old decisions, answers and history are pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// Rows of each kind that one pruning takes, so that commits never wait long behind it.
+const PRUNE_ROWS: u32 = 2_000;
+
+/// Why the server could not run.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error(
+        "server.listen is {0}, allowed is a loopback address: authentication is off, and any other \
+         address needs a token verifier, which is not configured"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("{0}")]
+    Logs(String),
+    #[error("cannot listen on {address}: {error}")]
+    Listen { address: SocketAddr, error: std::io::Error },
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("the server failed: {0}")]
+    Server(#[from] std::io::Error),
+}
+
+impl ServeError {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::NotLoopback(_) | Self::Logs(_) => EXIT_CONFIG,
+            Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+#[expect(clippy::print_stderr, reason = "the last word of a server that does not run")]
+pub fn run(args: &ServeArgs) -> ExitCode {
+    match actix_web::rt::System::new().block_on(serve(args)) {
+        Ok(clean) => ExitCode::from(u8::from(!clean)),
+        Err(error) => {
+            eprintln!("muster serve: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
+    let _file_size_limit = signals::survive_file_size_limit();
+    let config = Config::load(args.config.file().as_deref())?;
+    let dispatch_config = config.dispatch()?;
+    let address = args.listen.unwrap_or(config.server.listen);
+    if !address.ip().is_loopback() {
+        return Err(ServeError::NotLoopback(address));
+    }
+    telemetry::init_logs(&config.log.level).map_err(ServeError::Logs)?;
+    let listener =
+        TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
+    let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
+    let metrics = Metrics::new();
+    let ports =
+        Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
+    let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
+
+    let state = app_state(&config, &dispatch, &store, &metrics);
+    let server = start(&config, listener, state, &dispatch, &metrics)?;
+    let handle = server.handle();
+    let drained = actix_web::rt::spawn(drain_on_signal(
+        dispatch,
+        handle,
+        Duration::from_millis(config.server.drain_within_ms),
+    ));
+    server.await?;
+    let clean = drained.await.unwrap_or(false);
+    store.close().await?;
+    Ok(clean)
+}
+
+fn app_state(
+    config: &Config,
+    dispatch: &Dispatch,
+    store: &Arc<SqliteStore>,
+    metrics: &Arc<Metrics>,
+) -> AppState {
+    AppState::new(AppParts {
+        dispatch: dispatch.clone(),
+        history: Arc::new(StoredHistory { store: store.clone(), dispatch: dispatch.clone() }),
+        observe: metrics.clone(),
+        limits: HttpLimits {
+            ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
+            sse_streams_max: config.server.sse_streams_max,
+        },
+        build: BuildInfo {
+            version: version::VERSION.to_owned(),
+            revision: version::REVISION.to_owned(),
+        },
+    })
+}
+
+/// Announces the address, and serves.
+#[expect(clippy::print_stdout, reason = "the first line on standard output says where")]
+fn start(
+    config: &Config,
+    listener: TcpListener,
+    state: AppState,
+    dispatch: &Dispatch,
+    metrics: &Arc<Metrics>,
+) -> Result<actix_web::dev::Server, ServeError> {
+    let state = web::Data::new(state);
+    let streams = web::Data::new(StreamState {
+        dispatch: dispatch.clone(),
+        metrics: Arc::clone(metrics),
+        heartbeat: Duration::from_secs(config.server.heartbeat_s),
+        sessions_max: config.server.sessions_max,
+    });
+    let scrape = web::Data::new(metrics::Scrape::new(dispatch.clone(), Arc::clone(metrics)));
+    let app = move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(streams.clone())
+            .app_data(scrape.clone())
+            .wrap(from_fn(http::trace))
+            .configure(metrics::configure)
+            .configure(ws::configure)
+            .configure(http::configure)
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if config.server.http_workers == 0 { cores } else { config.server.http_workers };
+    let address = listener.local_addr()?;
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .backlog(ACCEPT_BACKLOG)
+        .max_connections(WORKER_CONNECTIONS_MAX)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run();
+    println!("listening on http://{address}");
+    tracing::info!(%address, workers, version = version::VERSION, "serving");
+    Ok(server)
+}
+
+/// Drains in order: no new rides, sockets told to reconnect, store flushed, listeners closed.
+async fn drain_on_signal(
+    dispatch: Dispatch,
+    server: actix_web::dev::ServerHandle,
+    within: Duration,
+) -> bool {
+    let asked = signals::stop_requested(dispatch.draining()).await;
+    tracing::info!(asked, "draining");
+    let clean = dispatch.drain(within).await;
+    server.stop(true).await;
+    tracing::info!(clean, "drained");
+    clean
+}
+
+/// Forgets what the configuration says need not be kept, a little at a time.
+fn spawn_pruning(store: Arc<SqliteStore>, dispatch: Dispatch, config: &Config) {
+    let hour_ms = 3_600_000;
+    let decisions_ms = config.store.decisions_kept_h.saturating_mul(hour_ms);
+    let history_ms = config.store.history_kept_h.saturating_mul(hour_ms);
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(PRUNE_EVERY).await;
+            let now = dispatch.now();
+            let retention = Retention {
+                answers_before: now.minus_millis(ANSWER_KEPT_MS),
+                decisions_before: now.minus_millis(decisions_ms),
+                rides_before: now.minus_millis(history_ms),
+            };
+            match store.prune(&retention, PRUNE_ROWS).await {
+                Ok(pruned) => tracing::debug!(rows = pruned.total(), "old rows pruned"),
+                Err(error) => tracing::warn!(%error, "old rows were not pruned"),
+            }
+        }
+    });
+}

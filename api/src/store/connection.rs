@@ -1,0 +1,119 @@
+//! The one writer connection and the pool of readers.
+
+use std::path::Path;
+
+use muster_actors::StoreError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::SqliteOptions;
+use super::error::from_sql;
+
+/// The page size of a new database, in bytes; the default of SQLite.
+pub(super) const PAGE_BYTES: u64 = 4_096;
+/// Checkpoint when the write-ahead log holds this many pages (16 MiB): fewer of them in the way of a
+/// commit, each still short.
+const CHECKPOINT_PAGES: u32 = 4_096;
+/// The write-ahead log is cut back to this after a checkpoint.
+const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// The writer's page cache: a large batch must fit, or it spills into the log half-way.
+const WRITER_CACHE_KIB: u32 = 64 * 1024;
+/// Above the number of distinct statements, so that each is compiled once.
+const STATEMENTS_CACHED: usize = 128;
+
+pub(super) fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+    let mut connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(options.busy_timeout)
+        .statement_cache_capacity(STATEMENTS_CACHED)
+        .disable_statement_logging();
+    if options.read_only {
+        return connect.pragma("query_only", "ON");
+    }
+    if let Some(bytes) = options.bytes_max {
+        connect = connect.pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string());
+    }
+    connect
+        .page_size(PAGE_BYTES as u32)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
+}
+
+/// Readers see every commit that ended before they began and wait for no writer.
+pub(super) fn reader_pool(path: &Path, options: &SqliteOptions) -> SqlitePool {
+    let read_only = SqliteOptions { read_only: true, ..options.clone() };
+    SqlitePoolOptions::new()
+        .max_connections(options.readers)
+        .acquire_timeout(options.busy_timeout)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(connect_options(path, &read_only))
+}
+
+/// The only connection that writes.
+pub(super) struct Writer {
+    options: SqliteConnectOptions,
+    connection: Mutex<Option<SqliteConnection>>,
+}
+
+impl Writer {
+    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
+        Self { options, connection: Mutex::new(Some(connection)) }
+    }
+
+    /// Waits, first come first served, until nobody else writes.
+    pub(super) async fn lock(&self) -> WriterSlot<'_> {
+        WriterSlot { options: &self.options, connection: self.connection.lock().await }
+    }
+}
+
+/// The right to write.
+pub(super) struct WriterSlot<'a> {
+    options: &'a SqliteConnectOptions,
+    connection: MutexGuard<'a, Option<SqliteConnection>>,
+}
+
+impl WriterSlot<'_> {
+    /// The connection; opened again when the last use broke it.
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if self.connection.is_none() {
+            let fresh = SqliteConnection::connect_with(self.options).await.map_err(from_sql)?;
+            *self.connection = Some(fresh);
+        }
+        self.connection
+            .as_mut()
+            .ok_or_else(|| StoreError::Unavailable("the connection is closed".to_owned()))
+    }
+
+    /// Ends a use. After a failed write SQLite may have ended the transaction by itself, so that
+    /// nobody knows what state the connection is in: it is dropped, which rolls back.
+    pub(super) fn settle<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
+            *self.connection = None;
+        }
+        outcome
+    }
+
+    /// Closes the connection in good order.
+    pub(super) async fn close(&mut self) -> Result<(), StoreError> {
+        match self.connection.take() {
+            Some(connection) => connection.close().await.map_err(from_sql),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Begins a transaction that holds the write lock from its first moment: it never fails half-way
+/// because another process wrote meanwhile.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+) -> Result<Transaction<'_, Sqlite>, StoreError> {
+    connection.begin_with("BEGIN IMMEDIATE").await.map_err(from_sql)
+}

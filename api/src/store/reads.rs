@@ -1,0 +1,184 @@
+//! What the edges read: pages of rides, the history of a ride, the decisions behind it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use muster_actors::StoreError;
+use muster_engine::id::{MarketId, RideId};
+use muster_engine::ride::{RideEventKind, RideRecord, RideStatus, WaveDecision};
+use muster_engine::time::Timestamp;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+
+use super::error::{corrupt, from_sql};
+use super::rows::{column, from_json, instant, timestamp, unsigned};
+
+/// Rows that one read answers at most.
+pub const READ_ROWS_MAX: u32 = 1_000;
+
+/// Which rides to list; nothing set = all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RideFilter {
+    /// Only rides of this market.
+    pub market: Option<MarketId>,
+    /// Only rides in this status.
+    pub status: Option<RideStatus>,
+}
+
+/// Where a page ended. Its text is opaque to clients and safe in a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RideCursor {
+    requested_at: Timestamp,
+    ride: RideId,
+}
+
+impl RideCursor {
+    /// The place after `ride`, requested at `requested_at`.
+    pub const fn new(requested_at: Timestamp, ride: RideId) -> Self {
+        Self { requested_at, ride }
+    }
+}
+
+/// The text is not a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is not one that a page of rides ended with")]
+pub struct CursorError;
+
+impl fmt::Display for RideCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}.{}", self.requested_at.as_millis(), self.ride)
+    }
+}
+
+impl FromStr for RideCursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let (ms, ride) = text.split_once('.').ok_or(CursorError)?;
+        let ms = u64::from_str_radix(ms, 16).map_err(|_not_hex| CursorError)?;
+        let ride = RideId::new(ride).map_err(|_not_an_id| CursorError)?;
+        Ok(Self { requested_at: Timestamp::from_millis(ms), ride })
+    }
+}
+
+/// A page of rides, newest request first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RidePage {
+    /// The rides.
+    pub rides: Vec<RideRecord>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<RideCursor>,
+}
+
+/// One transition in a ride's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRideEvent {
+    /// The place among all transitions of all rides.
+    pub event_id: u64,
+    /// The place in this ride's history: the ride's version.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: RideEventKind,
+    /// The ride after it.
+    pub record: RideRecord,
+}
+
+pub(super) async fn list_rides(
+    readers: &SqlitePool,
+    filter: &RideFilter,
+    limit: u32,
+    cursor: Option<&RideCursor>,
+) -> Result<RidePage, StoreError> {
+    let limit = limit.clamp(1, READ_ROWS_MAX) as usize;
+    let states: Vec<String> = page_query(filter, limit, cursor)
+        .build_query_scalar()
+        .fetch_all(readers)
+        .await
+        .map_err(from_sql)?;
+    let more = states.len() > limit;
+    let rides = states.iter().take(limit).map(|state| from_json("a ride", state));
+    let rides: Vec<RideRecord> = rides.collect::<Result<_, _>>()?;
+    let last = rides.last().filter(|_| more);
+    let next = last.map(|last| RideCursor {
+        requested_at: last.request.requested_at,
+        ride: last.request.ride.clone(),
+    });
+    Ok(RidePage { rides, next })
+}
+
+/// Asks for one row more than the page holds: its presence means that there is a next page.
+fn page_query(
+    filter: &RideFilter,
+    limit: usize,
+    cursor: Option<&RideCursor>,
+) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT state FROM rides WHERE 1 = 1");
+    if let Some(status) = filter.status {
+        sql.push(" AND status = ").push_bind(status.name());
+    }
+    if let Some(market) = &filter.market {
+        sql.push(" AND market = ").push_bind(market.as_str());
+    }
+    if let Some(cursor) = cursor {
+        sql.push(" AND (requested_at, ride_id) < (")
+            .push_bind(instant(cursor.requested_at))
+            .push(", ")
+            .push_bind(cursor.ride.as_str())
+            .push(")");
+    }
+    sql.push(" ORDER BY requested_at DESC, ride_id DESC LIMIT ").push_bind(limit as i64 + 1);
+    sql
+}
+
+pub(super) async fn ride_events(
+    readers: &SqlitePool,
+    ride: &RideId,
+    after_seq: u64,
+    limit: u32,
+) -> Result<Vec<StoredRideEvent>, StoreError> {
+    let rows: Vec<(i64, i64, i64, String, String)> = sqlx::query_as(
+        "SELECT event_id, seq, at, kind, state FROM ride_events \
+         WHERE ride_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+    )
+    .bind(ride.as_str())
+    .bind(column(after_seq))
+    .bind(i64::from(limit.clamp(1, READ_ROWS_MAX)))
+    .fetch_all(readers)
+    .await
+    .map_err(from_sql)?;
+    let event = |(event_id, seq, at, kind, state): (i64, i64, i64, String, String)| {
+        Ok(StoredRideEvent {
+            event_id: unsigned("event_id", event_id)?,
+            seq: unsigned("seq", seq)?,
+            at: timestamp("at", at)?,
+            kind: event_kind(&kind)?,
+            record: from_json("a ride", &state)?,
+        })
+    };
+    rows.into_iter().map(event).collect()
+}
+
+fn event_kind(name: &str) -> Result<RideEventKind, StoreError> {
+    let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
+    RideEventKind::deserialize(name).map_err(|error| corrupt("a kind of event", error))
+}
+
+pub(super) async fn decisions(
+    readers: &SqlitePool,
+    ride: &RideId,
+) -> Result<Vec<WaveDecision>, StoreError> {
+    let bodies: Vec<String> = sqlx::query_scalar(
+        "SELECT body FROM (SELECT decision_id, body FROM decisions WHERE ride_id = ? \
+         ORDER BY decision_id DESC LIMIT ?) ORDER BY decision_id",
+    )
+    .bind(ride.as_str())
+    .bind(i64::from(READ_ROWS_MAX))
+    .fetch_all(readers)
+    .await
+    .map_err(from_sql)?;
+    bodies.iter().map(|body| from_json("a decision", body)).collect()
+}

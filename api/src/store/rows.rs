@@ -1,0 +1,100 @@
+//! Records to rows and back.
+
+use std::sync::Arc;
+
+use muster_actors::{Durable, StoreError};
+use muster_engine::driver::DriverRecord;
+use muster_engine::id::DriverId;
+use muster_engine::ride::{RideCommit, RideRecord};
+use muster_engine::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::corrupt;
+
+/// A ride's transition, ready to be written. The state is encoded once, for the ride and its event.
+pub(super) struct RideRow<'a> {
+    pub(super) commit: &'a RideCommit,
+    pub(super) state: Arc<str>,
+    pub(super) decision: Option<String>,
+}
+
+impl RideRow<'_> {
+    pub(super) fn record(&self) -> &RideRecord {
+        &self.commit.record
+    }
+
+    /// The driver who serves the ride in this state.
+    pub(super) fn active_driver(&self) -> Option<&DriverId> {
+        let record = self.record();
+        let assignment = record.assignment.as_ref().filter(|_| record.status.has_driver())?;
+        Some(&assignment.driver.id)
+    }
+}
+
+/// A driver's record, ready to be written.
+pub(super) struct DriverRow<'a> {
+    pub(super) record: &'a DriverRecord,
+    pub(super) profile: String,
+}
+
+/// One item of a batch, ready to be written.
+pub(super) enum Row<'a> {
+    Ride(RideRow<'a>),
+    Driver(DriverRow<'a>),
+}
+
+/// Whose state an item changes: when one item fails, the later ones of the same subject fail too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject<'a> {
+    Ride(&'a str),
+    Driver(&'a str),
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn encode(item: &'a Durable) -> Result<Self, StoreError> {
+        match item {
+            Durable::Ride(commit) => Ok(Self::Ride(RideRow {
+                commit,
+                state: to_json(&*commit.record)?.into(),
+                decision: commit.decision.as_ref().map(to_json).transpose()?,
+            })),
+            Durable::Driver(record) => {
+                Ok(Self::Driver(DriverRow { record, profile: to_json(&record.profile)? }))
+            }
+        }
+    }
+
+    pub(super) fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::Ride(row) => Subject::Ride(row.record().request.ride.as_str()),
+            Self::Driver(row) => Subject::Driver(row.record.driver.as_str()),
+        }
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| corrupt("a record that has no JSON form", error))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt(what, error))
+}
+
+/// An unsigned number as the column type of SQLite; saturates.
+pub(super) fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn instant(at: Timestamp) -> i64 {
+    column(at.as_millis())
+}
+
+/// A column that is never negative.
+pub(super) fn unsigned(what: &str, number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|error| corrupt(what, error))
+}
+
+pub(super) fn timestamp(what: &str, ms: i64) -> Result<Timestamp, StoreError> {
+    unsigned(what, ms).map(Timestamp::from_millis)
+}

@@ -1,0 +1,133 @@
+//! Retention, size and the health probe.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use muster_actors::StoreError;
+use muster_engine::time::Timestamp;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::connection::{Writer, begin};
+use super::error::from_sql;
+use super::rows::{instant, unsigned};
+
+/// What may be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Idempotent answers given before this instant.
+    pub answers_before: Timestamp,
+    /// Decisions taken before this instant.
+    pub decisions_before: Timestamp,
+    /// Rides that ended before this instant, with their history and decisions. Open rides stay.
+    pub rides_before: Timestamp,
+}
+
+/// What a call of prune forgot, in rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Idempotent answers.
+    pub answers: u64,
+    /// Decisions.
+    pub decisions: u64,
+    /// Transitions in the history of rides.
+    pub ride_events: u64,
+    /// Rides.
+    pub rides: u64,
+}
+
+impl Pruned {
+    /// All rows together; 0 means that nothing is left to prune.
+    pub const fn total(self) -> u64 {
+        self.answers + self.decisions + self.ride_events + self.rides
+    }
+}
+
+/// At most `rows` of each kind go in one short transaction, oldest first.
+pub(super) async fn prune(
+    writer: &Writer,
+    retention: &Retention,
+    rows: u32,
+) -> Result<Pruned, StoreError> {
+    let mut slot = writer.lock().await;
+    let outcome = prune_chunk(slot.connection().await?, retention, rows).await;
+    slot.settle(outcome)
+}
+
+/// Decisions are found by the order in which they were taken; those of a ride are older than its
+/// end, so by the time a ride goes its decisions are due as well. A ride goes when nothing refers to
+/// it any more, which may take several calls.
+async fn prune_chunk(
+    connection: &mut SqliteConnection,
+    retention: &Retention,
+    rows: u32,
+) -> Result<Pruned, StoreError> {
+    let decisions_before = retention.decisions_before.max(retention.rides_before);
+    let rides_before = retention.rides_before;
+    let mut transaction = begin(connection).await?;
+    let pruned = Pruned {
+        answers: delete(&mut transaction, ANSWERS, retention.answers_before, rows).await?,
+        decisions: delete(&mut transaction, DECISIONS, decisions_before, rows).await?,
+        ride_events: delete(&mut transaction, RIDE_EVENTS, rides_before, rows).await?,
+        rides: delete(&mut transaction, RIDES, rides_before, rows).await?,
+    };
+    transaction.commit().await.map_err(from_sql)?;
+    Ok(pruned)
+}
+
+// `INDEXED BY` keeps the planner from sorting all rides that ever ended for each chunk.
+const ANSWERS: &str = "DELETE FROM idempotency WHERE key IN \
+    (SELECT key FROM idempotency WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
+const DECISIONS: &str = "DELETE FROM decisions WHERE at < ?1 AND decision_id IN \
+    (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT ?2)";
+const RIDE_EVENTS: &str = "DELETE FROM ride_events WHERE event_id IN \
+    (SELECT event_id FROM rides INDEXED BY rides_ended JOIN ride_events USING (ride_id) \
+     WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
+     ORDER BY updated_at LIMIT ?2)";
+const RIDES: &str = "DELETE FROM rides WHERE ride_id IN \
+    (SELECT ride_id FROM rides INDEXED BY rides_ended \
+     WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
+     AND NOT EXISTS (SELECT 1 FROM ride_events e WHERE e.ride_id = rides.ride_id) \
+     AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.ride_id = rides.ride_id) \
+     ORDER BY updated_at LIMIT ?2)";
+
+async fn delete(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    before: Timestamp,
+    rows: u32,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(sql).bind(instant(before)).bind(rows);
+    let done = query.execute(connection).await.map_err(from_sql)?;
+    Ok(done.rows_affected())
+}
+
+/// The main file by the count of its pages, and the write-ahead log by its length.
+pub(super) async fn database_bytes(readers: &SqlitePool, path: &Path) -> Result<u64, StoreError> {
+    let main: i64 = sqlx::query_scalar(
+        "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    )
+    .fetch_one(readers)
+    .await
+    .map_err(from_sql)?;
+    let mut log = OsString::from(path);
+    log.push("-wal");
+    let log = tokio::fs::metadata(log).await.map_or(0, |file| file.len());
+    Ok(unsigned("page_count", main)? + log)
+}
+
+/// Proves that there is room for a small commit: eight pages.
+pub(super) async fn check_writable(writer: &Writer) -> Result<(), StoreError> {
+    let mut slot = writer.lock().await;
+    let outcome = probe(slot.connection().await?).await;
+    slot.settle(outcome)
+}
+
+async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut transaction = begin(connection).await?;
+    for sql in
+        ["INSERT INTO write_probe (body) VALUES (zeroblob(32768))", "DELETE FROM write_probe"]
+    {
+        sqlx::query(sql).execute(&mut *transaction).await.map_err(from_sql)?;
+    }
+    transaction.commit().await.map_err(from_sql)
+}

@@ -1,0 +1,155 @@
+//! Why a ride was offered to whom.
+
+use std::collections::BTreeMap;
+
+use muster_engine::id::OfferId;
+use muster_engine::policy::DispatchPolicy;
+use muster_engine::ride::{LiveOffer, RideRecord, WaveDecision, WaveExclusion};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::wire::geo::{Metres, metres};
+use crate::wire::time::rfc3339;
+
+/// The decisions about a ride.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ExplainView {
+    /// The ride.
+    pub ride_id: String,
+    /// Where the ride stands.
+    pub status: &'static str,
+    /// The rules.
+    pub policy: ExplainPolicyView,
+    /// The searches, in order.
+    pub attempts: Vec<AttemptView>,
+    /// Drivers that fell out over all waves, by reason; one counts once per wave.
+    pub counts: BTreeMap<&'static str, u32>,
+}
+
+/// The rules that decided.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ExplainPolicyView {
+    /// How the ride finds its driver.
+    #[schema(example = "broadcast")]
+    pub mode: Option<&'static str>,
+}
+
+/// One search.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AttemptView {
+    /// Its number, counted from 1.
+    pub attempt: u32,
+    /// The times it looked, in order.
+    pub waves: Vec<WaveView>,
+}
+
+/// One look at the supply.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WaveView {
+    /// The wave it was for, counted from 1.
+    pub wave: u32,
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// How far it looked.
+    pub radius_m: u32,
+    /// Drivers considered: those offered the ride, then those that fell out, nearest first. Only
+    /// so many of the latter are listed as the policy says.
+    pub candidates: Vec<CandidateView>,
+    /// All that fell out, by reason, listed or not.
+    pub counts: BTreeMap<&'static str, u32>,
+}
+
+/// One driver considered.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CandidateView {
+    /// The driver.
+    pub driver_id: String,
+    /// How far he came: `nearby` when a filter took him out, `offered` when he was asked.
+    #[schema(example = "nearby")]
+    pub stage: &'static str,
+    /// Why he came no farther.
+    pub reason: Option<&'static str>,
+    /// Straight-line distance to the pickup.
+    pub distance_m: Metres,
+    /// Estimated time to the pickup.
+    pub pickup_eta_s: Option<u32>,
+    /// The offer he got.
+    pub offer_id: Option<String>,
+    /// The tier it was for.
+    pub service_tier: Option<String>,
+}
+
+impl ExplainView {
+    /// What `decisions` say about `ride`, in their order.
+    pub fn new(
+        ride: &RideRecord,
+        decisions: &[WaveDecision],
+        policy: Option<&DispatchPolicy>,
+    ) -> Self {
+        let mut attempts: Vec<AttemptView> = Vec::new();
+        let mut counts = BTreeMap::new();
+        for decision in decisions {
+            let wave = WaveView::new(decision, policy);
+            for (reason, count) in &wave.counts {
+                *counts.entry(*reason).or_insert(0) += count;
+            }
+            match attempts.last_mut().filter(|last| last.attempt == decision.attempt) {
+                Some(last) => last.waves.push(wave),
+                None => {
+                    let attempt = decision.attempt;
+                    attempts.push(AttemptView { attempt, waves: vec![wave] });
+                }
+            }
+        }
+        Self {
+            ride_id: ride.request.ride.to_string(),
+            status: ride.status.name(),
+            policy: ExplainPolicyView { mode: policy.map(|policy| policy.mode.name()) },
+            attempts,
+            counts,
+        }
+    }
+}
+
+impl WaveView {
+    fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
+        let offered = decision.offered.iter().map(|(id, live)| CandidateView::offered(id, live));
+        let excluded = decision.excluded.iter();
+        let excluded = excluded.map(|excluded| CandidateView::excluded(excluded, policy));
+        let counts = decision.excluded_counts.iter();
+        Self {
+            wave: decision.wave,
+            at: rfc3339(decision.at),
+            radius_m: decision.radius_m,
+            candidates: offered.chain(excluded).collect(),
+            counts: counts.map(|(reason, count)| (reason.name(), *count)).collect(),
+        }
+    }
+}
+
+impl CandidateView {
+    fn offered(offer: &OfferId, live: &LiveOffer) -> Self {
+        Self {
+            driver_id: live.driver.to_string(),
+            stage: "offered",
+            reason: None,
+            distance_m: metres(live.distance),
+            pickup_eta_s: Some(live.pickup_eta.get()),
+            offer_id: Some(offer.to_string()),
+            service_tier: Some(live.service_tier.to_string()),
+        }
+    }
+
+    fn excluded(excluded: &WaveExclusion, policy: Option<&DispatchPolicy>) -> Self {
+        Self {
+            driver_id: excluded.driver.to_string(),
+            stage: "nearby",
+            reason: Some(excluded.reason.name()),
+            distance_m: metres(excluded.distance),
+            pickup_eta_s: policy.map(|policy| policy.pickup_eta(excluded.distance).get()),
+            offer_id: None,
+            service_tier: None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A `muster serve` of one's own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test, without any configuration of the machine it runs on.
+pub(crate) fn muster(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.current_dir(folder);
+    command
+}
+
+/// A running server; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Server {
+    /// Starts a server on the data in `folder` and waits until it is ready.
+    pub(crate) async fn start(folder: &Path, env: &[(&str, &str)]) -> Self {
+        let mut child = muster(folder)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let url = first_line.trim().strip_prefix("listening on ").expect(&first_line).to_owned();
+        let server = Self { child, url, http: reqwest::Client::new() };
+        server.until("/readyz", |status, _| status == 200).await;
+        server
+    }
+
+    pub(crate) fn socket_url(&self, driver: &str, query: &str) -> String {
+        let host = self.url.strip_prefix("http://").unwrap();
+        format!("ws://{host}/v1/drivers/{driver}/stream{query}")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn put_driver(&self, driver: &str) {
+        let body = json!({"market": "nyc", "service_tiers": ["standard"], "vehicle": {"plate": "X"}});
+        let request = self.http.put(format!("{}/v1/drivers/{driver}", self.url)).json(&body);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+
+    /// Asks until `holds` of the answer.
+    pub(crate) async fn until(&self, path: &str, holds: impl Fn(u16, &Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let (status, body) = self.get(path).await;
+            if holds(status, &body) {
+                return body;
+            }
+            assert!(began.elapsed() < PATIENCE, "{path} stays {status} {body}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A value of `GET /metrics`, 0 when there is none yet.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let (_, body) = self.get("/metrics").await;
+        let text = body.as_str().unwrap().to_owned();
+        let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already when a test ended it.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

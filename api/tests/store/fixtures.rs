@@ -1,0 +1,225 @@
+//! Rides and drivers with every field filled, and a store in a folder of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use muster_actors::{Durable, Store, StoreError};
+use muster_api::store::{SqliteOptions, SqliteStore};
+use muster_engine::driver::{DriverProfile, DriverRecord};
+use muster_engine::geo::Position;
+use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
+use muster_engine::offer::Exclusion;
+use muster_engine::ride::{
+    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, RequestKey, RideCommit,
+    RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+};
+use muster_engine::time::Timestamp;
+use muster_engine::units::{EtaSeconds, Meters, Money};
+use tempfile::TempDir;
+
+/// When the fixtures' world began.
+pub(crate) const T0: u64 = 1_764_547_200_000;
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) store: SqliteStore,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("data/muster.db")).await.unwrap();
+        store.begin_epoch().await.unwrap();
+        Self { folder, store }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("data/muster.db")
+    }
+
+    pub(crate) async fn open_again(&self, options: &SqliteOptions) -> SqliteStore {
+        SqliteStore::open_with(&self.path(), options).await.unwrap()
+    }
+
+    pub(crate) async fn commit_all(&self, batch: &[Durable]) {
+        let results = self.store.commit(batch).await;
+        assert_eq!(results, vec![Ok(()); batch.len()]);
+    }
+}
+
+pub(crate) fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(T0 + ms)
+}
+
+pub(crate) fn ride_id(id: &str) -> RideId {
+    RideId::new(id).unwrap()
+}
+
+pub(crate) fn driver_id(id: &str) -> DriverId {
+    DriverId::new(id).unwrap()
+}
+
+pub(crate) fn tier(id: &str) -> ServiceTierId {
+    ServiceTierId::new(id).unwrap()
+}
+
+pub(crate) fn position(lat: f64, lng: f64) -> Position {
+    Position::from_degrees(lat, lng).unwrap()
+}
+
+pub(crate) fn request(ride: &str, market: &str, requested_at: Timestamp) -> RideRequest {
+    RideRequest {
+        ride: ride_id(ride),
+        rider: RiderId::new("rider:7").unwrap(),
+        market: MarketId::new(market).unwrap(),
+        pickup: position(40.748_433_7, -73.985_656_1),
+        dropoff: Some(position(40.641_3, -73.778_1)),
+        service_tiers: vec![tier("standard"), tier("xl")],
+        fare: Some(Money { amount: u64::MAX, currency: "USD".to_owned() }),
+        tip: Some(Money { amount: 250, currency: "USD".to_owned() }),
+        pickup_at: Some(at(3_600_000)),
+        attributes: BTreeMap::from([("payment".to_owned(), "cash \"now\" \u{1F695}\0".to_owned())]),
+        require_tags: vec!["pet_friendly".to_owned()],
+        blocked_drivers: BTreeSet::from([driver_id("d-9")]),
+        favourite_drivers: BTreeSet::from([driver_id("d-3")]),
+        requested_at,
+        entropy: u64::MAX - 1,
+        request_key: None,
+    }
+}
+
+pub(crate) fn live_offer(driver: &str) -> LiveOffer {
+    LiveOffer {
+        driver: driver_id(driver),
+        service_tier: tier("xl"),
+        distance: Meters::new(1.0 / 3.0 * 1_000.0),
+        pickup_eta: EtaSeconds::new(240),
+        offered_at: at(1),
+        expires_at: at(15_001),
+    }
+}
+
+/// A ride with every field set, in `status`, at `version`.
+pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideRecord {
+    let mut request = request(ride, "nyc", at(0));
+    let (key, fingerprint) = (format!("key of {ride}"), "sha256:abc".to_owned());
+    request.request_key = Some(RequestKey { key, fingerprint });
+    RideRecord {
+        request: Arc::new(request),
+        version,
+        status,
+        attempt: 2,
+        wave: 3,
+        search_radius_m: 2_000,
+        search_began_at: at(5),
+        search_deadline: Timestamp::from_millis(u64::MAX),
+        service_tiers: vec![tier("standard")],
+        tip: Some(Money { amount: 500, currency: "USD".to_owned() }),
+        offers: BTreeMap::from([(OfferId::new("o-1").unwrap(), live_offer("d-1"))]),
+        offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
+        asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
+        gave_back: BTreeSet::from([driver_id("d-4")]),
+        assignment: Some(assignment(&format!("driver-of-{ride}"))),
+        otp: Some("0042".to_owned()),
+        reallocations: 1,
+        arrived_at: Some(at(60_000)),
+        started_at: Some(at(70_000)),
+        completed_at: Some(at(80_000)),
+        cancelled_at: Some(at(80_001)),
+        ended_at: Some(at(80_002)),
+        cancelled_by: Some(CancelledBy::Operator),
+        reason: Some("a reason".to_owned()),
+    }
+}
+
+pub(crate) fn assignment(driver: &str) -> Assignment {
+    Assignment {
+        offer: OfferId::new("o-1").unwrap(),
+        driver: AssignedDriver {
+            id: driver_id(driver),
+            service_tier: tier("standard"),
+            vehicle: Arc::from("{\"plate\":\"T 1\"}"),
+        },
+        distance: Meters::new(0.1 + 0.2),
+        pickup_eta: EtaSeconds::new(90),
+        assigned_at: at(30_000),
+    }
+}
+
+/// A ride as small as it can be, searching unless `driver` serves it.
+pub(crate) fn plain_record(ride: &str, version: u64, driver: Option<&str>) -> RideRecord {
+    let mut request = request(ride, "nyc", at(0));
+    request.request_key = None;
+    let status = if driver.is_some() { RideStatus::Assigned } else { RideStatus::Searching };
+    let mut record = full_record(ride, version, status);
+    record.request = Arc::new(request);
+    record.assignment = driver.map(assignment);
+    record
+}
+
+pub(crate) fn decision(wave: u32) -> WaveDecision {
+    WaveDecision {
+        attempt: 1,
+        wave,
+        at: at(u64::from(wave)),
+        radius_m: 1_000,
+        offered: vec![(OfferId::new("o-1").unwrap(), live_offer("d-1"))],
+        excluded: vec![WaveExclusion {
+            driver: driver_id("d-2"),
+            distance: Meters::new(12.345_678_901_234_567),
+            reason: Exclusion::StalePosition,
+        }],
+        excluded_counts: BTreeMap::from([(Exclusion::Offline, 3), (Exclusion::OnRide, 1)]),
+    }
+}
+
+pub(crate) fn transition(record: RideRecord, kind: RideEventKind, ms: u64) -> Durable {
+    let record = Arc::new(record);
+    Durable::Ride(Box::new(RideCommit { record, kind, at: at(ms), decision: None }))
+}
+
+/// The `version`-th transition of a plain ride.
+pub(crate) fn step(ride: &str, version: u64, driver: Option<&str>) -> Durable {
+    transition(plain_record(ride, version, driver), RideEventKind::OffersEnded, version)
+}
+
+pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
+    DriverRecord {
+        driver: driver_id(driver),
+        profile: DriverProfile {
+            market: MarketId::new("nyc").unwrap(),
+            service_tiers: vec![tier("standard"), tier("xl")],
+            vehicle: Arc::from("{\"colour\":\"yellow\"}"),
+            tags: vec!["wheelchair".to_owned()],
+            rating: Some(4.1 + 0.7),
+            blocked_until: Some(at(9)),
+            preferences: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
+        },
+        online,
+    }
+}
+
+pub(crate) fn driver(id: &str, online: bool) -> Durable {
+    Durable::Driver(Box::new(driver_record(id, online)))
+}
+
+/// The same record with another status and another driver.
+pub(crate) fn ended(mut record: RideRecord, status: RideStatus) -> RideRecord {
+    record.status = status;
+    record
+}
+
+pub(crate) fn is_conflict(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict(_)))
+}
+
+pub(crate) fn is_unavailable(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+/// Which items of a batch were kept.
+pub(crate) fn kept(results: &[Result<(), StoreError>]) -> Vec<bool> {
+    assert!(results.iter().all(|result| result.is_ok() || is_conflict(result)), "{results:?}");
+    results.iter().map(Result::is_ok).collect()
+}

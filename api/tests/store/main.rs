@@ -1,0 +1,10 @@
+//! The SQLite store, over real files and real connections.
+
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
+
+mod commits;
+mod failures;
+mod fixtures;
+mod reading;
+mod recovery;
+mod upkeep;

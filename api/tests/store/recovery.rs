@@ -1,0 +1,124 @@
+//! What a restarted process finds.
+
+use std::path::Path;
+
+use muster_actors::{PositionSnapshot, Store};
+use muster_api::store::{SqliteOptions, SqliteStore};
+use muster_engine::ride::{RideEventKind, RideStatus};
+use muster_engine::time::Timestamp;
+
+use crate::fixtures::{
+    World, at, driver, driver_id, driver_record, full_record, position, ride_id, step, transition,
+};
+
+fn snapshot(driver: &str, lat: f64, recorded_ms: u64) -> PositionSnapshot {
+    PositionSnapshot {
+        driver: driver_id(driver),
+        position: position(lat, -73.9),
+        recorded_at: at(recorded_ms),
+        received_at: at(recorded_ms + 40),
+    }
+}
+
+#[tokio::test]
+async fn a_new_store_recovers_nothing() {
+    let recovered = World::new().await.store.recover().await.unwrap();
+    assert!(recovered.drivers.is_empty() && recovered.open_rides.is_empty());
+    assert!(recovered.positions.is_empty());
+    assert_eq!(recovered.newest_at, Timestamp::default());
+}
+
+#[tokio::test]
+async fn exactly_the_open_rides_are_recovered() {
+    let world = World::new().await;
+    let mut open = Vec::new();
+    for status in RideStatus::ALL {
+        let record = full_record(&format!("r-{}", status.name()), 1, status);
+        world.commit_all(&[transition(record.clone(), RideEventKind::OffersEnded, 5)]).await;
+        if !status.is_terminal() {
+            open.push(record);
+        }
+    }
+    open.sort_by(|a, b| a.request.ride.cmp(&b.request.ride));
+    world.commit_all(&[driver("d-2", false), driver("d-1", true)]).await;
+    let recovered = world.store.recover().await.unwrap();
+    assert_eq!(recovered.open_rides, open);
+    let drivers = vec![driver_record("d-1", true), driver_record("d-2", false)];
+    assert_eq!(recovered.drivers, drivers);
+    assert_eq!(recovered.newest_at, at(5));
+}
+
+#[tokio::test]
+async fn the_newest_instant_is_that_of_the_newest_ride_or_position() {
+    let world = World::new().await;
+    let over = full_record("r-1", 1, RideStatus::Completed);
+    world.commit_all(&[transition(over, RideEventKind::RideCompleted, 900)]).await;
+    world.commit_all(&[step("r-2", 7, None)]).await;
+    assert_eq!(world.store.recover().await.unwrap().newest_at, at(900));
+    world.store.save_positions(&[snapshot("d-1", 40.7, 1_000)]).await.unwrap();
+    assert_eq!(world.store.recover().await.unwrap().newest_at, at(1_040));
+}
+
+#[tokio::test]
+async fn the_newest_position_of_each_driver_is_kept() {
+    let world = World::new().await;
+    let many: Vec<_> = (0..300).map(|d| snapshot(&format!("d-{d:03}"), 40.7, 10)).collect();
+    world.store.save_positions(&many).await.unwrap();
+    let newer = snapshot("d-007", 40.8, 20);
+    let older = snapshot("d-007", 40.6, 15);
+    world.store.save_positions(&[newer.clone(), older.clone()]).await.unwrap();
+    world.store.save_positions(&[older]).await.unwrap();
+    world.store.save_positions(&[]).await.unwrap();
+    let recovered = world.store.recover().await.unwrap().positions;
+    assert_eq!(recovered.len(), 300);
+    assert_eq!(recovered[7], newer);
+    assert_eq!(recovered[8], many[8]);
+}
+
+#[tokio::test]
+async fn opening_twice_migrates_once_and_keeps_everything() {
+    let world = World::new().await;
+    world.commit_all(&[step("r-1", 1, None)]).await;
+    world.store.close().await.unwrap();
+    for epoch in 2..5 {
+        let store = world.open_again(&SqliteOptions::default()).await;
+        assert_eq!(store.begin_epoch().await, Ok(epoch));
+        let version = epoch;
+        assert_eq!(store.commit(&[step("r-1", version, None)]).await, vec![Ok(())]);
+        store.close().await.unwrap();
+    }
+    let store = world.open_again(&SqliteOptions::default()).await;
+    assert_eq!(store.ride_events(&ride_id("r-1"), 0, 10).await.unwrap().len(), 4);
+}
+
+/// Copies what a process that is killed now would leave behind.
+fn copy_files(from: &Path, to: &Path) {
+    for suffix in ["", "-wal"] {
+        let name = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(from), name(to)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_loses_no_commit() {
+    let world = World::new().await;
+    let copy = world.folder.path().join("copy.db");
+    for version in 1..=20 {
+        let batch = [step("r-1", version, Some("d-1")), step(&format!("n-{version}"), 1, None)];
+        world.commit_all(&batch).await;
+        copy_files(&world.path(), &copy);
+        let store = SqliteStore::open(&copy).await.unwrap();
+        let ride = store.load_ride(&ride_id("r-1")).await.unwrap().unwrap();
+        assert_eq!(ride.version, version);
+        let events = store.ride_events(&ride_id("r-1"), 0, 100).await.unwrap();
+        assert_eq!(events.len() as u64, version);
+        assert_eq!(store.recover().await.unwrap().open_rides.len() as u64, version + 1);
+        store.close().await.unwrap();
+        assert_eq!(store.check_writable().await, Ok(()), "a closed writer opens again");
+        drop(store);
+        for suffix in ["", "-wal", "-shm"] {
+            // The log is gone already when the store closed in good order.
+            let _gone = std::fs::remove_file(format!("{}{suffix}", copy.display()));
+        }
+    }
+}

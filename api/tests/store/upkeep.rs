@@ -1,0 +1,117 @@
+//! Idempotent answers, retention, size.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use muster_actors::{Durable, Store};
+use muster_api::store::{ANSWER_KEPT_MS, Pruned, Retention, SavedAnswer};
+use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
+
+use crate::fixtures::{World, at, decision, full_record, ride_id, transition};
+
+fn answer(body: &str, ms: u64) -> SavedAnswer {
+    SavedAnswer {
+        fingerprint: format!("print of {body}"),
+        status: 202,
+        content_type: "application/json".to_owned(),
+        body: [body.as_bytes(), &[0, 255]].concat(),
+        at: at(ms),
+    }
+}
+
+#[tokio::test]
+async fn the_first_answer_is_given_again() {
+    let store = World::new().await;
+    let store = &store.store;
+    assert_eq!(store.idempotent_answer("k").await, Ok(None));
+    store.save_answer("k", answer("first", 1)).await.unwrap();
+    store.save_answer("k", answer("second", 2)).await.unwrap();
+    assert_eq!(store.idempotent_answer("k").await, Ok(Some(answer("first", 1))));
+    store.save_answer("k", answer("a day later", 1 + ANSWER_KEPT_MS)).await.unwrap();
+    let found = store.idempotent_answer("k").await;
+    assert_eq!(found, Ok(Some(answer("a day later", 1 + ANSWER_KEPT_MS))));
+}
+
+#[tokio::test]
+async fn answers_that_come_together_are_all_saved() {
+    let world = World::new().await;
+    let saves = (0..500).map(|i| {
+        let store = &world.store;
+        async move { store.save_answer(&format!("k-{i}"), answer(&i.to_string(), i)).await }
+    });
+    assert!(join_all(saves).await.iter().all(Result::is_ok));
+    for i in 0..500 {
+        let found = world.store.idempotent_answer(&format!("k-{i}")).await;
+        assert_eq!(found, Ok(Some(answer(&i.to_string(), i))));
+    }
+}
+
+#[tokio::test]
+async fn a_ride_is_found_by_the_key_of_its_request() {
+    let world = World::new().await;
+    let record = full_record("r-1", 1, RideStatus::Searching);
+    world.commit_all(&[transition(record, RideEventKind::RideRequested, 0)]).await;
+    let found = world.store.ride_by_request_key("key of r-1").await;
+    assert_eq!(found, Ok(Some((ride_id("r-1"), "sha256:abc".to_owned()))));
+    assert_eq!(world.store.ride_by_request_key("another").await, Ok(None));
+}
+
+/// Ride `i` ends at `i` after three transitions with a decision each.
+fn ride(i: u64, status: RideStatus) -> Vec<Durable> {
+    let transition = |version| {
+        let last = version == 3;
+        let status = if last { status } else { RideStatus::Searching };
+        let record = Arc::new(full_record(&format!("r-{i:03}"), version, status));
+        let kind = RideEventKind::WaveSent;
+        Durable::Ride(Box::new(RideCommit { record, kind, at: at(i), decision: Some(decision(1)) }))
+    };
+    (1..=3).map(transition).collect()
+}
+
+#[tokio::test]
+async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
+    let world = World::new().await;
+    for i in 0..20 {
+        world.commit_all(&ride(i, RideStatus::Completed)).await;
+    }
+    world.commit_all(&ride(20, RideStatus::Searching)).await;
+    for i in 0..20 {
+        world.store.save_answer(&format!("k-{i}"), answer("x", i)).await.unwrap();
+    }
+    let retention =
+        Retention { answers_before: at(12), decisions_before: at(2), rides_before: at(10) };
+    let mut all = Pruned::default();
+    loop {
+        let pruned = world.store.prune(&retention, 7).await.unwrap();
+        let most = [pruned.answers, pruned.decisions, pruned.ride_events, pruned.rides];
+        assert!(most.iter().all(|rows| *rows <= 7), "{pruned:?}");
+        if pruned.total() == 0 {
+            break;
+        }
+        all.answers += pruned.answers;
+        all.decisions += pruned.decisions;
+        all.ride_events += pruned.ride_events;
+        all.rides += pruned.rides;
+    }
+    // Every decision was taken at 1, the default instant of the fixture.
+    assert_eq!(all, Pruned { answers: 12, decisions: 63, ride_events: 30, rides: 10 });
+    assert_eq!(world.store.idempotent_answer("k-11").await, Ok(None));
+    assert!(world.store.idempotent_answer("k-12").await.unwrap().is_some());
+    assert_eq!(world.store.load_ride(&ride_id("r-009")).await, Ok(None));
+    for kept in ["r-010", "r-020"] {
+        assert!(world.store.load_ride(&ride_id(kept)).await.unwrap().is_some());
+        assert_eq!(world.store.ride_events(&ride_id(kept), 0, 10).await.unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn the_size_grows_with_what_is_stored() {
+    let world = World::new().await;
+    let before = world.store.database_bytes().await.unwrap();
+    assert!(before > 0);
+    for i in 0..200 {
+        world.commit_all(&ride(i, RideStatus::Completed)).await;
+    }
+    assert!(world.store.database_bytes().await.unwrap() > before + 200 * 3 * 1_000);
+    world.store.check_writable().await.unwrap();
+}
