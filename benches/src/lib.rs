@@ -1,1 +1,21 @@
-//! Benches.
+//! Load generator, kill -9 checker and what they share. Both see the server from outside only: by
+//! its HTTP interface, its driver sockets and `/proc`.
+
+pub mod audit;
+pub mod chaos;
+pub mod city;
+pub mod fleet;
+pub mod http;
+pub mod judge;
+pub mod ledger;
+pub mod load;
+pub mod net;
+pub mod phone;
+pub mod process;
+pub mod report;
+pub mod riders;
+pub mod scrape;
+pub mod server;
+pub mod sse;
+pub mod wire;
+pub mod ws;

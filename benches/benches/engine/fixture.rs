@@ -1,0 +1,209 @@
+//! A city in memory, and one ride with one driver.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use muster_benches::city;
+use muster_engine::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord};
+use muster_engine::effect::{Effect, Outbox};
+use muster_engine::geo::{CellResolution, Position};
+use muster_engine::grid::{
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Supply, TagFilter, TierSet,
+};
+use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
+use muster_engine::machine::Machine;
+use muster_engine::market::{Boundary, Market, MarketConfig};
+use muster_engine::policy::DispatchPolicy;
+use muster_engine::ride::{
+    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideRequest, RideStatus,
+};
+use muster_engine::time::Timestamp;
+use muster_engine::units::Meters;
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+const BOX: &str = r#"{"type":"Polygon","coordinates":[[[-74.1,40.6],[-73.8,40.6],[-73.8,41.0],
+    [-74.1,41.0],[-74.1,40.6]]]}"#;
+
+pub(crate) fn market() -> Market {
+    let tier = ServiceTierId::new("standard").expect("a valid id");
+    Market::new(MarketConfig {
+        id: MarketId::new("nyc").expect("a valid id"),
+        name: "New York".to_owned(),
+        boundary: Boundary::from_geojson(BOX).expect("a valid polygon"),
+        tiers: vec![tier.clone()],
+        default_tier: tier,
+        resolution: CellResolution::new(9).expect("a valid resolution"),
+    })
+    .expect("a valid market")
+}
+
+/// Limits that let a benchmark report as often as it can.
+pub(crate) fn limits() -> FixLimits {
+    FixLimits { fixes_per_s_max: u32::MAX, jump_m_min: 1e9, ..FixLimits::default() }
+}
+
+/// A place in the city, the same for the same seed.
+pub(crate) fn place(seed: u64) -> Position {
+    let place = city::place(&mut city::dice(seed));
+    Position::from_degrees(place.lat, place.lng).expect("a place in Manhattan")
+}
+
+pub(crate) fn slot_at(id: &str, position: Position) -> Arc<DriverSlot> {
+    let slot = Arc::new(DriverSlot::new(DriverId::new(id).expect("a valid id")));
+    let at = Timestamp::from_millis(NOW.as_millis() - 1_000_000 + 1);
+    let fix = Fix { position, at, accuracy_m: None, speed_mps: None, bearing_deg: None };
+    slot.apply(&fix, NOW, &limits(), &market()).expect("a first fix");
+    slot
+}
+
+pub(crate) fn supply(status: DriverStatus) -> Supply {
+    Supply {
+        tiers: TierSet::EMPTY.with(0),
+        tags: TagFilter::default(),
+        status,
+        contact: Contact::Live,
+        live_offers: 0,
+        cooling_down: false,
+        blocked: false,
+    }
+}
+
+/// Drivers spread over Manhattan as the load generator spreads them.
+pub(crate) struct City {
+    pub(crate) grid: Grid,
+}
+
+impl City {
+    /// Every second driver is free.
+    pub(crate) fn new(drivers: u64) -> Self {
+        let status = |number: u64| match number % 2 {
+            0 => DriverStatus::Available,
+            _ => DriverStatus::OnTrip,
+        };
+        Self::of(drivers, status)
+    }
+
+    /// Nobody is free: a search sees everybody within its radius.
+    pub(crate) fn all_busy(drivers: u64) -> Self {
+        Self::of(drivers, |_| DriverStatus::OnTrip)
+    }
+
+    fn of(drivers: u64, status: impl Fn(u64) -> DriverStatus) -> Self {
+        let grid = Grid::new(CellResolution::new(9).expect("a valid resolution"));
+        for number in 0..drivers {
+            let slot = slot_at(&format!("driver-{number}"), place(1_000_000 + number));
+            grid.place(&slot, supply(status(number)));
+        }
+        Self { grid }
+    }
+}
+
+/// What the first wave of a ride asks for.
+pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
+    CandidateQuery {
+        attempt: 1,
+        pickup: place(seed),
+        radius: Meters::new(radius_m),
+        limit: 3,
+        tiers: TierSet::EMPTY.with(0),
+        tags: TagFilter::default(),
+        live_offers_max: 2,
+        fix_received_after: Timestamp::default(),
+        asked: BTreeSet::new(),
+        blocked: BTreeSet::new(),
+        explained_max: 32,
+    }
+}
+
+/// One ride and one driver, from request to pickup on the way.
+pub(crate) struct Round {
+    ride: RideMachine,
+    driver: DriverMachine,
+    candidate: Candidate,
+}
+
+impl Round {
+    pub(crate) fn new(market: &Arc<Market>) -> Self {
+        let policy = Arc::new(DispatchPolicy::default());
+        let tier = ServiceTierId::new("standard").expect("a valid id");
+        let id = DriverId::new("d").expect("a valid id");
+        let profile = DriverProfile {
+            market: market.id().clone(),
+            service_tiers: vec![tier.clone()],
+            vehicle: Arc::from("{}"),
+            tags: Vec::new(),
+            rating: None,
+            blocked_until: None,
+            preferences: BTreeMap::new(),
+        };
+        let record = DriverRecord { driver: id.clone(), profile, online: true };
+        let slot = slot_at("d", place(1));
+        let driver = DriverMachine::new(record, slot, Arc::clone(market), Arc::clone(&policy), NOW);
+        let request = RideRequest {
+            ride: RideId::new("ride").expect("a valid id"),
+            rider: RiderId::new("rider").expect("a valid id"),
+            market: market.id().clone(),
+            pickup: place(1),
+            dropoff: None,
+            service_tiers: vec![tier],
+            fare: None,
+            tip: None,
+            pickup_at: None,
+            attributes: BTreeMap::new(),
+            require_tags: Vec::new(),
+            blocked_drivers: BTreeSet::new(),
+            favourite_drivers: BTreeSet::new(),
+            requested_at: NOW,
+            entropy: 42,
+            request_key: None,
+        };
+        let tiers = TierSet::EMPTY.with(0);
+        let candidate = Candidate { driver: id, distance: Meters::new(10.0), tiers };
+        Self { ride: RideMachine::new(request, Arc::clone(market), policy), driver, candidate }
+    }
+
+    /// Request, wave, offer, accept, won: every message between the two machines.
+    pub(crate) fn run(&mut self) {
+        let mut out = Outbox::default();
+        self.ride.handle(RideCommand::Request { reply: None }, NOW, &mut out);
+        self.deliver(&mut out);
+        let offer = self.driver.live_offers().next().map(|offer| offer.id.clone());
+        let accept = DriverCommand::Accept { offer: offer.expect("an offer"), reply: None };
+        self.driver.handle(accept, NOW, &mut out);
+        self.deliver(&mut out);
+        assert_eq!(self.ride.record().status, RideStatus::Assigned);
+    }
+
+    fn deliver(&mut self, out: &mut Outbox) {
+        while !out.is_empty() {
+            let effects: Vec<Effect> = out.drain().collect();
+            for effect in effects {
+                match effect {
+                    Effect::ToDriver(_, command) => self.driver.handle(command, NOW, out),
+                    Effect::ToRide(_, command) => self.ride.handle(command, NOW, out),
+                    Effect::FindCandidates(query) => {
+                        let found = Candidates {
+                            attempt: query.attempt,
+                            found: vec![self.candidate.clone()],
+                            excluded: Vec::new(),
+                            excluded_counts: BTreeMap::new(),
+                        };
+                        self.ride.handle(RideCommand::Candidates(found), NOW, out);
+                    }
+                    Effect::PersistRide(_)
+                    | Effect::PersistDriver(_)
+                    | Effect::SendFrame(..)
+                    | Effect::CloseSession(..)
+                    | Effect::Answer(..)
+                    | Effect::PlaceSupply(_)
+                    | Effect::RemoveSupply
+                    | Effect::IndexOffer(_)
+                    | Effect::ForgetOffer(_)
+                    | Effect::Publish(_)
+                    | Effect::Retire => {}
+                }
+            }
+        }
+    }
+}

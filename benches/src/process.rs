@@ -1,0 +1,67 @@
+//! Memory and processor time of a process, from `/proc`.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// Linux counts processor time in hundredths of a second whatever the kernel's own tick is.
+const TICKS_PER_S: u32 = 100;
+
+/// Memory of a process that is in RAM, in bytes.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("process {pid} cannot be read"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("no VmRSS")?;
+    Ok(kib.trim().parse::<u64>()? * 1024)
+}
+
+/// Processor time of a process so far, user and system.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold anything; what is counted comes after it.
+    let (_, rest) = stat.rsplit_once(')').context("no process name")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let mut ticks = 0_u32;
+    for field in [fields.next(), fields.next()] {
+        ticks += field.context("no processor time")?.parse::<u32>()?;
+    }
+    Ok(Duration::from_secs(1) * ticks / TICKS_PER_S)
+}
+
+/// Resident memory and processor time together.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Bytes in RAM.
+    pub resident: u64,
+    /// Processor time so far.
+    pub cpu: Duration,
+}
+
+impl Usage {
+    /// Of a process, now.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn of(pid: u32) -> anyhow::Result<Self> {
+        Ok(Self { resident: resident_bytes(pid)?, cpu: cpu_time(pid)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory() {
+        let usage = Usage::of(std::process::id()).unwrap();
+        assert!(usage.resident > 100_000);
+        assert!(Usage::of(u32::MAX).is_err());
+    }
+}
