@@ -32,7 +32,6 @@ mod trace;
 
 pub use body::BODY_BYTES_MAX;
 pub use driver_calls::FIXES_MAX;
-pub use idempotency::KEY_KEPT_MS;
 pub use openapi::document as openapi_document;
 pub use params::PAGE_MAX;
 pub use routes::configure;

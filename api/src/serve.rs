@@ -1,6 +1,5 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
-mod history;
 mod metrics;
 mod signals;
 
@@ -13,7 +12,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
 
-use self::history::StoredHistory;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
@@ -117,7 +115,7 @@ fn app_state(
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
-        history: Arc::new(StoredHistory { store: store.clone(), dispatch: dispatch.clone() }),
+        history: store.clone(),
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,

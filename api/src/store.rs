@@ -8,6 +8,7 @@ mod apply;
 mod commit;
 mod connection;
 mod error;
+mod history;
 mod reads;
 mod recover;
 mod rows;

@@ -72,10 +72,8 @@ pub struct CrashArgs {
 }
 
 /// Rides stay open until somebody does something about them.
-const PATIENT: [(&str, &str); 2] = [
-    ("MUSTER__POLICY__SEARCH_LIMIT_MS", "3600000"),
-    ("MUSTER__POLICY__WAVE_COUNT_MAX", "1000"),
-];
+const PATIENT: [(&str, &str); 2] =
+    [("MUSTER__POLICY__SEARCH_LIMIT_MS", "3600000"), ("MUSTER__POLICY__WAVE_COUNT_MAX", "1000")];
 
 /// A call that takes longer is in doubt.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -230,10 +228,15 @@ impl Run<'_> {
             let (riders, stopped) = (Arc::clone(&riders), stopped.clone());
             async move { riders.work(stopped).await }
         });
-        let following =
-            tokio::spawn(follow(Arc::clone(&self.ledger), pool.clone(), self.args.followers, stopped));
+        let following = tokio::spawn(follow(
+            Arc::clone(&self.ledger),
+            pool.clone(),
+            self.args.followers,
+            stopped,
+        ));
         let range = self.args.kill_after_ms_min..self.args.kill_after_ms_max;
-        let after = Duration::from_micros(self.dice.random_range(range.start * 1000..range.end * 1000));
+        let after =
+            Duration::from_micros(self.dice.random_range(range.start * 1000..range.end * 1000));
         let began = Instant::now();
         let scrape = async {
             tokio::time::sleep(after / 2).await;
@@ -327,12 +330,7 @@ fn behaviour() -> Behaviour {
 }
 
 /// Follows some rides by server-sent events, others as those end, until the server is gone.
-async fn follow(
-    ledger: Arc<Ledger>,
-    pool: Arc<Pool>,
-    at_once: usize,
-    stop: watch::Receiver<bool>,
-) {
+async fn follow(ledger: Arc<Ledger>, pool: Arc<Pool>, at_once: usize, stop: watch::Receiver<bool>) {
     let mut followers = JoinSet::new();
     let mut last = String::new();
     let mut look = tokio::time::interval(Duration::from_millis(50));

@@ -22,14 +22,11 @@ use muster_engine::id::stable_hash;
 use muster_engine::ride::RequestKey;
 
 use crate::http::body::Body;
-use crate::http::history::SavedAnswer;
 use crate::http::problem::{of_status, unreadable};
 use crate::http::state::AppState;
 use crate::http::trace::in_correlation;
+use crate::store::{ANSWER_KEPT_MS, SavedAnswer};
 use crate::wire::Problem;
-
-/// How long an answer is kept: a day.
-pub const KEY_KEPT_MS: u64 = 86_400_000;
 
 /// The longest key.
 const KEY_BYTES_MAX: usize = 255;
@@ -93,7 +90,8 @@ async fn admit(state: &AppState, request: &mut ServiceRequest) -> Result<Admissi
     request.extensions_mut().insert(body);
     let ticket = state.keys.begin(RequestKey { key, fingerprint })?;
     let saved = state.history.idempotent_answer(&ticket.request_key.key).await;
-    match saved.map_err(unreadable)? {
+    let kept_since = state.dispatch.now().minus_millis(ANSWER_KEPT_MS);
+    match saved.map_err(unreadable)?.filter(|answer| answer.at > kept_since) {
         None => {
             request.extensions_mut().insert(ticket.request_key.clone());
             Ok(Admission::First(ticket))
@@ -149,8 +147,9 @@ async fn run(
             status: status.as_u16(),
             content_type: content_type(response.headers()),
             body: bytes.to_vec(),
+            at: state.dispatch.now(),
         };
-        if let Err(error) = state.history.save_answer(&ticket.request_key.key, &answer).await {
+        if let Err(error) = state.history.save_answer(&ticket.request_key.key, answer).await {
             tracing::warn!(%error, "an answer was not saved under its idempotency key");
         }
     }

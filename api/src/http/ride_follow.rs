@@ -16,15 +16,15 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::http::history::RideEventRow;
 use crate::http::problem::unreadable;
 use crate::http::state::AppState;
+use crate::store::StoredRideEvent;
 use crate::wire::{
     DriverPositionEvent, LiveDriver, PositionView, Problem, RideEventView, RideView,
 };
 
 /// Events read from history at once.
-const PAGE: usize = 64;
+const PAGE: u32 = 64;
 
 /// No two positions of the driver are told sooner after one another.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Follow {
     async fn read_history(&mut self) -> Result<(), StoreError> {
         let ride = self.ride().clone();
         let rows = self.state.history.ride_events(&ride, self.last_seq, PAGE).await?;
-        self.behind = rows.len() == PAGE;
+        self.behind = rows.len() == PAGE as usize;
         let count = rows.len();
         for (index, row) in rows.into_iter().enumerate() {
             self.tell(row, index + 1 == count && !self.behind);
@@ -152,7 +152,7 @@ impl Follow {
         Ok(())
     }
 
-    fn tell(&mut self, row: RideEventRow, newest: bool) {
+    fn tell(&mut self, row: StoredRideEvent, newest: bool) {
         let live = if newest { LiveDriver::of(&self.state.dispatch, &row.record) } else { None };
         let view = RideView::new(&row.record, live.as_ref());
         let event = RideEventView::new(self.ride(), row.seq, row.kind, row.at, view);

@@ -10,13 +10,13 @@ use muster_engine::time::Timestamp;
 use uuid::Uuid;
 
 use crate::http::body::Body;
-use crate::http::history::{RideCursor, RideFilter};
-use crate::http::idempotency::{KEY_KEPT_MS, key_reused};
+use crate::http::idempotency::key_reused;
 use crate::http::params::Params;
 use crate::http::path;
 use crate::http::problem::unreadable;
 use crate::http::ride_calls::{CancelBody, RetryBody, RidePage, checked_reason};
 use crate::http::state::AppState;
+use crate::store::{ANSWER_KEPT_MS, RideCursor, RideFilter};
 use crate::wire::{Problem, RequestStamp, RideRequestBody, RideView};
 
 /// Rides in a page unless the client says otherwise.
@@ -59,7 +59,7 @@ async fn requested_before(
 ) -> Result<Option<Arc<RideRecord>>, Problem> {
     let Some(key) = key else { return Ok(None) };
     let found = state.history.ride_by_request_key(&key.key).await.map_err(unreadable)?;
-    let oldest = state.dispatch.now().minus_millis(KEY_KEPT_MS);
+    let oldest = state.dispatch.now().minus_millis(ANSWER_KEPT_MS);
     let Some(found) = found.filter(|ride| ride.request.requested_at >= oldest) else {
         return Ok(None);
     };
@@ -106,12 +106,18 @@ pub(super) async fn list(
         market: params.made("market", MarketId::new)?,
         status: params.made("status", status_of)?,
     };
-    let cursor = params.made("cursor", cursor_of)?;
-    let found = state.history.list_rides(&filter, limit + 1, cursor.as_ref()).await;
+    let cursor = params.made("cursor", str::parse::<RideCursor>)?;
+    // One more than the page holds tells whether there is a next page.
+    let wanted = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let found = state.history.list_rides(&filter, wanted, cursor.as_ref()).await;
     let mut rides = found.map_err(unreadable)?;
     let more = rides.len() > limit;
     rides.truncate(limit);
-    let next_cursor = rides.last().filter(|_| more).map(write_cursor);
+    let end_of_page = |ride: &RideRecord| RideCursor {
+        requested_at: ride.request.requested_at,
+        ride: ride.request.ride.clone(),
+    };
+    let next_cursor = rides.last().filter(|_| more).map(|ride| end_of_page(ride).to_string());
     let rides = rides.iter().map(|ride| RideView::now(&state.dispatch, ride)).collect();
     Ok(web::Json(RidePage { rides, next_cursor }))
 }
@@ -120,18 +126,6 @@ fn status_of(name: &str) -> Result<RideStatus, String> {
     let names = || RideStatus::ALL.map(RideStatus::name).join(", ");
     let found = RideStatus::ALL.into_iter().find(|status| status.name() == name);
     found.ok_or_else(|| format!("one of {} is expected", names()))
-}
-
-/// A cursor names the last ride of its page: `<unix ms>.<ride id>`.
-fn write_cursor(ride: &RideRecord) -> String {
-    format!("{}.{}", ride.request.requested_at.as_millis(), ride.request.ride)
-}
-
-fn cursor_of(text: &str) -> Result<RideCursor, &'static str> {
-    let unknown = "not a cursor of this list";
-    let (at, ride) = text.split_once('.').ok_or(unknown)?;
-    let requested_at = Timestamp::from_millis(at.parse().map_err(|_| unknown)?);
-    Ok(RideCursor { requested_at, ride: RideId::new(ride).map_err(|_| unknown)? })
 }
 
 /// Call a ride off
@@ -168,19 +162,4 @@ pub(super) async fn retry(
     let (tip, tiers) = call.checked(market.map(Arc::as_ref))?;
     let ride = state.dispatch.retry_ride(&id, tip, tiers).await?;
     Ok(web::Json(RideView::now(&state.dispatch, &ride)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_reads_back_even_when_the_ride_id_holds_a_point() {
-        let cursor = cursor_of("1764547200000.ride.7:a").unwrap();
-        assert_eq!(cursor.requested_at, Timestamp::from_millis(1_764_547_200_000));
-        assert_eq!(cursor.ride.as_str(), "ride.7:a");
-        for text in ["", "17", "x.ride", "17.", "17.a b"] {
-            assert!(cursor_of(text).is_err(), "{text:?}");
-        }
-    }
 }

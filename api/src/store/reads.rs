@@ -30,15 +30,10 @@ pub struct RideFilter {
 /// Where a page ended. Its text is opaque to clients and safe in a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RideCursor {
-    requested_at: Timestamp,
-    ride: RideId,
-}
-
-impl RideCursor {
-    /// The place after `ride`, requested at `requested_at`.
-    pub const fn new(requested_at: Timestamp, ride: RideId) -> Self {
-        Self { requested_at, ride }
-    }
+    /// When the last ride of the page was requested.
+    pub requested_at: Timestamp,
+    /// The last ride of the page.
+    pub ride: RideId,
 }
 
 /// The text is not a cursor.

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
-use muster_api::http::history::{
-    Read, RideCursor, RideEventRow, RideFilter, RideHistory, SavedAnswer,
-};
+use muster_api::http::history::{Read, RideHistory};
+use muster_api::store::{RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
@@ -16,7 +15,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 struct Rows {
     rides: BTreeMap<RideId, RideRecord>,
-    events: BTreeMap<RideId, Vec<RideEventRow>>,
+    events: BTreeMap<RideId, Vec<StoredRideEvent>>,
     decisions: BTreeMap<RideId, Vec<WaveDecision>>,
     drivers: BTreeMap<DriverId, DriverRecord>,
     answers: BTreeMap<String, SavedAnswer>,
@@ -75,7 +74,8 @@ impl MemoryStore {
 impl Rows {
     fn keep(&mut self, commit: &RideCommit) {
         let (record, ride) = (RideRecord::clone(&commit.record), &commit.record.request.ride);
-        self.events.entry(ride.clone()).or_default().push(RideEventRow {
+        self.events.entry(ride.clone()).or_default().push(StoredRideEvent {
+            event_id: record.version,
             seq: record.version,
             at: commit.at,
             kind: commit.kind,
@@ -144,7 +144,7 @@ impl RideHistory for MemoryStore {
     fn list_rides<'a>(
         &'a self,
         filter: &'a RideFilter,
-        limit: usize,
+        limit: u32,
         cursor: Option<&'a RideCursor>,
     ) -> Read<'a, Vec<RideRecord>> {
         self.read(|rows| {
@@ -156,7 +156,7 @@ impl RideHistory for MemoryStore {
             };
             let mut rides: Vec<RideRecord> = rows.rides.values().filter(fits).cloned().collect();
             rides.sort_by_key(|ride| std::cmp::Reverse(key(ride)));
-            rides.truncate(limit);
+            rides.truncate(limit as usize);
             rides
         })
     }
@@ -165,11 +165,11 @@ impl RideHistory for MemoryStore {
         &'a self,
         ride: &'a RideId,
         after_seq: u64,
-        limit: usize,
-    ) -> Read<'a, Vec<RideEventRow>> {
+        limit: u32,
+    ) -> Read<'a, Vec<StoredRideEvent>> {
         self.read(|rows| {
             let events = rows.events.get(ride).into_iter().flatten();
-            events.filter(|row| row.seq > after_seq).take(limit).cloned().collect()
+            events.filter(|row| row.seq > after_seq).take(limit as usize).cloned().collect()
         })
     }
 
@@ -181,10 +181,10 @@ impl RideHistory for MemoryStore {
         self.read(|rows| rows.answers.get(key).cloned())
     }
 
-    fn save_answer<'a>(&'a self, key: &'a str, answer: &'a SavedAnswer) -> Read<'a, ()> {
+    fn save_answer<'a>(&'a self, key: &'a str, answer: SavedAnswer) -> Read<'a, ()> {
         let result = self.check();
         if result.is_ok() && !self.forgetful.load(Ordering::SeqCst) {
-            self.rows.lock().unwrap().answers.insert(key.to_owned(), answer.clone());
+            self.rows.lock().unwrap().answers.insert(key.to_owned(), answer);
         }
         Box::pin(std::future::ready(result))
     }

@@ -1,0 +1,49 @@
+//! The past as the HTTP edge asks for it.
+
+use muster_actors::Store;
+use muster_engine::id::RideId;
+use muster_engine::ride::{RideRecord, WaveDecision};
+
+use super::{RideCursor, RideFilter, SavedAnswer, SqliteStore, StoredRideEvent};
+use crate::http::history::{Read, RideHistory};
+
+impl RideHistory for SqliteStore {
+    fn list_rides<'a>(
+        &'a self,
+        filter: &'a RideFilter,
+        limit: u32,
+        cursor: Option<&'a RideCursor>,
+    ) -> Read<'a, Vec<RideRecord>> {
+        Box::pin(async move { Ok(self.list_rides(filter, limit, cursor).await?.rides) })
+    }
+
+    fn ride_events<'a>(
+        &'a self,
+        ride: &'a RideId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Read<'a, Vec<StoredRideEvent>> {
+        Box::pin(self.ride_events(ride, after_seq, limit))
+    }
+
+    fn decisions<'a>(&'a self, ride: &'a RideId) -> Read<'a, Vec<WaveDecision>> {
+        Box::pin(self.decisions(ride))
+    }
+
+    fn idempotent_answer<'a>(&'a self, key: &'a str) -> Read<'a, Option<SavedAnswer>> {
+        Box::pin(self.idempotent_answer(key))
+    }
+
+    fn save_answer<'a>(&'a self, key: &'a str, answer: SavedAnswer) -> Read<'a, ()> {
+        Box::pin(self.save_answer(key, answer))
+    }
+
+    fn ride_by_request_key<'a>(&'a self, key: &'a str) -> Read<'a, Option<RideRecord>> {
+        Box::pin(async move {
+            match self.ride_by_request_key(key).await? {
+                Some((ride, _)) => self.load_ride(&ride).await,
+                None => Ok(None),
+            }
+        })
+    }
+}
