@@ -7,6 +7,8 @@
 //! ```
 
 mod accept;
+#[cfg(test)]
+mod case_tests;
 mod command;
 mod frames;
 mod machine;

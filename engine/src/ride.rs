@@ -9,6 +9,8 @@
 //! ```
 
 mod cancel;
+#[cfg(test)]
+mod case_tests;
 mod command;
 mod machine;
 #[cfg(test)]
