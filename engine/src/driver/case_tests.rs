@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame};
-use crate::effect::{
-    AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId,
-};
+use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
 use crate::geo::{CellResolution, Position};
 use crate::grid::{DriverSlot, Fix, FixLimits, Supply};
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};

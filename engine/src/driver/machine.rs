@@ -1,6 +1,6 @@
 //! The machine of one driver: state, deadlines and the door every command comes through.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::driver::command::{DriverCommand, PhoneFrame};
@@ -32,6 +32,9 @@ pub struct DriverMachine {
     pub(super) duty: Duty,
     /// Slots are these offers and nothing else (M5).
     pub(super) offers: BTreeMap<OfferId, Offer>,
+    /// Those of `offers` that came back after a restart. They were on a screen, so they are good
+    /// until they end, even when an answer that was lost with the process freed a slot for another.
+    pub(super) redelivered: BTreeSet<OfferId>,
     pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
@@ -86,6 +89,7 @@ impl DriverMachine {
             slot,
             duty: Duty::Free,
             offers: BTreeMap::new(),
+            redelivered: BTreeSet::new(),
             ended: VecDeque::new(),
             cooldown_until: Timestamp::default(),
             frames: PhoneFrames::new(now),
@@ -110,6 +114,12 @@ impl DriverMachine {
     /// Offers he holds.
     pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.values()
+    }
+
+    /// Slots in use, without those of offers that came back after a restart: the cap of M2 counts
+    /// these.
+    pub fn slots_held(&self) -> usize {
+        self.offers.len() - self.redelivered.len()
     }
 
     /// What the driver does.
@@ -139,11 +149,11 @@ impl DriverMachine {
     /// # Errors
     /// The first [`Invariant`] that does not hold.
     pub fn check(&self) -> Result<(), Invariant> {
-        let cap = usize::from(self.policy.live_offers_max);
-        if self.offers.len() > cap {
+        if self.slots_held() > usize::from(self.policy.live_offers_max) {
             return Err(Invariant::M2);
         }
-        let own = self.offers.values().all(|offer| offer.driver == self.record.driver);
+        let kept = self.redelivered.iter().all(|id| self.offers.contains_key(id));
+        let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
             Duty::Reserved { .. } | Duty::Free => true,
             Duty::Serving { .. } => self.offers.is_empty(),

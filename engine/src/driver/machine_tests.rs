@@ -3,16 +3,12 @@
 use super::case_tests::*;
 
 use crate::driver::{DriverCommand, DriverProfile, PhoneFrame};
-use crate::effect::{
-    AcceptAnswer, Answer, CloseReason, Effect, Refusal, SessionId,
-};
+use crate::effect::{AcceptAnswer, Answer, CloseReason, Effect, Refusal, SessionId};
 use crate::grid::DriverStatus;
 use crate::machine::Machine;
 use crate::offer::{Exclusion, WithdrawReason};
 use crate::policy::DispatchPolicy;
-use crate::ride::{
-    RideCommand, RideStatus,
-};
+use crate::ride::{RideCommand, RideStatus};
 use crate::time::DeadlineReason;
 
 #[test]
@@ -285,4 +281,18 @@ fn of_two_rides_the_one_assigned_later_is_served() {
     case.tell(update("r3", 300), 500);
     assert_eq!(case.machine.serving().unwrap().as_str(), "r3");
     assert!(matches!(case.frames()[..], [PhoneFrame::Assigned { .. }]));
+}
+
+#[test]
+fn an_offer_that_comes_back_after_a_restart_is_good_even_beyond_the_slots() {
+    let mut case = Case::available();
+    let again =
+        |name: &str| DriverCommand::Offer { offer: Box::new(offer(name)), redelivered: true };
+    for name in ["r1", "r2", "r3"] {
+        case.tell(again(name), 0);
+    }
+    assert_eq!(case.machine.live_offers().count(), 3);
+    assert_eq!(case.machine.check(), Ok(()));
+    case.offered("r4", 1);
+    assert_eq!(case.machine.live_offers().count(), 3, "a new offer found no slot");
 }

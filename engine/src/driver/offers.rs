@@ -35,6 +35,9 @@ impl DriverMachine {
         out.push(Effect::IndexOffer(offer.id.clone()));
         let shown = Box::new(offer.clone());
         self.frames.push(|seq| PhoneFrame::Offer { seq, offer: shown }, out);
+        if redelivered {
+            self.redelivered.insert(offer.id.clone());
+        }
         self.offers.insert(offer.id.clone(), offer);
     }
 
@@ -62,12 +65,11 @@ impl DriverMachine {
         if !self.record.online {
             return Err(Exclusion::Offline);
         }
-        let full = self.offers.len() >= usize::from(self.policy.live_offers_max);
-        if full {
-            return Err(Exclusion::OfferSlotsFull);
-        }
         if redelivered {
             return Ok(());
+        }
+        if self.offers.len() >= usize::from(self.policy.live_offers_max) {
+            return Err(Exclusion::OfferSlotsFull);
         }
         let tags = &self.record.profile.tags;
         let serves = self.record.profile.service_tiers.contains(&offer.service_tier);
@@ -95,6 +97,7 @@ impl DriverMachine {
         out: &mut Outbox,
     ) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
+        self.redelivered.remove(id);
         self.frames.void_offer(id);
         self.remember_end(id.clone(), EndedOffer { end, reason }, out);
         Some(offer)

@@ -7,9 +7,7 @@ use crate::effect::{AcceptAnswer, Effect, Refusal, ReplyTo};
 use crate::machine::Machine;
 use crate::offer::{Exclusion, WithdrawReason};
 use crate::policy::{DispatchMode, DispatchPolicy};
-use crate::ride::{
-    CancelledBy, RideCommand, RideProgress, RideStatus,
-};
+use crate::ride::{CancelledBy, RideCommand, RideProgress, RideStatus};
 
 #[test]
 fn no_deadline_runs_before_the_request() {

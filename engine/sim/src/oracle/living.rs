@@ -56,9 +56,9 @@ impl World {
         if let Err(invariant) = machine.check() {
             return self.broken(invariant, format!("d{driver:02} finds it in himself"));
         }
-        let live = machine.live_offers().count();
-        if live > usize::from(self.options.policy.live_offers_max) {
-            return self.broken(Invariant::M2, format!("d{driver:02} holds {live} offers"));
+        let (live, slots) = (machine.live_offers().count(), machine.slots_held());
+        if slots > usize::from(self.options.policy.live_offers_max) {
+            return self.broken(Invariant::M2, format!("d{driver:02} holds {slots} slots"));
         }
         let site = &self.drivers[driver];
         let supply = self.markets[site.market].grid.supply_of(&site.id);
