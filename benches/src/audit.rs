@@ -89,7 +89,11 @@ impl Audit<'_> {
     }
 
     /// Repeats requests that were never answered: each makes exactly one ride.
-    async fn repeats(&self, in_doubt: &BTreeSet<Command>, findings: &mut Findings) -> anyhow::Result<()> {
+    async fn repeats(
+        &self,
+        in_doubt: &BTreeSet<Command>,
+        findings: &mut Findings,
+    ) -> anyhow::Result<()> {
         for command in in_doubt {
             let Command::Request(rider) = command else { continue };
             let Some(number) = number_of(rider) else { continue };
@@ -117,7 +121,11 @@ impl Audit<'_> {
     }
 
     /// Accepts offers that were told live: each is won, or lost for a reason that can be seen.
-    async fn offers(&self, in_doubt: &BTreeSet<Command>, findings: &mut Findings) -> anyhow::Result<()> {
+    async fn offers(
+        &self,
+        in_doubt: &BTreeSet<Command>,
+        findings: &mut Findings,
+    ) -> anyhow::Result<()> {
         let after_ms = unix_ms() + OFFER_MARGIN_MS;
         for offer in self.ledger.answerable(in_doubt, after_ms, OFFERS_TRIED) {
             if offer.expires_ms < unix_ms() + OFFER_MARGIN_MS {
@@ -167,7 +175,8 @@ impl Audit<'_> {
             return Ok(verdict);
         }
         let told = self.ledger.told(&offer.ride);
-        let ride: RideView = self.ask(&Request::get(&format!("/v1/rides/{}", offer.ride))).await?.json()?;
+        let ride: RideView =
+            self.ask(&Request::get(&format!("/v1/rides/{}", offer.ride))).await?.json()?;
         let again = told.is_some_and(|told| ride.attempt > told.attempt);
         let reason = result.reason.unwrap_or_default();
         let lawful = match reason.as_str() {
@@ -176,7 +185,8 @@ impl Audit<'_> {
             "superseded" => again,
             _ => false,
         };
-        let what = || format!("{} ({reason}) while the ride is {}", result.result, ride.status.name());
+        let what =
+            || format!("{} ({reason}) while the ride is {}", result.result, ride.status.name());
         Ok(lawful.then_some(false).ok_or_else(what))
     }
 

@@ -45,6 +45,10 @@ pub struct CrashArgs {
     /// Drivers, each on a socket.
     #[arg(long, default_value_t = 2_000)]
     pub drivers: usize,
+    /// Further drivers without a socket, who are offered rides and never answer: without them ten
+    /// thousand rides would compete for a handful of free drivers.
+    #[arg(long, default_value_t = 16_000)]
+    pub silent: usize,
     /// Ride requests per second.
     #[arg(long, default_value_t = 300.0)]
     pub rides_per_s: f64,
@@ -71,10 +75,12 @@ pub struct CrashArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Rides stay open until somebody does something about them.
-const PATIENT: [(&str, &str); 2] = [
+/// Rides stay open until somebody does something about them, and silent drivers stay around.
+const PATIENT: [(&str, &str); 4] = [
     ("MUSTER__POLICY__SEARCH_LIMIT_MS", "3600000"),
     ("MUSTER__POLICY__WAVE_COUNT_MAX", "1000"),
+    ("MUSTER__POLICY__STALE_AFTER_MS", "3600000"),
+    ("MUSTER__POLICY__LOST_AFTER_MS", "7200000"),
 ];
 
 /// A call that takes longer is in doubt.
@@ -118,7 +124,7 @@ pub async fn run(args: &CrashArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report>
     let mut run = Run {
         args,
         launch: Launch { binary, data, env },
-        fleet: Fleet::new(args.drivers, args.seed),
+        fleet: Fleet::new(args.drivers + args.silent, args.seed),
         ledger: Arc::default(),
         dice: city::dice(args.seed),
         requested: 0,
@@ -144,9 +150,9 @@ pub async fn run(args: &CrashArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report>
 impl Run<'_> {
     async fn rounds(&mut self, say: &dyn Fn(&str)) -> anyhow::Result<()> {
         let mut server = self.launch.start().await?;
-        let setup = pool(&server);
+        let setup = connections(&server);
         self.fleet.register(&setup).await?;
-        self.fleet.go_online(&setup, 0..self.args.drivers).await?;
+        self.fleet.go_online(&setup, 0..self.fleet.len()).await?;
         for round in 1..=self.args.rounds {
             let (killed_after, open) = self.load_and_kill(server).await?;
             self.open_at_kill = self.open_at_kill.min(open);
@@ -184,22 +190,22 @@ impl Run<'_> {
     }
 
     async fn audit(&self, server: &Server) -> anyhow::Result<Findings> {
-        let pool = pool(server);
+        let pool = connections(server);
         let audit = Audit {
             pool: &pool,
             ledger: &self.ledger,
-            drivers: self.args.drivers,
+            drivers: self.fleet.len(),
             seed: self.args.seed,
         };
         audit.run().await.context("the audit")
     }
 
     async fn last_look(&mut self, server: &Server, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-        let pool = pool(server);
+        let pool = connections(server);
         let audit = Audit {
             pool: &pool,
             ledger: &self.ledger,
-            drivers: self.args.drivers,
+            drivers: self.fleet.len(),
             seed: self.args.seed,
         };
         let twice = audit.one_ride_each().await?;
@@ -210,10 +216,11 @@ impl Run<'_> {
 
     /// Loads the server and kills it at a drawn instant; returns that instant and the rides open.
     async fn load_and_kill(&mut self, server: Server) -> anyhow::Result<(Duration, u64)> {
-        let pool = pool(&server);
+        let pool = connections(&server);
         self.ledger.forget_offers(crate::net::unix_ms());
         let crew = Arc::new(Crew {
-            pool: Arc::clone(&pool),
+            // Their own: drivers do not wait for the riders' answers.
+            pool: connections(&server),
             witness: Arc::<Ledger>::clone(&self.ledger),
             behaviour: behaviour(),
         });
@@ -230,10 +237,15 @@ impl Run<'_> {
             let (riders, stopped) = (Arc::clone(&riders), stopped.clone());
             async move { riders.work(stopped).await }
         });
-        let following =
-            tokio::spawn(follow(Arc::clone(&self.ledger), pool.clone(), self.args.followers, stopped));
+        let following = tokio::spawn(follow(
+            Arc::clone(&self.ledger),
+            pool.clone(),
+            self.args.followers,
+            stopped,
+        ));
         let range = self.args.kill_after_ms_min..self.args.kill_after_ms_max;
-        let after = Duration::from_micros(self.dice.random_range(range.start * 1000..range.end * 1000));
+        let after =
+            Duration::from_micros(self.dice.random_range(range.start * 1000..range.end * 1000));
         let began = Instant::now();
         let scrape = async {
             tokio::time::sleep(after / 2).await;
@@ -288,8 +300,8 @@ impl Run<'_> {
     fn report(&self) -> Report {
         let args = self.args;
         let mut report = Report::new(format!(
-            "{} kills under {} rides/s, {} drivers on sockets, seed {}",
-            args.rounds, args.rides_per_s, args.drivers, args.seed
+            "{} kills under {} rides/s, {} drivers on sockets, {} without, seed {}",
+            args.rounds, args.rides_per_s, args.drivers, args.silent, args.seed
         ));
         report.count("kills", "kill -9", u64::from(args.rounds));
         report.count("requested", "rides requested", self.requested);
@@ -311,7 +323,7 @@ impl Run<'_> {
     }
 }
 
-fn pool(server: &Server) -> Arc<Pool> {
+fn connections(server: &Server) -> Arc<Pool> {
     Arc::new(Pool::new(server.address, 128, ANSWER_WITHIN))
 }
 
@@ -327,12 +339,7 @@ fn behaviour() -> Behaviour {
 }
 
 /// Follows some rides by server-sent events, others as those end, until the server is gone.
-async fn follow(
-    ledger: Arc<Ledger>,
-    pool: Arc<Pool>,
-    at_once: usize,
-    stop: watch::Receiver<bool>,
-) {
+async fn follow(ledger: Arc<Ledger>, pool: Arc<Pool>, at_once: usize, stop: watch::Receiver<bool>) {
     let mut followers = JoinSet::new();
     let mut last = String::new();
     let mut look = tokio::time::interval(Duration::from_millis(50));

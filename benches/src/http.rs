@@ -63,7 +63,8 @@ impl<'a> Request<'a> {
             out.extend_from_slice(b"\r\n");
         }
         if let Some(body) = self.body {
-            let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            let head =
+                format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
             out.extend_from_slice(head.as_bytes());
         }
         out.extend_from_slice(b"\r\n");

@@ -77,7 +77,12 @@ impl Ledger {
     /// Every ride ever told of.
     pub fn rides(&self) -> Vec<String> {
         let books = self.books();
-        books.rides.iter().filter(|(_, book)| book.told.is_some()).map(|(id, _)| id.clone()).collect()
+        books
+            .rides
+            .iter()
+            .filter(|(_, book)| book.told.is_some())
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// How many rides were last told in each status.
@@ -94,10 +99,9 @@ impl Ledger {
     pub fn under_way(&self, from: &str, limit: usize) -> Vec<String> {
         let books = self.books();
         let open = |book: &RideBook| book.told.as_ref().is_some_and(|told| !told.status.is_over());
-        let after = books.rides.range::<str, _>((
-            std::ops::Bound::Excluded(from),
-            std::ops::Bound::Unbounded,
-        ));
+        let after = books
+            .rides
+            .range::<str, _>((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded));
         after.filter(|(_, book)| open(book)).take(limit).map(|(id, _)| id.clone()).collect()
     }
 
@@ -108,18 +112,24 @@ impl Ledger {
 
     /// Offers that were told live, do not expire before `after_ms`, belong to rides that search, and
     /// to drivers who are bound to nothing: one per driver and ride, at most `limit`.
-    pub fn answerable(&self, in_doubt: &BTreeSet<Command>, after_ms: u64, limit: usize) -> Vec<OfferBook> {
+    pub fn answerable(
+        &self,
+        in_doubt: &BTreeSet<Command>,
+        after_ms: u64,
+        limit: usize,
+    ) -> Vec<OfferBook> {
         let books = self.books();
-        let mut busy: BTreeSet<&str> = in_doubt
-            .iter()
-            .filter_map(|command| match command {
-                Command::Accept { driver, .. } => Some(driver.as_str()),
-                _ => None,
-            })
-            .collect();
+        let mut busy: BTreeSet<&str> = BTreeSet::new();
+        for command in in_doubt {
+            if let Command::Accept { driver, .. } = command {
+                busy.insert(driver);
+            }
+        }
         let told = || books.rides.values().filter_map(|book| book.told.as_ref());
         busy.extend(
-            told().filter(|told| told.status.has_driver()).filter_map(|told| told.driver.as_deref()),
+            told()
+                .filter(|told| told.status.has_driver())
+                .filter_map(|told| told.driver.as_deref()),
         );
         let searching = |ride: &str| {
             let told = books.rides.get(ride).and_then(|book| book.told.as_ref());

@@ -96,8 +96,10 @@ impl Target {
             return Ok(Self { pool: pool(&server, 128), server, _data: None });
         }
         let data = tempfile::tempdir()?;
-        let mut overrides: Vec<(String, String)> =
-            env.iter().map(|(key, value)| (format!("MUSTER__{key}"), (*value).to_owned())).collect();
+        let mut overrides: Vec<(String, String)> = env
+            .iter()
+            .map(|(key, value)| (format!("MUSTER__{key}"), (*value).to_owned()))
+            .collect();
         for text in &args.overrides {
             overrides.push(override_of(text)?);
         }

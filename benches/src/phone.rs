@@ -332,11 +332,8 @@ impl Phone {
         if ride.driver_id() != Some(self.id.as_str()) || !ride.status.has_driver() {
             return self.become_free();
         }
-        let riding = Duty::Riding {
-            ride: ride.ride_id.clone(),
-            attempt: ride.attempt,
-            status: ride.status,
-        };
+        let riding =
+            Duty::Riding { ride: ride.ride_id.clone(), attempt: ride.attempt, status: ride.status };
         if self.duty == riding {
             return;
         }

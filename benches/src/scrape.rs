@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn a_quantile_is_of_what_came_since() {
         let before = scrape("h_bucket{le=\"1\"} 10\nh_bucket{le=\"+Inf\"} 10\n");
-        let after = scrape("h_bucket{le=\"1\"} 11\nh_bucket{le=\"2\"} 20\nh_bucket{le=\"+Inf\"} 20\n");
+        let after =
+            scrape("h_bucket{le=\"1\"} 11\nh_bucket{le=\"2\"} 20\nh_bucket{le=\"+Inf\"} 20\n");
         assert_eq!(after.quantile_since(&before, "h", 0.05), Some(1.0));
         assert_eq!(after.quantile_since(&before, "h", 0.5), Some(f64::INFINITY).map(|_| 2.0));
         assert_eq!(before.quantile_since(&before, "h", 0.5), None);

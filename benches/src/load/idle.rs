@@ -42,8 +42,11 @@ pub(super) async fn run(target: &TargetArgs, args: &IdleArgs) -> anyhow::Result<
     let measure = Arc::new(Measure::new(0, 1.0));
     // One fix at the start is all they say: the next is due after the end.
     let behaviour = Behaviour::passive(Duration::from_secs(args.hold_s * 10 + 3600));
-    let crew =
-        Crew { pool: Arc::clone(&target.pool), witness: Arc::<Measure>::clone(&measure), behaviour };
+    let crew = Crew {
+        pool: Arc::clone(&target.pool),
+        witness: Arc::<Measure>::clone(&measure),
+        behaviour,
+    };
     let (stop, stopped) = watch::channel(false);
     let handshakes = Latencies::default();
     let began = Instant::now();

@@ -1,7 +1,7 @@
 //! What the load generator takes down of what it hears.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -61,8 +61,7 @@ impl Measure {
 impl Witness for Measure {
     fn offer(&self, _driver: &str, offer: &OfferView) {
         self.offers.fetch_add(1, Ordering::Relaxed);
-        let (Some((began, began_ms)), Some(number)) =
-            (self.began.get(), number_of(&offer.ride_id))
+        let (Some((began, began_ms)), Some(number)) = (self.began.get(), number_of(&offer.ride_id))
         else {
             return;
         };

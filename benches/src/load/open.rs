@@ -83,7 +83,12 @@ pub(super) async fn run(target: &TargetArgs, args: &OpenArgs) -> anyhow::Result<
     let mut report = Report::new(format!("{} rides open at once", args.rides));
     report.count("requested", "rides requested", sent);
     report.number("rate", "achieved rate", sent as f64 / took.as_secs_f64(), "/s");
-    report.add("answers", "answers", riders.outcomes.answers.line(), riders.outcomes.answers.line());
+    report.add(
+        "answers",
+        "answers",
+        riders.outcomes.answers.line(),
+        riders.outcomes.answers.line(),
+    );
     report.latencies("post", "POST /v1/rides", &riders.outcomes.latencies);
     report.count("open_min", "open at once, least seen while held", held);
     report.bytes("rss_before", "server memory, before the rides", before.resident);

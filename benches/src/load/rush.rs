@@ -206,7 +206,11 @@ fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
 /// What the server itself measured meanwhile: upper bounds of histogram buckets.
 fn engine_quantiles(report: &mut Report, (before, after): &(Scrape, Scrape)) {
     for (key, label, name) in [
-        ("engine_first_offer", "server: request to first offer", "muster_time_to_first_offer_seconds"),
+        (
+            "engine_first_offer",
+            "server: request to first offer",
+            "muster_time_to_first_offer_seconds",
+        ),
         ("store_commit", "server: store commit", "muster_store_commit_seconds"),
     ] {
         let quantile = |q| after.quantile_since(before, name, q).unwrap_or(f64::NAN) * 1000.0;
