@@ -83,6 +83,9 @@ const PATIENT: [(&str, &str); 4] = [
     ("MUSTER__POLICY__LOST_AFTER_MS", "7200000"),
 ];
 
+/// So many rides must be open within this time.
+const FILL_WITHIN: Duration = Duration::from_secs(180);
+
 /// A call that takes longer is in doubt.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -282,19 +285,21 @@ impl Run<'_> {
 
     /// Requests rides until enough are open.
     async fn fill(&mut self, pool: &Arc<Pool>) -> anyhow::Result<()> {
-        let (_run, stopped) = watch::channel(false);
-        loop {
-            let open = Scrape::of(pool).await?.sum("muster_rides_open") as u64;
-            let missing = self.args.open.saturating_sub(open);
-            if missing == 0 {
-                return Ok(());
-            }
-            let riders = self.riders(pool, self.args.fill_per_s, missing);
-            let (sent, _) = riders.work(stopped.clone()).await;
-            self.requested += sent;
-            let accepted = riders.outcomes.answers.counts().get("202").copied().unwrap_or_default();
-            anyhow::ensure!(accepted > 0, "no ride was taken: {}", riders.outcomes.answers.line());
+        let (stop, stopped) = watch::channel(false);
+        let riders = self.riders(pool, self.args.fill_per_s, u64::MAX / 2);
+        let requesting = tokio::spawn(async move { riders.work(stopped).await });
+        let until = Instant::now() + FILL_WITHIN;
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        let mut open = 0;
+        while open < self.args.open && Instant::now() < until {
+            look.tick().await;
+            open = Scrape::of(pool).await?.sum("muster_rides_open") as u64;
         }
+        stop.send_replace(true);
+        let (sent, _) = requesting.await?;
+        self.requested += sent;
+        anyhow::ensure!(open >= self.args.open, "only {open} rides are open after {FILL_WITHIN:?}");
+        Ok(())
     }
 
     fn report(&self) -> Report {
