@@ -94,30 +94,38 @@ impl Audit<'_> {
         in_doubt: &BTreeSet<Command>,
         findings: &mut Findings,
     ) -> anyhow::Result<()> {
-        for command in in_doubt {
-            let Command::Request(rider) = command else { continue };
-            let Some(number) = number_of(rider) else { continue };
-            let body = request_body(number, self.seed, true);
-            let key = request_key(number);
-            let request = Request::post("/v1/rides", &body).with_key(&key);
-            let mut rides = BTreeSet::new();
-            for _ in 0..2 {
-                let answer = self.ask(&request).await?;
-                if !answer.ok() {
-                    let text = String::from_utf8_lossy(&answer.body).into_owned();
-                    findings.mismatches.push(format!("repeat of {key}: {} {text}", answer.status));
-                    continue;
-                }
-                let view: RideView = answer.json()?;
-                self.ledger.ride(&view);
-                rides.insert(view.ride_id);
-            }
-            if rides.len() > 1 {
-                findings.mismatches.push(format!("request {key} made the rides {rides:?}"));
-            }
+        let requests = in_doubt.iter().filter_map(|command| {
+            if let Command::Request(rider) = command { number_of(rider) } else { None }
+        });
+        let repeated = requests.map(|number| self.repeat(number));
+        let mut repeated = stream::iter(repeated).buffer_unordered(AT_ONCE);
+        while let Some(outcome) = repeated.next().await {
             findings.repeated += 1;
+            if let Err(what) = outcome? {
+                findings.mismatches.push(what);
+            }
         }
         Ok(())
+    }
+
+    /// Repeats one request twice.
+    async fn repeat(&self, number: u64) -> anyhow::Result<Result<(), String>> {
+        let body = request_body(number, self.seed, true);
+        let key = request_key(number);
+        let request = Request::post("/v1/rides", &body).with_key(&key);
+        let mut rides = BTreeSet::new();
+        for _ in 0..2 {
+            let answer = self.ask(&request).await?;
+            if !answer.ok() {
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                return Ok(Err(format!("repeat of {key}: {} {text}", answer.status)));
+            }
+            let view: RideView = answer.json()?;
+            self.ledger.ride(&view);
+            rides.insert(view.ride_id);
+        }
+        let one = rides.len() == 1;
+        Ok(one.then_some(()).ok_or_else(|| format!("request {key} made the rides {rides:?}")))
     }
 
     /// Accepts offers that were told live: each is won, or lost for a reason that can be seen.
@@ -163,7 +171,14 @@ impl Audit<'_> {
     ) -> anyhow::Result<Result<bool, String>> {
         if !answer.ok() {
             let code = answer.json::<Problem>().map_or_else(|_| "?".to_owned(), |p| p.code);
-            return Ok(Err(format!("live when told, now answered {} {code}", answer.status)));
+            let told = self.ledger.told(&offer.ride);
+            let ride = self.ride(&offer.ride).await?;
+            // Nobody may have been told yet that the ride went to another driver, or was called off.
+            let gone = ride.status != RideStatus::Searching
+                || told.is_some_and(|told| ride.attempt > told.attempt);
+            let state = format!("{} in version {}", ride.status.name(), ride.version);
+            let what = format!("live when told, now {} {code}, the ride {state}", answer.status);
+            return Ok(if gone && code == "unknown_offer" { Ok(false) } else { Err(what) });
         }
         let result: AcceptResult = answer.json()?;
         if let Some(ride) = &result.ride {
@@ -175,8 +190,7 @@ impl Audit<'_> {
             return Ok(verdict);
         }
         let told = self.ledger.told(&offer.ride);
-        let ride: RideView =
-            self.ask(&Request::get(&format!("/v1/rides/{}", offer.ride))).await?.json()?;
+        let ride = self.ride(&offer.ride).await?;
         let again = told.is_some_and(|told| ride.attempt > told.attempt);
         let reason = result.reason.unwrap_or_default();
         let lawful = match reason.as_str() {
@@ -188,6 +202,10 @@ impl Audit<'_> {
         let what =
             || format!("{} ({reason}) while the ride is {}", result.result, ride.status.name());
         Ok(lawful.then_some(false).ok_or_else(what))
+    }
+
+    async fn ride(&self, id: &str) -> anyhow::Result<RideView> {
+        self.ask(&Request::get(&format!("/v1/rides/{id}"))).await?.json()
     }
 
     /// Compares every ride with what was told of it.

@@ -45,6 +45,10 @@ pub struct CrashArgs {
     /// Drivers, each on a socket.
     #[arg(long, default_value_t = 2_000)]
     pub drivers: usize,
+    /// Further drivers without a socket, who are offered rides and never answer: without them ten
+    /// thousand rides would compete for a handful of free drivers.
+    #[arg(long, default_value_t = 16_000)]
+    pub silent: usize,
     /// Ride requests per second.
     #[arg(long, default_value_t = 300.0)]
     pub rides_per_s: f64,
@@ -71,9 +75,16 @@ pub struct CrashArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Rides stay open until somebody does something about them.
-const PATIENT: [(&str, &str); 2] =
-    [("MUSTER__POLICY__SEARCH_LIMIT_MS", "3600000"), ("MUSTER__POLICY__WAVE_COUNT_MAX", "1000")];
+/// Rides stay open until somebody does something about them, and silent drivers stay around.
+const PATIENT: [(&str, &str); 4] = [
+    ("MUSTER__POLICY__SEARCH_LIMIT_MS", "3600000"),
+    ("MUSTER__POLICY__WAVE_COUNT_MAX", "1000"),
+    ("MUSTER__POLICY__STALE_AFTER_MS", "3600000"),
+    ("MUSTER__POLICY__LOST_AFTER_MS", "7200000"),
+];
+
+/// So many rides must be open within this time.
+const FILL_WITHIN: Duration = Duration::from_secs(180);
 
 /// A call that takes longer is in doubt.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -116,7 +127,7 @@ pub async fn run(args: &CrashArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report>
     let mut run = Run {
         args,
         launch: Launch { binary, data, env },
-        fleet: Fleet::new(args.drivers, args.seed),
+        fleet: Fleet::new(args.drivers + args.silent, args.seed),
         ledger: Arc::default(),
         dice: city::dice(args.seed),
         requested: 0,
@@ -142,9 +153,9 @@ pub async fn run(args: &CrashArgs, say: &dyn Fn(&str)) -> anyhow::Result<Report>
 impl Run<'_> {
     async fn rounds(&mut self, say: &dyn Fn(&str)) -> anyhow::Result<()> {
         let mut server = self.launch.start().await?;
-        let setup = pool(&server);
+        let setup = connections(&server);
         self.fleet.register(&setup).await?;
-        self.fleet.go_online(&setup, 0..self.args.drivers).await?;
+        self.fleet.go_online(&setup, 0..self.fleet.len()).await?;
         for round in 1..=self.args.rounds {
             let (killed_after, open) = self.load_and_kill(server).await?;
             self.open_at_kill = self.open_at_kill.min(open);
@@ -182,22 +193,22 @@ impl Run<'_> {
     }
 
     async fn audit(&self, server: &Server) -> anyhow::Result<Findings> {
-        let pool = pool(server);
+        let pool = connections(server);
         let audit = Audit {
             pool: &pool,
             ledger: &self.ledger,
-            drivers: self.args.drivers,
+            drivers: self.fleet.len(),
             seed: self.args.seed,
         };
         audit.run().await.context("the audit")
     }
 
     async fn last_look(&mut self, server: &Server, say: &dyn Fn(&str)) -> anyhow::Result<()> {
-        let pool = pool(server);
+        let pool = connections(server);
         let audit = Audit {
             pool: &pool,
             ledger: &self.ledger,
-            drivers: self.args.drivers,
+            drivers: self.fleet.len(),
             seed: self.args.seed,
         };
         let twice = audit.one_ride_each().await?;
@@ -208,10 +219,11 @@ impl Run<'_> {
 
     /// Loads the server and kills it at a drawn instant; returns that instant and the rides open.
     async fn load_and_kill(&mut self, server: Server) -> anyhow::Result<(Duration, u64)> {
-        let pool = pool(&server);
+        let pool = connections(&server);
         self.ledger.forget_offers(crate::net::unix_ms());
         let crew = Arc::new(Crew {
-            pool: Arc::clone(&pool),
+            // Their own: drivers do not wait for the riders' answers.
+            pool: connections(&server),
             witness: Arc::<Ledger>::clone(&self.ledger),
             behaviour: behaviour(),
         });
@@ -273,26 +285,28 @@ impl Run<'_> {
 
     /// Requests rides until enough are open.
     async fn fill(&mut self, pool: &Arc<Pool>) -> anyhow::Result<()> {
-        let (_run, stopped) = watch::channel(false);
-        loop {
-            let open = Scrape::of(pool).await?.sum("muster_rides_open") as u64;
-            let missing = self.args.open.saturating_sub(open);
-            if missing == 0 {
-                return Ok(());
-            }
-            let riders = self.riders(pool, self.args.fill_per_s, missing);
-            let (sent, _) = riders.work(stopped.clone()).await;
-            self.requested += sent;
-            let accepted = riders.outcomes.answers.counts().get("202").copied().unwrap_or_default();
-            anyhow::ensure!(accepted > 0, "no ride was taken: {}", riders.outcomes.answers.line());
+        let (stop, stopped) = watch::channel(false);
+        let riders = self.riders(pool, self.args.fill_per_s, u64::MAX / 2);
+        let requesting = tokio::spawn(async move { riders.work(stopped).await });
+        let until = Instant::now() + FILL_WITHIN;
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        let mut open = 0;
+        while open < self.args.open && Instant::now() < until {
+            look.tick().await;
+            open = Scrape::of(pool).await?.sum("muster_rides_open") as u64;
         }
+        stop.send_replace(true);
+        let (sent, _) = requesting.await?;
+        self.requested += sent;
+        anyhow::ensure!(open >= self.args.open, "only {open} rides are open after {FILL_WITHIN:?}");
+        Ok(())
     }
 
     fn report(&self) -> Report {
         let args = self.args;
         let mut report = Report::new(format!(
-            "{} kills under {} rides/s, {} drivers on sockets, seed {}",
-            args.rounds, args.rides_per_s, args.drivers, args.seed
+            "{} kills under {} rides/s, {} drivers on sockets, {} without, seed {}",
+            args.rounds, args.rides_per_s, args.drivers, args.silent, args.seed
         ));
         report.count("kills", "kill -9", u64::from(args.rounds));
         report.count("requested", "rides requested", self.requested);
@@ -314,7 +328,7 @@ impl Run<'_> {
     }
 }
 
-fn pool(server: &Server) -> Arc<Pool> {
+fn connections(server: &Server) -> Arc<Pool> {
     Arc::new(Pool::new(server.address, 128, ANSWER_WITHIN))
 }
 

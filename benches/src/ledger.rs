@@ -119,13 +119,12 @@ impl Ledger {
         limit: usize,
     ) -> Vec<OfferBook> {
         let books = self.books();
-        let mut busy: BTreeSet<&str> = in_doubt
-            .iter()
-            .filter_map(|command| match command {
-                Command::Accept { driver, .. } => Some(driver.as_str()),
-                _ => None,
-            })
-            .collect();
+        let mut busy: BTreeSet<&str> = BTreeSet::new();
+        for command in in_doubt {
+            if let Command::Accept { driver, .. } = command {
+                busy.insert(driver);
+            }
+        }
         let told = || books.rides.values().filter_map(|book| book.told.as_ref());
         busy.extend(
             told()

@@ -86,6 +86,18 @@ impl Launch {
     }
 }
 
+/// Waits for an interrupt or a termination signal.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
 async fn wait_ready(address: SocketAddr, child: &mut Child) -> anyhow::Result<()> {
     let until = Instant::now() + READY_WITHIN;
     let mut poll = tokio::time::interval(READY_POLL);
