@@ -72,7 +72,12 @@ fn searches(criterion: &mut Criterion) {
             bencher.iter(|| {
                 turn += 1;
                 let at = fixture::place(turn % 512);
-                let query = NearbyQuery { at, radius: Meters::new(3_000.0), limit: 10 };
+                let query = NearbyQuery {
+                    at,
+                    radius: Meters::new(3_000.0),
+                    limit: 10,
+                    offerable_under: None,
+                };
                 black_box(city.grid.nearest(&query, |_, _, _| Ok::<(), ()>(())))
             });
         });

@@ -40,7 +40,7 @@ pub struct DispatchPolicy {
     pub offer_ttl_ms: u64,
     /// Length of one search in milliseconds; then the ride is unfulfilled.
     pub search_limit_ms: u64,
-    /// Pause in milliseconds before a search that found nobody looks again.
+    /// Pause in milliseconds before a search that found nobody looks again; it doubles twice.
     pub search_retry_ms: u64,
     /// New attempts after a driver cancelled, per ride.
     pub reallocations_max: u32,

@@ -238,7 +238,12 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
         if let Some(which) = search.border {
             at = on_border(at, city.grid.resolution(), which);
         }
-        let query = NearbyQuery { at, radius: Meters::new(search.radius), limit: search.limit };
+        let query = NearbyQuery {
+            at,
+            radius: Meters::new(search.radius),
+            limit: search.limit,
+            offerable_under: None,
+        };
         let mut asked = BTreeSet::new();
         let answer = city.grid.nearest(&query, |driver, _, _| {
             assert!(asked.insert(driver.clone()), "{driver} was judged twice");
@@ -298,7 +303,7 @@ fn a_limit_of_nothing_finds_nothing_and_looks_at_nobody() {
     };
     let city = City::build(&scene);
     let at = city.place(&scene, (0.0, 0.0));
-    let query = NearbyQuery { at, radius: Meters::new(1e3), limit: 0 };
+    let query = NearbyQuery { at, radius: Meters::new(1e3), limit: 0, offerable_under: None };
     let answer = city.grid.nearest(&query, |_, _, _| -> Result<(), ()> { unreachable!("nobody") });
     assert!(answer.found.is_empty() && answer.excluded.is_empty() && !answer.complete);
 }

@@ -66,7 +66,7 @@ impl Dispatch {
         let market = self.runtime.market(market.id()).ok_or(CallError::UnknownMarket)?;
         let wanted = service_tier.map(|tier| market.market.tier_set(std::slice::from_ref(tier)));
         let wanted = wanted.transpose().map_err(|_| CallError::UnknownMarket)?;
-        let query = NearbyQuery { at, radius, limit };
+        let query = NearbyQuery { at, radius, limit, offerable_under: None };
         let fresh_after = self.now().minus_millis(market.policy.stale_after_ms);
         let result = market.grid.nearest(&query, |_, supply, reading| {
             let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use muster_actors::CallError;
+use muster_engine::effect::Refusal;
 use muster_engine::id::{MarketId, RideId};
 use muster_engine::ride::{RequestKey, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
@@ -42,8 +44,33 @@ pub(super) async fn request(
         return Ok(taken(&state, &ride));
     }
     state.rider_rate.check(&request.rider)?;
-    let ride = state.dispatch.request_ride(request, drawn).await?;
-    Ok(taken(&state, &ride))
+    let ride = request.ride.clone();
+    match state.dispatch.request_ride(request, drawn).await {
+        Ok(ride) => Ok(taken(&state, &ride)),
+        Err(CallError::Refused(Refusal::RideAlreadyExists)) => {
+            let ride = requested_alike(&state, &ride, request_key.as_ref()).await?;
+            Ok(taken(&state, &ride))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The ride whose id is taken, if an earlier call with the same key took it: that call may not have
+/// been answered, or not be durable yet.
+async fn requested_alike(
+    state: &AppState,
+    ride: &RideId,
+    key: Option<&RequestKey>,
+) -> Result<Arc<RideRecord>, Problem> {
+    let exists = CallError::Refused(Refusal::RideAlreadyExists);
+    let Some(key) = key else { return Err(exists.into()) };
+    match state.dispatch.ride(ride).await {
+        Ok(found) if found.request.request_key.as_ref() == Some(key) => Ok(found),
+        Ok(_) => Err(exists.into()),
+        // It is in memory and not durable yet: the same call a moment later finds it.
+        Err(CallError::Refused(Refusal::UnknownRide)) => Err(CallError::TimedOut.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn stamp(now: Timestamp, request_key: Option<RequestKey>) -> Result<RequestStamp, Problem> {

@@ -121,3 +121,25 @@ async fn an_answer_that_blames_the_server_is_not_kept() {
     let done = keyed(&server, "k-1", &path, json!({"by": "rider"})).await;
     assert_eq!(done.ok()["status"], "cancelled");
 }
+
+#[actix_web::test]
+async fn a_call_that_timed_out_is_found_by_its_key_once_it_is_durable() {
+    let server = server().await;
+    server.store.set_open(false);
+    let body =
+        json!({"ride_id": "slow-1", "rider_id": "r-1", "pickup": {"lat": 40.75, "lng": -73.98}});
+    let call = || keyed(&server, "slow", "/v1/rides", body.clone());
+    call().await.refused(503, "timed_out");
+    // The ride is in memory and nobody may be told of it yet: not a conflict with itself.
+    call().await.refused(503, "timed_out");
+    server.store.set_open(true);
+    loop {
+        let answer = call().await;
+        if answer.status == 202 {
+            assert_eq!(answer.json()["ride_id"], "slow-1");
+            break;
+        }
+        answer.refused(503, "timed_out");
+    }
+    keyed(&server, "other", "/v1/rides", body.clone()).await.refused(409, "ride_already_exists");
+}

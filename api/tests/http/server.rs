@@ -133,7 +133,7 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
             mailbox_capacity: 64,
             store_backlog_max: 1_000,
             open_rides_max: 1_000,
-            answer_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(2),
             position_snapshot_every: Duration::ZERO,
         },
         arbiters: 1,

@@ -112,6 +112,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         fix_received_after: Timestamp::default(),
         asked: BTreeSet::new(),
         blocked: BTreeSet::new(),
+        explains: true,
         explained_max: 32,
     }
 }
@@ -169,7 +170,7 @@ impl Round {
         self.ride.handle(RideCommand::Request { reply: None }, NOW, &mut out);
         self.deliver(&mut out);
         let offer = self.driver.live_offers().next().map(|offer| offer.id.clone());
-        let accept = DriverCommand::Accept { offer: offer.expect("an offer"), reply: None };
+        let accept = DriverCommand::Accept { offer: offer.expect("an offer"), asker: None };
         self.driver.handle(accept, NOW, &mut out);
         self.deliver(&mut out);
         assert_eq!(self.ride.record().status, RideStatus::Assigned);

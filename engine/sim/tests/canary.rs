@@ -1,5 +1,7 @@
 //! If one seed does not lead to one trace, nothing else the simulator says counts.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::process::Command;
 
 use muster_sim::run_seed;

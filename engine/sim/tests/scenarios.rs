@@ -1,5 +1,7 @@
 //! The scenarios that Namma Yatri's allocator was tested with, as days of a small calm city.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use muster_engine::driver::DriverMachine;
 use muster_engine::grid::DriverStatus;
 use muster_engine::policy::{DispatchMode, DispatchPolicy};

@@ -396,7 +396,8 @@ mod tests {
                         }
                         if i % 50 == 0 {
                             let at = Position::from_degrees(lat, -73.98).unwrap();
-                            let query = NearbyQuery { at, radius: Meters::new(3e4), limit: 5 };
+                            let radius = Meters::new(3e4);
+                            let query = NearbyQuery { at, radius, limit: 5, offerable_under: None };
                             let near = grid.nearest(&query, |_, _, _| Ok::<(), ()>(()));
                             assert!(near.found.len() <= 5);
                         }

@@ -27,6 +27,9 @@ pub struct NearbyQuery {
     pub radius: Meters,
     /// How many drivers are wanted.
     pub limit: usize,
+    /// With a slot cap: drivers who cannot take an offer under it are passed over unseen, neither
+    /// found nor reported. A search that is repeated while supply is scarce pays for few drivers.
+    pub offerable_under: Option<u8>,
 }
 
 /// A driver that was admitted.
@@ -147,6 +150,7 @@ impl<V> Judged<V> {
 struct Search<R, A> {
     at: UnitVector,
     limit: usize,
+    offerable_under: Option<u8>,
     admit: A,
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
@@ -166,6 +170,7 @@ where
         Self {
             at: query.at.unit(),
             limit: query.limit,
+            offerable_under: query.offerable_under,
             admit,
             // The antipode may come out a rounding error beyond the longest chord.
             within: if within < 4.0 { within } else { f64::INFINITY },
@@ -182,6 +187,9 @@ where
 
     /// Notes an occupant that is near enough. Runs under a shard's lock, so `admit` has to wait.
     fn consider(&mut self, occupant: &Occupant) {
+        if self.offerable_under.is_some_and(|cap| !occupant.supply.offerable(cap)) {
+            return;
+        }
         let Some(raw) = occupant.slot.read_raw() else { return };
         let chord_squared = self.at.chord_squared(raw.unit());
         if chord_squared <= self.within {

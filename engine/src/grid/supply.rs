@@ -141,6 +141,17 @@ pub struct Supply {
     pub blocked: bool,
 }
 
+impl Supply {
+    /// Whether these facts allow a new offer when a driver may hold `live_offers_max`.
+    pub fn offerable(&self, live_offers_max: u8) -> bool {
+        self.status == DriverStatus::Available
+            && self.contact == Contact::Live
+            && self.live_offers < live_offers_max
+            && !self.blocked
+            && !self.cooling_down
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -126,6 +126,8 @@ pub struct CandidateQuery {
     pub asked: std::collections::BTreeSet<DriverId>,
     /// Drivers this ride must not be offered to.
     pub blocked: std::collections::BTreeSet<DriverId>,
+    /// Whether drivers that fall out are reported; a repeated search has nothing new to tell.
+    pub explains: bool,
     /// How many exclusions to report one by one.
     pub explained_max: usize,
 }

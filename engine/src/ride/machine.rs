@@ -30,6 +30,8 @@ pub struct RideMachine {
     pub(super) seeking: Option<Seeking>,
     /// Radius steps beyond the wave's own, taken because nobody was found.
     pub(super) widened: u32,
+    /// Searches in a row that found nobody at full radius.
+    pub(super) empty_searches: u32,
     /// When a search that found nobody looks again.
     pub(super) retry_at: Option<Timestamp>,
     /// Drivers whose machine refused an offer, until when they are passed over.
@@ -89,6 +91,7 @@ impl RideMachine {
             policy,
             seeking: None,
             widened: 0,
+            empty_searches: 0,
             retry_at: None,
             set_aside: BTreeMap::new(),
             retired: false,

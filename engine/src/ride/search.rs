@@ -45,7 +45,12 @@ pub fn classify(
 
 /// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
-    let nearby = NearbyQuery { at: query.pickup, radius: query.radius, limit: query.limit };
+    let nearby = NearbyQuery {
+        at: query.pickup,
+        radius: query.radius,
+        limit: query.limit,
+        offerable_under: (!query.explains).then_some(query.live_offers_max),
+    };
     let result =
         grid.nearest(&nearby, |driver, supply, reading| classify(query, driver, supply, reading));
     let mut excluded_counts = std::collections::BTreeMap::new();

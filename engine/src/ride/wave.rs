@@ -16,6 +16,10 @@ use crate::ride::record::{
 use crate::time::Timestamp;
 use crate::units::Meters;
 
+/// The pause between searches that find nobody doubles this often: where supply is scarce, many
+/// rides look, and each look costs the more.
+const RETRY_DOUBLINGS_MAX: u32 = 2;
+
 impl RideMachine {
     /// Begins a search: from here the attempt's deadline runs.
     pub(super) fn enter_search(&mut self, now: Timestamp) {
@@ -31,6 +35,7 @@ impl RideMachine {
         record.ended_at = None;
         record.reason = None;
         self.widened = 0;
+        self.empty_searches = 0;
         self.retry_at = None;
         self.set_aside.clear();
     }
@@ -71,6 +76,7 @@ impl RideMachine {
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
             asked,
             blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
+            explains: !(seeking == Seeking::Wave && self.empty_searches > 0),
             explained_max: self.policy.explained_max,
         })));
     }
@@ -117,7 +123,10 @@ impl RideMachine {
                     self.widened += 1;
                     return self.seek(Seeking::Wave, now, out);
                 }
-                self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
+                let pause =
+                    self.policy.search_retry_ms << self.empty_searches.min(RETRY_DOUBLINGS_MAX);
+                self.empty_searches += 1;
+                self.retry_at = Some(now.plus_millis(pause));
                 // The first empty search at full radius is history; its repetitions are not.
                 if self.record.search_radius_m != self.policy.search_radius_m_max {
                     self.record.search_radius_m = self.policy.search_radius_m_max;
@@ -130,6 +139,7 @@ impl RideMachine {
     }
 
     fn send_wave(&mut self, candidates: Candidates, now: Timestamp, out: &mut Outbox) {
+        self.empty_searches = 0;
         let planned: Vec<(OfferId, LiveOffer)> = candidates
             .found
             .iter()
