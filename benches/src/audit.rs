@@ -9,9 +9,9 @@ use crate::fleet::Fleet;
 use crate::http::{Pool, Request, Response};
 use crate::ledger::{Ledger, OfferBook};
 use crate::net::unix_ms;
-use crate::phone::{Command, Witness};
 use crate::riders::{number_of, request_body, request_key};
 use crate::wire::{AcceptResult, DriverView, Problem, RidePage, RideStatus, RideView};
+use crate::witness::{Command, Witness};
 
 const AT_ONCE: usize = 48;
 

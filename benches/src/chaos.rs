@@ -17,13 +17,14 @@ use crate::fleet::Fleet;
 use crate::http::Pool;
 use crate::ledger::Ledger;
 use crate::load::override_of;
-use crate::phone::{Behaviour, Crew, Witness};
+use crate::phone::{Behaviour, Crew};
 use crate::report::{Latencies, Report};
 use crate::riders::{Outcomes, RiderPlan, Riders};
 use crate::scrape::Scrape;
 use crate::server::{Launch, Server};
 use crate::sse::EventStream;
 use crate::wire::RideEvent;
+use crate::witness::Witness;
 
 /// Kills the server under load, again and again, and checks each time that everything is as it was
 /// told. Exit code 1 on any mismatch.
@@ -232,7 +233,7 @@ impl Run<'_> {
         let all = 0..self.args.drivers;
         let mut phones =
             self.fleet.connect(all, &crew, &Latencies::default(), &phones_stop).await?;
-        self.fill(&pool).await?;
+        let filled = self.fill(&pool).await?;
 
         let (stop, stopped) = watch::channel(false);
         let riders = self.riders(&pool, self.args.rides_per_s, u64::MAX / 2);
@@ -264,7 +265,8 @@ impl Run<'_> {
         following.await?;
         while phones.join_next().await.is_some() {}
         let open = open.ok().and_then(Result::ok).map(|scrape| scrape.sum("muster_rides_open"));
-        Ok((killed_after, open.unwrap_or_default() as u64))
+        // A server that is too busy to say so has at least those.
+        Ok((killed_after, open.map_or(filled, |open| open as u64)))
     }
 
     fn riders(&self, pool: &Arc<Pool>, rate: f64, count: u64) -> Arc<Riders> {
@@ -283,8 +285,8 @@ impl Run<'_> {
         })
     }
 
-    /// Requests rides until enough are open.
-    async fn fill(&mut self, pool: &Arc<Pool>) -> anyhow::Result<()> {
+    /// Requests rides until enough are open, and returns how many are.
+    async fn fill(&mut self, pool: &Arc<Pool>) -> anyhow::Result<u64> {
         let (stop, stopped) = watch::channel(false);
         let riders = self.riders(pool, self.args.fill_per_s, u64::MAX / 2);
         let requesting = tokio::spawn(async move { riders.work(stopped).await });
@@ -299,7 +301,7 @@ impl Run<'_> {
         let (sent, _) = requesting.await?;
         self.requested += sent;
         anyhow::ensure!(open >= self.args.open, "only {open} rides are open after {FILL_WITHIN:?}");
-        Ok(())
+        Ok(open)
     }
 
     fn report(&self) -> Report {

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use crate::city::{self, Route};
 use crate::http::{Pool, Request};
-use crate::net::unix_ms;
-use crate::phone::{Crew, Phone, Witness, until_stop};
+use crate::net::{unix_ms, until_stop};
+use crate::phone::{Crew, Phone};
 use crate::report::Latencies;
+use crate::witness::Witness;
 
 /// Calls or handshakes under way at once while a fleet is set up.
 const AT_ONCE: usize = 64;

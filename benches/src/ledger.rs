@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::judge::{Causes, Told, follows, plausible, same};
-use crate::phone::{Command, Witness};
 use crate::report::Tally;
 use crate::wire::{OfferView, RideStatus, RideView, instant_ms};
+use crate::witness::{Command, Witness};
 
 /// What is known of one ride.
 #[derive(Debug, Clone, Default)]

@@ -18,4 +18,5 @@ pub mod scrape;
 pub mod server;
 pub mod sse;
 pub mod wire;
+pub mod witness;
 pub mod ws;

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 
 /// Source addresses connections are spread over: each has its own ephemeral ports.
 const SOURCES: u32 = 8;
@@ -47,6 +48,12 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits until the run stops.
+pub(crate) async fn until_stop(stop: &mut watch::Receiver<bool>) {
+    // A run that is gone has stopped, too.
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 #[cfg(test)]

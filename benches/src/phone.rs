@@ -13,60 +13,10 @@ use tokio::time::Instant;
 
 use crate::city::{self, Route};
 use crate::http::{Pool, Request};
-use crate::net::unix_ms;
+use crate::net::{unix_ms, until_stop};
 use crate::wire::{AcceptResult, Frame, OfferView, RideStatus, RideView};
+use crate::witness::{Command, Witness};
 use crate::ws::{Message, Socket};
-
-/// Something a client asked the server to do.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Command {
-    /// A new ride, by its rider.
-    Request(String),
-    /// The rider calls a ride off.
-    Cancel(String),
-    /// A driver says yes.
-    Accept {
-        /// Who.
-        driver: String,
-        /// To which offer.
-        offer: String,
-        /// Of which ride.
-        ride: String,
-    },
-    /// A driver says no to an offer.
-    Decline(String),
-    /// At the pickup of a ride.
-    Arrived(String),
-    /// The rider of a ride is on board.
-    Start(String),
-    /// A ride is done.
-    Complete(String),
-    /// The driver gives a ride back.
-    GiveBack {
-        /// The ride.
-        ride: String,
-        /// The attempt that had found him.
-        attempt: u32,
-    },
-}
-
-/// Who wants to know what goes over the wire.
-pub trait Witness: Send + Sync {
-    /// The server told how a ride stands.
-    fn ride(&self, _ride: &RideView) {}
-    /// The server told a driver of an offer.
-    fn offer(&self, _driver: &str, _offer: &OfferView) {}
-    /// An offer is over: withdrawn, answered or lost.
-    fn offer_over(&self, _offer: &str) {}
-    /// A command is about to be sent.
-    fn sent(&self, _command: &Command) {}
-    /// A command was answered, whatever the answer.
-    fn answered(&self, _command: &Command) {}
-    /// A fix was sent.
-    fn fix(&self) {}
-    /// Something that should be rare: an error frame, a refused fix, a lost connection.
-    fn odd(&self, _what: &str) {}
-}
 
 /// How drivers behave.
 #[derive(Debug, Clone)]
@@ -122,12 +72,6 @@ enum Todo {
     Decline(OfferView),
     /// The next step of the ride at hand.
     Step,
-}
-
-/// Waits until the run stops.
-pub(crate) async fn until_stop(stop: &mut watch::Receiver<bool>) {
-    // A run that is gone has stopped, too.
-    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// A connected phone.
@@ -209,12 +153,9 @@ impl Phone {
                 Ok(frame) => self.take(frame).await?,
                 Err(error) => self.crew.witness.odd(&format!("unreadable frame: {error}")),
             },
-            // A server that is gone does not hear the answer; what it said before still counts.
+            // A server that is gone does not hear it; what it said before still counts.
             Message::Ping(payload) => drop(self.socket.pong(&payload).await),
-            Message::Close(code) => {
-                let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
-                self.crew.witness.odd(&format!("closed {code}"));
-            }
+            Message::Close(code) => self.crew.witness.odd(&format!("closed {code:?}")),
             Message::Other => {}
         }
         Ok(())

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::city;
 use crate::http::{Pool, Request};
-use crate::phone::{Command, Witness, until_stop};
+use crate::net::until_stop;
 use crate::report::{Latencies, Tally};
 use crate::wire::{Problem, RideView};
+use crate::witness::{Command, Witness};
 
 /// How riders behave.
 #[derive(Debug, Clone)]

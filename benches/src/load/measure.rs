@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::phone::{Command, Witness};
 use crate::report::{Latencies, Tally};
 use crate::riders::number_of;
 use crate::wire::{OfferView, RideView, instant_ms};
+use crate::witness::{Command, Witness};
 
 /// An offer that was made this long after its ride was due came in a later wave: the first went to
 /// drivers without a socket, whom this process cannot hear.
