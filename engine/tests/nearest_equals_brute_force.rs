@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Nearby, NearbyQuery,
-    Supply, TagFilter, TierSet,
+    Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
+    NearbyQuery, Supply, TagFilter, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -141,6 +141,7 @@ fn supply() -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        hold: Hold::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use muster_engine::driver::{DriverCommand, DriverMachine, DriverProfile, DriverR
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Supply, TagFilter, TierSet,
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Supply, TagFilter, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
@@ -66,6 +66,7 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        hold: Hold::default(),
     }
 }
 
@@ -112,6 +113,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         fix_received_after: Timestamp::default(),
         asked: BTreeSet::new(),
         blocked: BTreeSet::new(),
+        now: NOW,
         explains: true,
         explained_max: 32,
     }

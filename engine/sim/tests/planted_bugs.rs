@@ -1,6 +1,7 @@
 //! Bugs planted into the simulated shell and store: the swarm finds each, and names what it broke.
 
-use std::io::Write;
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::sync::Mutex;
 
 use muster_engine::invariant::Invariant;
@@ -26,7 +27,7 @@ fn assert_found(sabotage: Sabotage, seeds: u64, names: &[Invariant]) {
     let nth = report.seed + 1;
     let line =
         format!("{sabotage:?}: {} after {nth} seeds: {}", violation.invariant, violation.detail);
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    eprintln!("{line}");
     assert!(names.contains(&violation.invariant), "{line}");
 }
 

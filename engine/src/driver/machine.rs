@@ -8,7 +8,7 @@ use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
-use crate::grid::{Contact, DriverSlot, DriverStatus, Supply, TagFilter, TierSet};
+use crate::grid::{Contact, DriverSlot, DriverStatus, Hold, Supply, TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, RideId};
 use crate::invariant::Invariant;
 use crate::machine::Machine;
@@ -237,7 +237,7 @@ impl DriverMachine {
         }
     }
 
-    /// Tells the supply index what changed, if anything did.
+    /// Tells the supply index what changed, if anything did, or all of it again.
     fn refresh_supply(&mut self, now: Timestamp, moved: bool, out: &mut Outbox) {
         let supply = Supply {
             tiers: self.tiers,
@@ -247,6 +247,7 @@ impl DriverMachine {
             live_offers: u8::try_from(self.offers.len()).unwrap_or(u8::MAX),
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
+            hold: Hold::default(),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
         if !visible {
@@ -309,7 +310,21 @@ impl Machine for DriverMachine {
 
     fn handle(&mut self, command: DriverCommand, now: Timestamp, out: &mut Outbox) {
         self.on_deadline(now, out);
-        let moved = command == DriverCommand::PositionChanged;
+        // An offer that arrived, taken in or refused, ends the slot that was held for it.
+        let moved = match command {
+            DriverCommand::PositionChanged | DriverCommand::Offer { .. } => true,
+            DriverCommand::PutProfile { .. }
+            | DriverCommand::SetOnline { .. }
+            | DriverCommand::Withdraw { .. }
+            | DriverCommand::AcceptAnswered { .. }
+            | DriverCommand::RideUpdated { .. }
+            | DriverCommand::Accept { .. }
+            | DriverCommand::Decline { .. }
+            | DriverCommand::Connect { .. }
+            | DriverCommand::Disconnect { .. }
+            | DriverCommand::Ack { .. }
+            | DriverCommand::Get { .. } => false,
+        };
         self.apply(command, now, out);
         self.refresh_supply(now, moved, out);
     }

@@ -17,6 +17,7 @@ use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply};
 use crate::geo::{Cell, CellResolution};
 use crate::id::DriverId;
+use crate::time::Timestamp;
 
 /// How many locks the cells are spread over.
 const SHARDS: usize = 64;
@@ -125,6 +126,18 @@ impl Grid {
                 placed.insert(Placement { cell, entry });
                 Some(cell)
             }
+        }
+    }
+
+    /// Counts an offer on its way to a driver, so that others who search meanwhile see the slot
+    /// taken; void at `until`, or with the driver's next [`place`](Self::place).
+    pub fn hold(&self, driver: &DriverId, now: Timestamp, until: Timestamp) {
+        if let Entry::Occupied(mut placed) = self.drivers.entry(driver.clone()) {
+            let cell = placed.get().cell;
+            let mut entry = placed.get().entry.clone();
+            entry.supply.hold_slot(now, until);
+            self.shift(placed.get(), cell, &entry);
+            placed.insert(Placement { cell, entry });
         }
     }
 
@@ -280,8 +293,7 @@ mod tests {
     use super::*;
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
-    use crate::grid::{Contact, NearbyQuery, TagFilter, TierSet};
-    use crate::time::Timestamp;
+    use crate::grid::{Contact, Hold, NearbyQuery, TagFilter, TierSet};
     use crate::units::Meters;
 
     fn supply(status: DriverStatus) -> Supply {
@@ -293,6 +305,7 @@ mod tests {
             live_offers: 0,
             cooling_down: false,
             blocked: false,
+            hold: Hold::default(),
         }
     }
 
@@ -415,5 +428,23 @@ mod tests {
             assert!(grid.remove(slot.driver()));
         }
         assert_eq!((entries(&grid), grid.occupied()), (0, 0));
+    }
+
+    #[test]
+    fn a_held_slot_counts_until_it_is_void_or_the_driver_is_placed_again() {
+        let (grid, world) = (Grid::new(CellResolution::new(9).unwrap()), world());
+        let slot = slot("a");
+        slot.apply(&fix_at(0.5, 0.5, 1_000), Timestamp::from_millis(1_000), &roomy(), &world)
+            .unwrap();
+        grid.place(&slot, supply(DriverStatus::Available));
+        let ms = Timestamp::from_millis;
+        let taken = |at| grid.supply_of(slot.driver()).unwrap().slots_taken(ms(at));
+        grid.hold(slot.driver(), ms(10), ms(100));
+        grid.hold(slot.driver(), ms(20), ms(120));
+        assert_eq!((taken(50), taken(119), taken(120)), (2, 2, 0));
+        grid.hold(slot.driver(), ms(130), ms(200));
+        assert_eq!(taken(150), 1, "a void hold is not counted on");
+        grid.place(&slot, supply(DriverStatus::Available));
+        assert_eq!(taken(150), 0);
     }
 }

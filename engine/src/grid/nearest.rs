@@ -13,6 +13,7 @@ use super::slot::{DriverSlot, RawReading, Reading};
 use super::supply::Supply;
 use crate::geo::{Cell, Position, Rings, UnitVector};
 use crate::id::DriverId;
+use crate::time::Timestamp;
 use crate::units::Meters;
 
 /// Taken off a bound before a search stops by it: floating point error of distances.
@@ -27,9 +28,10 @@ pub struct NearbyQuery {
     pub radius: Meters,
     /// How many drivers are wanted.
     pub limit: usize,
-    /// With a slot cap: drivers who cannot take an offer under it are passed over unseen, neither
-    /// found nor reported. A search that is repeated while supply is scarce pays for few drivers.
-    pub offerable_under: Option<u8>,
+    /// With a slot cap and the present instant: drivers who cannot take an offer under it are passed
+    /// over unseen, neither found nor reported. A search that is repeated while supply is scarce
+    /// pays for few drivers.
+    pub offerable_under: Option<(u8, Timestamp)>,
 }
 
 /// A driver that was admitted.
@@ -150,7 +152,7 @@ impl<V> Judged<V> {
 struct Search<R, A> {
     at: UnitVector,
     limit: usize,
-    offerable_under: Option<u8>,
+    offerable_under: Option<(u8, Timestamp)>,
     admit: A,
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
@@ -187,7 +189,8 @@ where
 
     /// Notes an occupant that is near enough. Runs under a shard's lock, so `admit` has to wait.
     fn consider(&mut self, occupant: &Occupant) {
-        if self.offerable_under.is_some_and(|cap| !occupant.supply.offerable(cap)) {
+        let offerable = |(cap, now)| occupant.supply.offerable(cap, now);
+        if !self.offerable_under.is_none_or(offerable) {
             return;
         }
         let Some(raw) = occupant.slot.read_raw() else { return };

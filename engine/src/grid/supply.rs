@@ -1,6 +1,7 @@
 //! What the grid knows of a driver besides the position: enough to filter, small enough to copy.
 
 use crate::id::stable_hash;
+use crate::time::Timestamp;
 
 /// Where a driver is in the working day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,16 +140,43 @@ pub struct Supply {
     pub cooling_down: bool,
     /// Whether an operator blocked the driver.
     pub blocked: bool,
+    /// Offers on their way to the driver that his own count does not know yet.
+    pub hold: Hold,
+}
+
+/// Slots that rides count on while their waves become durable.
+///
+/// Without it every ride near a free driver chooses him in the same milliseconds, and all but a few
+/// are refused. A hold ends with the driver's next entry in the grid, at the latest by itself: a
+/// wave that never left must not keep a driver from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hold {
+    /// How many.
+    pub offers: u8,
+    /// When they are void.
+    pub until: Timestamp,
 }
 
 impl Supply {
     /// Whether these facts allow a new offer when a driver may hold `live_offers_max`.
-    pub fn offerable(&self, live_offers_max: u8) -> bool {
+    pub fn offerable(&self, live_offers_max: u8, now: Timestamp) -> bool {
         self.status == DriverStatus::Available
             && self.contact == Contact::Live
-            && self.live_offers < live_offers_max
+            && self.slots_taken(now) < live_offers_max
             && !self.blocked
             && !self.cooling_down
+    }
+
+    /// Slots that live offers take, and those on their way.
+    pub fn slots_taken(&self, now: Timestamp) -> u8 {
+        let held = if self.hold.until > now { self.hold.offers } else { 0 };
+        self.live_offers.saturating_add(held)
+    }
+
+    /// Counts one more offer on its way, until `until`.
+    pub(super) fn hold_slot(&mut self, now: Timestamp, until: Timestamp) {
+        let held = if self.hold.until > now { self.hold.offers } else { 0 };
+        self.hold = Hold { offers: held.saturating_add(1), until };
     }
 }
 

@@ -118,6 +118,8 @@ pub struct CandidateQuery {
     pub tiers: TierSet,
     /// Tags a driver must carry (a coarse filter; the driver checks exactly).
     pub tags: TagFilter,
+    /// The present instant.
+    pub now: Timestamp,
     /// Slots a driver may hold.
     pub live_offers_max: u8,
     /// A driver whose newest fix is older is not offered the ride.

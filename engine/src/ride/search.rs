@@ -32,7 +32,7 @@ pub fn classify(
         (supply.blocked, Exclusion::Blocked),
         (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
         (!supply.tags.covers(query.tags), Exclusion::MissingTag),
-        (supply.live_offers >= query.live_offers_max, Exclusion::OfferSlotsFull),
+        (supply.slots_taken(query.now) >= query.live_offers_max, Exclusion::OfferSlotsFull),
         (supply.cooling_down, Exclusion::CoolingDown),
         (query.blocked.contains(driver), Exclusion::BlockedForRide),
         (query.asked.contains(driver), Exclusion::AlreadyAsked),
@@ -43,16 +43,23 @@ pub fn classify(
     }
 }
 
-/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out.
+/// A wave that is not durable after this long has failed: what it counted on is free again.
+const HOLD_MS: u64 = 3_000;
+
+/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, and
+/// holds a slot of each for the offer that is on its way.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
         limit: query.limit,
-        offerable_under: (!query.explains).then_some(query.live_offers_max),
+        offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
     let result =
         grid.nearest(&nearby, |driver, supply, reading| classify(query, driver, supply, reading));
+    for found in &result.found {
+        grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
+    }
     let mut excluded_counts = std::collections::BTreeMap::new();
     for excluded in &result.excluded {
         *excluded_counts.entry(excluded.reason).or_insert(0) += 1;

@@ -72,6 +72,7 @@ impl RideMachine {
             limit: limit as usize,
             tiers,
             tags: TagFilter::of(request.require_tags.iter().map(String::as_str)),
+            now,
             live_offers_max: self.policy.live_offers_max,
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
             asked,
