@@ -30,6 +30,8 @@ const ACCEPT_BACKLOG: u32 = 8_192;
 const WORKER_CONNECTIONS_MAX: usize = 20_000;
 /// How often old decisions, answers and history are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// How often the write-ahead log is folded into the database.
+const FOLD_EVERY: Duration = Duration::from_millis(250);
 /// Rows of each kind that one pruning takes, so that commits never wait long behind it.
 const PRUNE_ROWS: u32 = 2_000;
 
@@ -92,6 +94,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
+    spawn_log_folding(Arc::clone(&store));
 
     let state = app_state(&config, &dispatch, &store, &metrics);
     let server = start(&config, listener, state, &dispatch, &metrics)?;
@@ -185,6 +188,18 @@ async fn drain_on_signal(
     server.stop(true).await;
     tracing::info!(clean, "drained");
     clean
+}
+
+/// Keeps the write-ahead log short, so that no commit has to.
+fn spawn_log_folding(store: Arc<SqliteStore>) {
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(FOLD_EVERY).await;
+            if let Err(error) = store.fold_log().await {
+                tracing::warn!(%error, "the write-ahead log was not folded");
+            }
+        }
+    });
 }
 
 /// Forgets what the configuration says need not be kept, a little at a time.

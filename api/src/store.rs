@@ -56,6 +56,8 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
+    /// Folds the write-ahead log into the file while the writer goes on.
+    folder: Writer,
     readers: SqlitePool,
     answers: AnswerQueue,
     /// The epoch this process took; 0 before it took one.
@@ -90,6 +92,7 @@ impl SqliteStore {
         }
         Ok(Self {
             path: path.to_owned(),
+            folder: Writer::lazy(connect.clone()),
             writer: Writer::new(connect, writer),
             readers: connection::reader_pool(path, options),
             answers: AnswerQueue::default(),
@@ -103,6 +106,7 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when the log cannot be folded; nothing is lost by that.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
+        self.folder.lock().await.close().await?;
         self.writer.lock().await.close().await
     }
 
@@ -187,6 +191,15 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`].
     pub async fn database_bytes(&self) -> Result<u64, StoreError> {
         upkeep::database_bytes(&self.readers, &self.path).await
+    }
+
+    /// Folds what it can of the write-ahead log into the file, without keeping writer or readers
+    /// waiting. To be called a few times a second under load.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; the log grows until a commit folds it.
+    pub async fn fold_log(&self) -> Result<(), StoreError> {
+        upkeep::fold_log(&self.folder).await
     }
 
     /// Whether a commit would succeed now: writes, and undoes it. Costs as much as a small commit.

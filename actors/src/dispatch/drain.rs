@@ -12,7 +12,7 @@ use crate::ports::{PositionSnapshot, StoreError};
 use crate::registry::DriverHandle;
 
 /// Position snapshots written in one call of the store.
-const SNAPSHOT_ROWS_MAX: usize = 1_000;
+const SNAPSHOT_ROWS_MAX: usize = 200;
 /// How often a drain looks whether the store has caught up.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
@@ -38,7 +38,7 @@ impl Dispatch {
         };
         let idle = tokio::time::timeout(within, idle).await.is_ok();
         self.runtime.stopped.store(true, Ordering::Relaxed);
-        let saved = self.save_positions(Timestamp::default()).await.is_ok();
+        let saved = self.save_positions(Timestamp::default(), Duration::ZERO).await.is_ok();
         idle && saved
     }
 
@@ -50,9 +50,10 @@ impl Dispatch {
         actix::spawn(async move {
             let mut since = Timestamp::default();
             while !self.runtime.stopped.load(Ordering::Relaxed) {
-                tokio::time::sleep(every).await;
+                // Half of the time the writes are spread over, half of it they rest.
+                tokio::time::sleep(every / 2).await;
                 let now = self.now();
-                match self.save_positions(since).await {
+                match self.save_positions(since, every / 2).await {
                     Ok(()) => since = now,
                     Err(error) => tracing::warn!(%error, "positions were not saved"),
                 }
@@ -60,8 +61,9 @@ impl Dispatch {
         });
     }
 
-    /// Writes the positions received since `since`.
-    async fn save_positions(&self, since: Timestamp) -> Result<(), StoreError> {
+    /// Writes the positions received since `since`, little by little `over` a time: commits of rides
+    /// wait for the same writer.
+    async fn save_positions(&self, since: Timestamp, over: Duration) -> Result<(), StoreError> {
         let moved = |handle: Arc<DriverHandle>| {
             let reading = handle.board.slot.read()?;
             (reading.received_at >= since).then(|| PositionSnapshot {
@@ -73,8 +75,11 @@ impl Dispatch {
         };
         let drivers = self.runtime.registry.drivers();
         let positions: Vec<PositionSnapshot> = drivers.into_iter().filter_map(moved).collect();
+        let chunks = u32::try_from(positions.len().div_ceil(SNAPSHOT_ROWS_MAX)).unwrap_or(u32::MAX);
+        let pause = over / chunks.max(1);
         for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {
             self.runtime.store.save_positions(chunk).await?;
+            tokio::time::sleep(pause).await;
         }
         Ok(())
     }

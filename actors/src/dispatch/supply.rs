@@ -1,7 +1,6 @@
 //! What the edges may see of supply and demand, without asking any actor.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
@@ -13,7 +12,6 @@ use muster_engine::units::{EtaSeconds, Meters};
 
 use super::Dispatch;
 use crate::error::CallError;
-use crate::registry::DriverHandle;
 
 /// An available driver near a place.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,23 +28,23 @@ pub struct NearbyDriver {
     pub tiers: TierSet,
 }
 
-/// One driver for the gauges.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A kind of drivers, for the gauges.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DriverGauge {
-    /// His market.
+    /// Their market.
     pub market: MarketId,
-    /// What he does.
+    /// What they do.
     pub status: DriverStatus,
-    /// Whether he is heard.
+    /// Whether they are heard.
     pub contact: Contact,
 }
 
-/// One ride in memory for the gauges.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A kind of open rides, for the gauges.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RideGauge {
-    /// Its market.
+    /// Their market.
     pub market: MarketId,
-    /// Where it stands.
+    /// Where they stand.
     pub status: RideStatus,
 }
 
@@ -96,27 +94,31 @@ impl Dispatch {
         Ok(market.grid.counts_by_cell(resolution))
     }
 
-    /// Every driver, for the gauges.
-    pub fn driver_gauges(&self) -> Vec<DriverGauge> {
-        let gauge = |handle: Arc<DriverHandle>| DriverGauge {
-            market: handle.board.market.market.id().clone(),
-            status: handle.board.status(),
-            contact: handle.board.contact(),
-        };
-        self.runtime.registry.drivers().into_iter().map(gauge).collect()
+    /// How many drivers there are of each kind.
+    pub fn driver_gauges(&self) -> BTreeMap<DriverGauge, i64> {
+        let mut counts = BTreeMap::new();
+        for handle in self.runtime.registry.drivers() {
+            let gauge = DriverGauge {
+                market: handle.board.market.market.id().clone(),
+                status: handle.board.status(),
+                contact: handle.board.contact(),
+            };
+            *counts.entry(gauge).or_default() += 1;
+        }
+        counts
     }
 
-    /// Every ride in memory that is not over, for the gauges.
-    pub fn ride_gauges(&self) -> Vec<RideGauge> {
-        let rides = self.runtime.registry.rides().into_iter();
-        rides
-            .filter_map(|handle| handle.board.told())
-            .filter(|record| !record.status.is_terminal())
-            .map(|record| RideGauge {
-                market: record.request.market.clone(),
-                status: record.status,
-            })
-            .collect()
+    /// How many rides that are not over there are of each kind.
+    pub fn ride_gauges(&self) -> BTreeMap<RideGauge, i64> {
+        let mut counts = BTreeMap::new();
+        for handle in self.runtime.registry.rides() {
+            let Some(record) = handle.board.told() else { continue };
+            if !record.status.is_terminal() {
+                let market = record.request.market.clone();
+                *counts.entry(RideGauge { market, status: record.status }).or_default() += 1;
+            }
+        }
+        counts
     }
 
     /// Open rides of a market with their pickups, for supply and demand.

@@ -6,8 +6,9 @@
 //! key being worked on          → 409 request_in_progress
 //! ```
 //!
-//! The answer is saved after the effect is durable. A crash in between is made up for where an
-//! effect could happen twice: a ride remembers the key it was requested with.
+//! The answer is saved after the effect is durable, while the client reads it already. A crash in
+//! between is made up for where an effect could happen twice: a ride remembers the key it was
+//! requested with, and its present view is answered.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -149,9 +150,14 @@ async fn run(
             body: bytes.to_vec(),
             at: state.dispatch.now(),
         };
-        if let Err(error) = state.history.save_answer(&ticket.request_key.key, answer).await {
-            tracing::warn!(%error, "an answer was not saved under its idempotency key");
-        }
+        // The effect is durable; the client need not wait until the words of the answer are. Until
+        // then the key counts as being worked on.
+        actix_web::rt::spawn(in_correlation(async move {
+            if let Err(error) = state.history.save_answer(&ticket.request_key.key, answer).await {
+                tracing::warn!(%error, "an answer was not saved under its idempotency key");
+            }
+            drop(ticket);
+        }));
     }
     // An error attached to the response would answer once more in its own words.
     let mut answer = HttpResponse::build(status);

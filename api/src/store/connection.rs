@@ -12,9 +12,9 @@ use super::error::from_sql;
 
 /// The page size of a new database, in bytes; the default of SQLite.
 pub(super) const PAGE_BYTES: u64 = 4_096;
-/// Checkpoint when the write-ahead log holds this many pages (16 MiB): fewer of them in the way of a
-/// commit, each still short.
-const CHECKPOINT_PAGES: u32 = 4_096;
+/// A commit folds the write-ahead log itself when it holds this many pages (128 MiB). That takes as
+/// long as dozens of commits, so a connection of its own folds it much earlier, beside the writer.
+const CHECKPOINT_PAGES: u32 = 32_768;
 /// The write-ahead log is cut back to this after a checkpoint.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// The writer's page cache: a large batch must fit, or it spills into the log half-way.
@@ -66,6 +66,11 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
         Self { options, connection: Mutex::new(Some(connection)) }
+    }
+
+    /// A connection that opens with its first use.
+    pub(super) fn lazy(options: SqliteConnectOptions) -> Self {
+        Self { options, connection: Mutex::new(None) }
     }
 
     /// Waits, first come first served, until nobody else writes.

@@ -115,6 +115,14 @@ pub(super) async fn database_bytes(readers: &SqlitePool, path: &Path) -> Result<
     Ok(unsigned("page_count", main)? + log)
 }
 
+/// A passive checkpoint takes no lock that a writer needs.
+pub(super) async fn fold_log(folder: &Writer) -> Result<(), StoreError> {
+    let mut slot = folder.lock().await;
+    let folded = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
+    let outcome = folded.execute(slot.connection().await?).await.map_err(from_sql);
+    slot.settle(outcome.map(|_| ()))
+}
+
 /// Proves that there is room for a small commit: eight pages.
 pub(super) async fn check_writable(writer: &Writer) -> Result<(), StoreError> {
     let mut slot = writer.lock().await;

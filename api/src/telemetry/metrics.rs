@@ -210,13 +210,13 @@ impl Metrics {
     /// Brings the gauges up to date.
     pub fn refresh(&self, dispatch: &Dispatch) {
         self.drivers.clear();
-        for gauge in dispatch.driver_gauges() {
+        for (gauge, count) in dispatch.driver_gauges() {
             let labels = DriverLabels {
                 market: gauge.market.to_string(),
                 status: gauge.status.name(),
                 contact: gauge.contact.name(),
             };
-            self.drivers.get_or_create(&labels).inc();
+            self.drivers.get_or_create(&labels).set(count);
         }
         self.rides_open.clear();
         for market in dispatch.markets().iter() {
@@ -226,10 +226,10 @@ impl Metrics {
                 self.rides_open.get_or_create(&labels).set(0);
             }
         }
-        for gauge in dispatch.ride_gauges() {
+        for (gauge, count) in dispatch.ride_gauges() {
             let market = gauge.market.to_string();
             let labels = StatusLabels { market, status: gauge.status.name() };
-            self.rides_open.get_or_create(&labels).inc();
+            self.rides_open.get_or_create(&labels).set(count);
         }
     }
 

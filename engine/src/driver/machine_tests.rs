@@ -18,7 +18,7 @@ fn an_offer_takes_a_slot_and_is_shown_once() {
     assert!(matches!(case.frames()[..], [PhoneFrame::Offer { .. }]));
     assert_eq!(case.supply().unwrap().live_offers, 1);
     case.offered("r1", 10);
-    assert!(case.effects.is_empty());
+    assert!(case.effects.iter().all(|effect| matches!(effect, Effect::PlaceSupply(_))));
     assert_eq!(case.live(), ["r1"]);
 }
 
