@@ -10,7 +10,7 @@
 //! between is made up for where an effect could happen twice: a ride remembers the key it was
 //! requested with, and its present view is answered.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::{self, BoxBody, MessageBody};
@@ -34,9 +34,9 @@ const KEY_BYTES_MAX: usize = 255;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The keys of calls that are being worked on.
+/// The keys of calls that are being worked on, with the answer once it is given and being saved.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeysInFlight(Arc<Mutex<BTreeSet<String>>>);
+pub(super) struct KeysInFlight(Arc<Mutex<BTreeMap<String, Option<SavedAnswer>>>>);
 
 /// A key that is being worked on, until it is dropped.
 #[derive(Debug)]
@@ -89,6 +89,10 @@ async fn admit(state: &AppState, request: &mut ServiceRequest) -> Result<Admissi
     let body = request.extract::<Body>().await?;
     let fingerprint = fingerprint(request.method(), request.path(), body.bytes());
     request.extensions_mut().insert(body);
+    if let Some(answer) = state.keys.answer(&key) {
+        let same = answer.fingerprint == fingerprint;
+        return if same { Ok(Admission::Replay(answer)) } else { Err(key_reused()) };
+    }
     let ticket = state.keys.begin(RequestKey { key, fingerprint })?;
     let saved = state.history.idempotent_answer(&ticket.request_key.key).await;
     let kept_since = state.dispatch.now().minus_millis(ANSWER_KEPT_MS);
@@ -151,7 +155,8 @@ async fn run(
             at: state.dispatch.now(),
         };
         // The effect is durable; the client need not wait until the words of the answer are. Until
-        // then the key counts as being worked on.
+        // then a repeat is answered from memory.
+        ticket.answered(answer.clone());
         actix_web::rt::spawn(in_correlation(async move {
             if let Err(error) = state.history.save_answer(&ticket.request_key.key, answer).await {
                 tracing::warn!(%error, "an answer was not saved under its idempotency key");
@@ -204,11 +209,24 @@ fn location_of(status: StatusCode, body: &[u8]) -> Option<String> {
 impl KeysInFlight {
     fn begin(&self, request_key: RequestKey) -> Result<Ticket, Problem> {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.insert(request_key.key.clone()) {
-            return Ok(Ticket { keys: self.clone(), request_key });
+        if keys.contains_key(&request_key.key) {
+            let detail = "a call with this idempotency key is being worked on";
+            return Err(Problem::new(409, "request_in_progress", detail).retry_after(1));
         }
-        let detail = "a call with this idempotency key is being worked on";
-        Err(Problem::new(409, "request_in_progress", detail).retry_after(1))
+        keys.insert(request_key.key.clone(), None);
+        Ok(Ticket { keys: self.clone(), request_key })
+    }
+
+    /// The answer that was given and is being saved.
+    fn answer(&self, key: &str) -> Option<SavedAnswer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.clone()
+    }
+}
+
+impl Ticket {
+    fn answered(&self, answer: SavedAnswer) {
+        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(self.request_key.key.clone(), Some(answer));
     }
 }
 
@@ -239,6 +257,16 @@ mod tests {
         let key = || RequestKey { key: "k".to_owned(), fingerprint: "f".to_owned() };
         let ticket = keys.begin(key()).unwrap();
         assert_eq!(keys.begin(key()).unwrap_err().code, "request_in_progress");
+        let answer = SavedAnswer {
+            fingerprint: "f".to_owned(),
+            status: 202,
+            content_type: String::new(),
+            body: Vec::new(),
+            at: muster_engine::time::Timestamp::default(),
+        };
+        assert_eq!(keys.answer("k"), None);
+        ticket.answered(answer.clone());
+        assert_eq!(keys.answer("k"), Some(answer), "a repeat is answered while it is saved");
         drop(ticket);
         assert!(keys.begin(key()).is_ok());
     }
