@@ -19,7 +19,7 @@ mod ride_event;
 mod ride_request;
 mod time;
 
-pub use driver::{DriverView, contact_name, status_name};
+pub use driver::DriverView;
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
 pub use explain::{AttemptView, CandidateView, ExplainPolicyView, ExplainView, WaveView};
 pub use fault::{Faults, FieldFault, RequestFault, TEXT_CHARS_MAX};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use muster_engine::driver;
-use muster_engine::grid::{Contact, DriverStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,9 +56,9 @@ impl From<&driver::DriverView> for DriverView {
         Self {
             driver_id: view.record.driver.to_string(),
             market: profile.market.to_string(),
-            status: status_name(view.status),
+            status: view.status.name(),
             online: view.record.online,
-            contact: contact_name(view.contact),
+            contact: view.contact.name(),
             position: view.reading.as_ref().map(PositionView::from),
             offers: view.offers.iter().map(OfferView::from).collect(),
             ride_id: view.ride.as_ref().map(ToString::to_string),
@@ -70,26 +69,5 @@ impl From<&driver::DriverView> for DriverView {
             blocked_until: profile.blocked_until.map(rfc3339),
             preferences: read_preferences(&profile.preferences),
         }
-    }
-}
-
-/// The wire name of a status.
-pub const fn status_name(status: DriverStatus) -> &'static str {
-    match status {
-        DriverStatus::Offline => "offline",
-        DriverStatus::Available => "available",
-        DriverStatus::Reserved => "reserved",
-        DriverStatus::EnRoute => "en_route",
-        DriverStatus::AtPickup => "at_pickup",
-        DriverStatus::OnTrip => "on_trip",
-    }
-}
-
-/// The wire name of a contact.
-pub const fn contact_name(contact: Contact) -> &'static str {
-    match contact {
-        Contact::Live => "live",
-        Contact::Stale => "stale",
-        Contact::Lost => "lost",
     }
 }
