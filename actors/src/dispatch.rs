@@ -74,26 +74,18 @@ impl Dispatch {
         self.runtime.market(market).map(|market| Arc::clone(&market.policy))
     }
 
-    /// Takes a ride request and begins to search. The answer comes once it is durable. An id that
-    /// was `drawn` by this process needs no look into the store whether it is taken.
+    /// Takes a ride request and begins to search. The answer comes once it is durable.
     ///
     /// # Errors
-    /// [`CallError::Refused`] when the id is taken; `Overloaded`, `Draining`, `Store` when new
-    /// rides are shed.
-    pub async fn request_ride(
-        &self,
-        request: RideRequest,
-        drawn: bool,
-    ) -> Result<Arc<RideRecord>, CallError> {
+    /// [`CallError::Refused`] when the id is that of an open ride, [`StoreError::Conflict`] when the
+    /// store knows the id or the request's key; `Overloaded`, `Draining`, `Store` when new rides are
+    /// shed.
+    ///
+    /// [`StoreError::Conflict`]: crate::StoreError::Conflict
+    pub async fn request_ride(&self, request: RideRequest) -> Result<Arc<RideRecord>, CallError> {
         self.takes_new_work()?;
         let market = self.runtime.market(&request.market).ok_or(CallError::UnknownMarket)?;
         let market = Arc::clone(market);
-        if !drawn {
-            let stored = self.runtime.store.load_ride(&request.ride).await;
-            if stored.map_err(CallError::Store)?.is_some() {
-                return Err(CallError::Refused(Refusal::RideAlreadyExists));
-            }
-        }
         let handle = ride_actor::begin(&self.runtime, &market, request)?;
         let ask = |reply| RideCommand::Request { reply: Some(reply) };
         self.ask_ride(&handle, ask).await

@@ -120,7 +120,7 @@ impl Host for DriverHost {
     }
 
     fn after_turn(&mut self, machine: &DriverMachine, runtime: &Runtime) {
-        self.board.set_gauges(machine.status(), machine.contact());
+        self.board.count(machine.status(), machine.contact());
         if let Err(invariant) = machine.check() {
             tracing::error!(driver_id = %self.board.driver, %invariant, "an invariant is broken");
             let kind = EventKind::InvariantViolated(invariant);

@@ -3,6 +3,7 @@
 //! Callers hold a [`Dispatch`] and never an actor's address. One actor per driver and one per ride
 //! live on the Arbiter their id hashes to; every rule is in `muster-engine`.
 
+mod census;
 mod clock;
 mod dispatch;
 mod driver_actor;

@@ -1,6 +1,5 @@
 //! Who lives in this process: id → actor, and what of it may be read without asking it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
@@ -11,6 +10,7 @@ use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::ride::RideRecord;
 use tokio::sync::watch;
 
+use crate::census::Counted;
 use crate::driver_actor::DriverActor;
 use crate::ride_actor::RideActor;
 use crate::runtime::MarketRuntime;
@@ -42,8 +42,7 @@ pub(crate) struct DriverBoard {
     pub(crate) market: Arc<MarketRuntime>,
     /// The newest durable record; nothing before the first commit.
     durable: Mutex<Option<Arc<DriverRecord>>>,
-    status: AtomicU8,
-    contact: AtomicU8,
+    counted: Counted,
 }
 
 /// What is known of a ride without asking its actor.
@@ -52,6 +51,7 @@ pub(crate) struct RideBoard {
     pub(crate) market: Arc<MarketRuntime>,
     /// The newest durable record: what anyone may be told (M13); nothing before the first commit.
     told: watch::Sender<Option<Arc<RideRecord>>>,
+    counted: Counted,
 }
 
 impl DriverBoard {
@@ -60,14 +60,15 @@ impl DriverBoard {
         market: Arc<MarketRuntime>,
         durable: Option<DriverRecord>,
     ) -> Self {
-        Self {
+        let board = Self {
             slot: Arc::new(DriverSlot::new(driver.clone())),
             driver,
             market,
             durable: Mutex::new(durable.map(Arc::new)),
-            status: AtomicU8::new(status_code(DriverStatus::Offline)),
-            contact: AtomicU8::new(contact_code(Contact::Lost)),
-        }
+            counted: Counted::default(),
+        };
+        board.count(DriverStatus::Offline, Contact::Lost);
+        board
     }
 
     pub(crate) fn durable(&self) -> Option<Arc<DriverRecord>> {
@@ -78,23 +79,31 @@ impl DriverBoard {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
     }
 
-    pub(crate) fn set_gauges(&self, status: DriverStatus, contact: Contact) {
-        self.status.store(status_code(status), Ordering::Relaxed);
-        self.contact.store(contact_code(contact), Ordering::Relaxed);
+    /// Counts the driver where he stands now.
+    pub(crate) fn count(&self, status: DriverStatus, contact: Contact) {
+        self.counted.driver(&self.market.census, status, contact);
     }
+}
 
-    pub(crate) fn status(&self) -> DriverStatus {
-        STATUSES[usize::from(self.status.load(Ordering::Relaxed)) % STATUSES.len()]
+impl Drop for DriverBoard {
+    fn drop(&mut self) {
+        self.counted.no_driver(&self.market.census);
     }
+}
 
-    pub(crate) fn contact(&self) -> Contact {
-        CONTACTS[usize::from(self.contact.load(Ordering::Relaxed)) % CONTACTS.len()]
+impl Drop for RideBoard {
+    fn drop(&mut self) {
+        self.counted.no_ride(&self.market.census);
     }
 }
 
 impl RideBoard {
     pub(crate) fn new(ride: RideId, market: Arc<MarketRuntime>, told: Option<RideRecord>) -> Self {
-        Self { ride, market, told: watch::Sender::new(told.map(Arc::new)) }
+        let counted = Counted::default();
+        if let Some(record) = &told {
+            counted.ride(&market.census, record.status);
+        }
+        Self { ride, market, told: watch::Sender::new(told.map(Arc::new)), counted }
     }
 
     pub(crate) fn told(&self) -> Option<Arc<RideRecord>> {
@@ -102,31 +111,13 @@ impl RideBoard {
     }
 
     pub(crate) fn tell(&self, record: Arc<RideRecord>) {
+        self.counted.ride(&self.market.census, record.status);
         self.told.send_replace(Some(record));
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<RideRecord>>> {
         self.told.subscribe()
     }
-}
-
-const STATUSES: [DriverStatus; 6] = [
-    DriverStatus::Offline,
-    DriverStatus::Available,
-    DriverStatus::Reserved,
-    DriverStatus::EnRoute,
-    DriverStatus::AtPickup,
-    DriverStatus::OnTrip,
-];
-
-const CONTACTS: [Contact; 3] = [Contact::Live, Contact::Stale, Contact::Lost];
-
-fn status_code(status: DriverStatus) -> u8 {
-    STATUSES.iter().position(|other| *other == status).unwrap_or(0) as u8
-}
-
-fn contact_code(contact: Contact) -> u8 {
-    CONTACTS.iter().position(|other| *other == contact).unwrap_or(0) as u8
 }
 
 impl Registry {

@@ -56,7 +56,10 @@ impl Host for RideHost {
     fn refresh(&self, runtime: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
         let board = Arc::clone(&self.board);
         Box::pin(async move {
-            if let Ok(Some(record)) = runtime.store.load_ride(&board.ride).await {
+            // The id may be that of a ride elsewhere, which is none of this actor's business.
+            if let Ok(Some(record)) = runtime.store.load_ride(&board.ride).await
+                && record.request.market == *board.market.market.id()
+            {
                 board.tell(Arc::new(record));
             }
         })

@@ -17,6 +17,7 @@ use muster_engine::policy::DispatchPolicy;
 use muster_engine::ride::RideCommand;
 use tokio::sync::watch;
 
+use crate::census::Census;
 use crate::clock::Clock;
 use crate::error::CallError;
 use crate::ports::{EventSink, Meter, Store, StoreError};
@@ -75,6 +76,7 @@ pub(crate) struct MarketRuntime {
     pub(crate) market: Arc<Market>,
     pub(crate) policy: Arc<DispatchPolicy>,
     pub(crate) grid: Grid,
+    pub(crate) census: Census,
 }
 
 /// The shared state of the process.
@@ -123,6 +125,7 @@ impl Runtime {
                     market: Arc::clone(market),
                     policy: Arc::clone(policy),
                     grid: Grid::new(market.resolution()),
+                    census: Census::default(),
                 };
                 (market.id().clone(), Arc::new(runtime))
             })
@@ -214,11 +217,10 @@ impl Runtime {
     }
 
     /// Tells callers whose answers will never come that the store failed.
-    pub(crate) fn fail_answers(&self, effects: &[Effect]) {
+    pub(crate) fn fail_answers(&self, effects: &[Effect], error: &StoreError) {
         for effect in effects {
             if let Effect::Answer(reply, _) = effect {
-                let error = StoreError::Unavailable("the change could not be stored".to_owned());
-                self.replies.resolve(*reply, Err(CallError::Store(error)));
+                self.replies.resolve(*reply, Err(CallError::Store(error.clone())));
             }
         }
     }

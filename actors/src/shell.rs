@@ -205,11 +205,10 @@ impl<H: Host> MachineActor<H> {
     /// Back to the newest durable state: what was not durable was not told either.
     fn rebuild(&mut self, ctx: &mut Context<Self>) {
         self.runtime.meter.actor_restarted(H::NAME);
-        for held in std::mem::take(&mut self.held) {
-            self.runtime.fail_answers(&held.effects);
-        }
+        let lost = StoreError::Unavailable("the change could not be stored".to_owned());
+        self.fail_held(&lost);
         let unsent: Vec<Effect> = self.outbox.drain().collect();
-        self.runtime.fail_answers(&unsent);
+        self.runtime.fail_answers(&unsent, &lost);
         self.poisoned.store(true, Ordering::Relaxed);
         self.poisoned = Arc::default();
         match self.host.rebuild(self.runtime.clock.now(), &self.runtime) {
@@ -230,6 +229,13 @@ impl<H: Host> MachineActor<H> {
                     }
                 });
             }
+        }
+    }
+
+    /// Callers whose change waited for a commit learn that it failed.
+    fn fail_held(&mut self, error: &StoreError) {
+        for held in std::mem::take(&mut self.held) {
+            self.runtime.fail_answers(&held.effects, error);
         }
     }
 
@@ -336,6 +342,7 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
             }),
             Err(error) => {
                 self.report(&error);
+                self.fail_held(&error);
                 match error {
                     StoreError::Unavailable(_) => self.rebuild(ctx),
                     StoreError::Conflict(_) | StoreError::Corrupt(_) => {

@@ -23,13 +23,13 @@ use muster_engine::id::RideId;
 use muster_engine::ride::{RideRecord, WaveDecision};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-pub use self::answers::{ANSWER_KEPT_MS, SavedAnswer};
+pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
 pub use self::reads::{
     CursorError, READ_ROWS_MAX, RideCursor, RideFilter, RidePage, StoredRideEvent,
 };
 pub use self::upkeep::{Pruned, Retention};
 
-use self::answers::AnswerQueue;
+use self::answers::{AnswerQueue, AnsweredKeys};
 use self::connection::Writer;
 use self::error::{from_migration, from_sql};
 
@@ -60,6 +60,7 @@ pub struct SqliteStore {
     folder: Writer,
     readers: SqlitePool,
     answers: AnswerQueue,
+    answered: AnsweredKeys,
     /// The epoch this process took; 0 before it took one.
     epoch: AtomicU64,
 }
@@ -90,12 +91,14 @@ impl SqliteStore {
             let migrations = sqlx::migrate!("migrations/sqlite");
             migrations.run(&mut writer).await.map_err(from_migration)?;
         }
+        let answered = AnsweredKeys::load(&mut writer).await?;
         Ok(Self {
             path: path.to_owned(),
             folder: Writer::lazy(connect.clone()),
             writer: Writer::new(connect, writer),
             readers: connection::reader_pool(path, options),
             answers: AnswerQueue::default(),
+            answered,
             epoch: AtomicU64::new(0),
         })
     }
@@ -147,12 +150,25 @@ impl SqliteStore {
         reads::decisions(&self.readers, ride).await
     }
 
-    /// The answer that was saved for `key`.
+    /// The first call that came with `key`, however old.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-    pub async fn idempotent_answer(&self, key: &str) -> Result<Option<SavedAnswer>, StoreError> {
-        answers::find(&self.readers, key).await
+    pub async fn first_call(&self, key: &str) -> Result<Option<FirstCall>, StoreError> {
+        answers::first_call(&self.readers, key).await
+    }
+
+    /// Whether an answer may be saved under `key`; `false` is certain. Reads nothing.
+    pub fn may_have_answered(&self, key: &str) -> bool {
+        self.answered.may_hold(key)
+    }
+
+    /// Takes `key` from the ride that was requested with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn release_key(&self, key: &str) -> Result<(), StoreError> {
+        answers::release_key(&self.writer, key).await
     }
 
     /// Saves the answer to the call with `key`. An answer younger than [`ANSWER_KEPT_MS`] that is
@@ -161,19 +177,8 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn save_answer(&self, key: &str, answer: SavedAnswer) -> Result<(), StoreError> {
+        self.answered.add(key);
         answers::save(&self.writer, &self.answers, key, answer).await
-    }
-
-    /// The ride that was requested with the idempotency key `key`, and the fingerprint of that
-    /// request: the answer itself may be missing when the process ended before it was saved.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-    pub async fn ride_by_request_key(
-        &self,
-        key: &str,
-    ) -> Result<Option<(RideId, String)>, StoreError> {
-        answers::ride_by_request_key(&self.readers, key).await
     }
 
     /// Forgets at most `rows` rows of each kind that `retention` allows to forget; call again until

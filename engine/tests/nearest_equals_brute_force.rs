@@ -196,18 +196,19 @@ impl City {
             .all
             .iter()
             .filter(|(_, present)| *present)
-            .map(|(slot, _)| (slot.driver().clone(), slot.read().unwrap()))
-            .map(|(driver, reading)| (query.at.unit().chord_squared(reading.unit), driver, reading))
+            .map(|(slot, _)| (slot, slot.read().unwrap()))
+            .map(|(slot, reading)| (query.at.unit().chord_squared(reading.unit), slot, reading))
             .filter(|(_, _, reading)| query.at.distance(reading.position) <= query.radius)
             .collect();
-        near.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.driver().cmp(b.1.driver())));
         let mut answer = Nearby { found: vec![], excluded: vec![], complete: false };
         let mut last = f64::INFINITY;
-        for (chord, driver, reading) in near {
+        for (chord, slot, reading) in near {
+            let (driver, slot) = (slot.driver().clone(), Arc::clone(slot));
             let distance = query.at.distance(reading.position);
             if let Err(reason) = admit(&driver, refuse) {
                 if query.limit > 0 && chord <= last {
-                    answer.excluded.push(Excluded { driver, distance, reason });
+                    answer.excluded.push(Excluded { slot, distance, reason });
                 }
             } else if answer.found.len() < query.limit {
                 answer.found.push(Found { driver, distance, supply: supply(), reading });

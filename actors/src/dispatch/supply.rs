@@ -96,29 +96,23 @@ impl Dispatch {
 
     /// How many drivers there are of each kind.
     pub fn driver_gauges(&self) -> BTreeMap<DriverGauge, i64> {
-        let mut counts = BTreeMap::new();
-        for handle in self.runtime.registry.drivers() {
-            let gauge = DriverGauge {
-                market: handle.board.market.market.id().clone(),
-                status: handle.board.status(),
-                contact: handle.board.contact(),
-            };
-            *counts.entry(gauge).or_default() += 1;
-        }
-        counts
+        let markets = self.runtime.market_runtimes.iter();
+        let counts = markets.flat_map(|(id, market)| {
+            market.census.drivers().map(|(status, contact, count)| {
+                (DriverGauge { market: id.clone(), status, contact }, count)
+            })
+        });
+        counts.collect()
     }
 
     /// How many rides that are not over there are of each kind.
     pub fn ride_gauges(&self) -> BTreeMap<RideGauge, i64> {
-        let mut counts = BTreeMap::new();
-        for handle in self.runtime.registry.rides() {
-            let Some(record) = handle.board.told() else { continue };
-            if !record.status.is_terminal() {
-                let market = record.request.market.clone();
-                *counts.entry(RideGauge { market, status: record.status }).or_default() += 1;
-            }
-        }
-        counts
+        let markets = self.runtime.market_runtimes.iter();
+        let counts = markets.flat_map(|(id, market)| {
+            let kinds = market.census.open_rides();
+            kinds.map(|(status, count)| (RideGauge { market: id.clone(), status }, count))
+        });
+        counts.collect()
     }
 
     /// Open rides of a market with their pickups, for supply and demand.

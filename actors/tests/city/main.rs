@@ -167,7 +167,7 @@ async fn a_ride_runs_from_request_to_completion() {
     let city = city().await;
     let mut phone = city.driver("d-1", 40.751).await;
     let ride = RideId::new("ride-1").unwrap();
-    let told = city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    let told = city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     assert_eq!(told.status, RideStatus::Searching);
     let offer = offer(&mut phone).await;
     let answer = city.dispatch.accept(None, &offer).await.unwrap();
@@ -191,7 +191,7 @@ async fn nobody_is_told_before_it_is_durable() {
     city.store.set_open(false);
     let dispatch = city.dispatch.clone();
     let request = city.request("ride-1");
-    let mut call = actix::spawn(async move { dispatch.request_ride(request, true).await });
+    let mut call = actix::spawn(async move { dispatch.request_ride(request).await });
     // The ride's actor has had its turn once the search moved the supply; neither rider nor driver
     // may hear of it while the commit waits.
     let early = tokio::time::timeout(Duration::from_millis(200), &mut call).await;
@@ -210,14 +210,13 @@ async fn a_failed_commit_is_answered_and_leaves_nothing_behind() {
     let city = city().await;
     let _phone = city.driver("d-1", 40.751).await;
     city.store.set_failing(true);
-    let refused = city.dispatch.request_ride(city.request("ride-1"), true).await;
+    let refused = city.dispatch.request_ride(city.request("ride-1")).await;
     assert!(matches!(refused, Err(CallError::Store(_))), "{refused:?}");
     city.store.set_failing(false);
     let ride = RideId::new("ride-1").unwrap();
     until(|| async { city.dispatch.ride(&ride).await.is_err() }).await;
     // The same id can be requested once the store is back.
-    until(|| async { city.dispatch.request_ride(city.request("ride-1"), true).await.is_ok() })
-        .await;
+    until(|| async { city.dispatch.request_ride(city.request("ride-1")).await.is_ok() }).await;
 }
 
 #[actix::test]
@@ -225,7 +224,7 @@ async fn a_running_ride_stays_readable_and_goes_on_when_the_store_is_back() {
     let city = city().await;
     let mut phone = city.driver("d-1", 40.751).await;
     let ride = RideId::new("ride-1").unwrap();
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
     city.dispatch.accept(None, &offer).await.unwrap();
     city.store.set_failing(true);
@@ -246,7 +245,7 @@ async fn a_panic_costs_one_machine_its_memory_and_nothing_else() {
     let mut phone = city.driver("d-1", 40.751).await;
     city.observer.panic_on_next_wave();
     // The panic hits the ride's actor after its first wave became durable, before the offers left.
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
     assert!(matches!(city.dispatch.accept(None, &offer).await.unwrap(), AcceptAnswer::Won(_)));
     assert_eq!(city.observer.restarts.load(Ordering::SeqCst), 1);
@@ -259,7 +258,7 @@ async fn a_panic_behind_a_commit_that_still_lands_leaves_no_conflict() {
     let mut phone_1 = city.driver("d-1", 40.751).await;
     let mut phone_2 = city.driver("d-2", 40.752).await;
     let ride = RideId::new("ride-1").unwrap();
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let (offer_1, offer_2) = (offer(&mut phone_1).await, offer(&mut phone_2).await);
     city.store.set_open(false);
     city.dispatch.decline(None, &offer_1, None).await.unwrap();
@@ -282,7 +281,7 @@ async fn a_commit_that_was_kept_but_reported_lost_is_found_again() {
     let city = city().await;
     let mut phone = city.driver("d-1", 40.751).await;
     let ride = RideId::new("ride-1").unwrap();
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
     city.dispatch.accept(None, &offer).await.unwrap();
     city.store.set_lying(true);
@@ -306,7 +305,7 @@ async fn a_restarted_process_goes_on_where_people_were_told() {
     let before = city_over(store.clone(), DispatchPolicy::default()).await;
     let mut phone_1 = before.driver("d-1", 40.751).await;
     let mut phone_2 = before.driver("d-2", 40.752).await;
-    before.dispatch.request_ride(before.request("ride-1"), true).await.unwrap();
+    before.dispatch.request_ride(before.request("ride-1")).await.unwrap();
     let (offer_1, offer_2) = (offer(&mut phone_1).await, offer(&mut phone_2).await);
     assert_ne!(offer_1, offer_2);
     assert!(before.dispatch.drain(PATIENCE).await);
@@ -330,7 +329,7 @@ async fn offers_expire_by_themselves_and_the_search_ends() {
     };
     let city = city_over(MemoryStore::new(), policy).await;
     let mut phone = city.driver("d-1", 40.751).await;
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     offer(&mut phone).await;
     loop {
         if let PhoneFrame::OfferWithdrawn { .. } = frame(&mut phone).await {
@@ -360,7 +359,7 @@ async fn a_newer_session_supersedes_the_older_one() {
 async fn a_draining_process_takes_no_new_rides() {
     let city = city().await;
     city.dispatch.begin_drain();
-    let refused = city.dispatch.request_ride(city.request("ride-1"), true).await;
+    let refused = city.dispatch.request_ride(city.request("ride-1")).await;
     assert_eq!(refused.unwrap_err(), CallError::Draining);
 }
 
@@ -369,7 +368,7 @@ async fn a_ride_that_left_memory_still_answers() {
     let policy = DispatchPolicy { retire_after_ms: 1_000, ..DispatchPolicy::default() };
     let city = city_over(MemoryStore::new(), policy).await;
     let ride = RideId::new("ride-1").unwrap();
-    city.dispatch.request_ride(city.request("ride-1"), true).await.unwrap();
+    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     city.dispatch.cancel_ride(&ride, CancelledBy::Rider, None).await.unwrap();
     until(|| async { city.dispatch.watch_ride(&ride).is_none() }).await;
     let again = city.dispatch.cancel_ride(&ride, CancelledBy::Rider, None).await.unwrap();

@@ -4,7 +4,7 @@ use muster_actors::{PortFuture, StoreError};
 use muster_engine::id::RideId;
 use muster_engine::ride::{RideRecord, WaveDecision};
 
-use crate::store::{RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
+use crate::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
 
 /// The outcome of a read.
 pub type Read<'a, T> = PortFuture<'a, Result<T, StoreError>>;
@@ -31,12 +31,15 @@ pub trait RideHistory: Send + Sync + 'static {
     /// Who was considered for each wave of a ride, in the order of the waves.
     fn decisions<'a>(&'a self, ride: &'a RideId) -> Read<'a, Vec<WaveDecision>>;
 
-    /// The answer saved under `key`, however old.
-    fn idempotent_answer<'a>(&'a self, key: &'a str) -> Read<'a, Option<SavedAnswer>>;
+    /// The first call that came with the idempotency key `key`, however old.
+    fn first_call<'a>(&'a self, key: &'a str) -> Read<'a, Option<FirstCall>>;
+
+    /// Whether an answer may be saved under `key`; `false` is certain. Reads nothing.
+    fn may_have_answered(&self, key: &str) -> bool;
+
+    /// Takes the idempotency key from a ride that was requested with it more than a day ago.
+    fn release_key<'a>(&'a self, key: &'a str) -> Read<'a, ()>;
 
     /// Saves the answer under `key`; an older one that ran out is replaced.
     fn save_answer<'a>(&'a self, key: &'a str, answer: SavedAnswer) -> Read<'a, ()>;
-
-    /// The newest ride whose request came with this idempotency key.
-    fn ride_by_request_key<'a>(&'a self, key: &'a str) -> Read<'a, Option<RideRecord>>;
 }

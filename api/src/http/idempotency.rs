@@ -6,31 +6,35 @@
 //! key being worked on          → 409 request_in_progress
 //! ```
 //!
-//! The answer is saved after the effect is durable, while the client reads it already. A crash in
-//! between is made up for where an effect could happen twice: a ride remembers the key it was
-//! requested with, and its present view is answered.
+//! The answer is saved after the effect is durable, while the client reads it already. A ride request
+//! is not saved again: the ride remembers the key it was requested with, and its first state is the
+//! answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 use muster_engine::id::stable_hash;
-use muster_engine::ride::RequestKey;
+use muster_engine::ride::{RequestKey, RideRecord};
 
 use crate::http::body::Body;
 use crate::http::problem::{of_status, unreadable};
+use crate::http::rides::taken;
 use crate::http::state::AppState;
 use crate::http::trace::in_correlation;
-use crate::store::{ANSWER_KEPT_MS, SavedAnswer};
+use crate::store::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
 use crate::wire::Problem;
 
 /// The longest key.
 const KEY_BYTES_MAX: usize = 255;
+
+/// Where rides are requested.
+const RIDES_PATH: &str = "/v1/rides";
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -52,6 +56,8 @@ enum Admission {
     First(Ticket),
     /// The call was answered before.
     Replay(SavedAnswer),
+    /// The call requested this ride before.
+    Requested(Box<RideRecord>),
 }
 
 /// The middleware around every mutating route.
@@ -80,6 +86,7 @@ pub(super) async fn guard(
             }
         }
         Ok(Admission::Replay(answer)) => Ok(request.into_response(replayed(answer))),
+        Ok(Admission::Requested(ride)) => Ok(request.into_response(taken(&state, &ride))),
         Err(problem) => Ok(request.into_response(problem.error_response())),
     }
 }
@@ -94,17 +101,29 @@ async fn admit(state: &AppState, request: &mut ServiceRequest) -> Result<Admissi
         return if same { Ok(Admission::Replay(answer)) } else { Err(key_reused()) };
     }
     let ticket = state.keys.begin(RequestKey { key, fingerprint })?;
-    let saved = state.history.idempotent_answer(&ticket.request_key.key).await;
+    let unknown = !state.history.may_have_answered(&ticket.request_key.key);
+    if unknown && *request.method() == Method::POST && request.path() == RIDES_PATH {
+        // Whether a ride was requested with this key, its own commit tells without a look ahead.
+        request.extensions_mut().insert(ticket.request_key.clone());
+        return Ok(Admission::First(ticket));
+    }
+    let first = state.history.first_call(&ticket.request_key.key).await.map_err(unreadable)?;
     let kept_since = state.dispatch.now().minus_millis(ANSWER_KEPT_MS);
-    match saved.map_err(unreadable)?.filter(|answer| answer.at > kept_since) {
-        None => {
+    let fingerprint = Some(ticket.request_key.fingerprint.as_str());
+    match first {
+        Some(FirstCall::Answered(answer)) if answer.at > kept_since => {
+            let same = fingerprint == Some(answer.fingerprint.as_str());
+            if same { Ok(Admission::Replay(answer)) } else { Err(key_reused()) }
+        }
+        Some(FirstCall::Requested(ride)) if ride.request.requested_at > kept_since => {
+            let key = ride.request.request_key.as_ref();
+            let same = fingerprint == key.map(|key| key.fingerprint.as_str());
+            if same { Ok(Admission::Requested(ride)) } else { Err(key_reused()) }
+        }
+        Some(_) | None => {
             request.extensions_mut().insert(ticket.request_key.clone());
             Ok(Admission::First(ticket))
         }
-        Some(answer) if answer.fingerprint == ticket.request_key.fingerprint => {
-            Ok(Admission::Replay(answer))
-        }
-        Some(_) => Err(key_reused()),
     }
 }
 
@@ -146,7 +165,8 @@ async fn run(
     let (mut response, body) = response.into_parts();
     let status = response.status();
     let bytes = body::to_bytes(body).await.unwrap_or_default();
-    if is_final(status) {
+    // A ride that was taken remembers its key.
+    if is_final(status) && status != StatusCode::ACCEPTED {
         let answer = SavedAnswer {
             fingerprint: ticket.request_key.fingerprint.clone(),
             status: status.as_u16(),
@@ -188,22 +208,7 @@ fn replayed(answer: SavedAnswer) -> HttpResponse {
     if let Ok(value) = HeaderValue::from_str(&answer.content_type) {
         response.insert_header((CONTENT_TYPE, value));
     }
-    if let Some(location) = location_of(status, &answer.body) {
-        response.insert_header((LOCATION, location));
-    }
     response.body(answer.body)
-}
-
-/// Only a ride that was taken is answered with 202, and its location follows from the body.
-fn location_of(status: StatusCode, body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Ride {
-        ride_id: String,
-    }
-    if status != StatusCode::ACCEPTED {
-        return None;
-    }
-    serde_json::from_slice::<Ride>(body).ok().map(|ride| format!("/v1/rides/{}", ride.ride_id))
 }
 
 impl KeysInFlight {

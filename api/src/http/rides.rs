@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use muster_actors::CallError;
+use muster_actors::{CallError, StoreError};
 use muster_engine::effect::Refusal;
 use muster_engine::id::{MarketId, RideId};
-use muster_engine::ride::{RequestKey, RideRecord, RideStatus};
+use muster_engine::ride::{RequestKey, RideRecord, RideRequest, RideStatus};
 use muster_engine::time::Timestamp;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::http::path;
 use crate::http::problem::unreadable;
 use crate::http::ride_calls::{CancelBody, RetryBody, RidePage, checked_reason};
 use crate::http::state::AppState;
-use crate::store::{ANSWER_KEPT_MS, RideCursor, RideFilter};
+use crate::store::{ANSWER_KEPT_MS, FirstCall, RideCursor, RideFilter};
 use crate::wire::{Problem, RequestStamp, RideRequestBody, RideView};
 
 /// Rides in a page unless the client says otherwise.
@@ -36,22 +36,50 @@ pub(super) async fn request(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let wanted: RideRequestBody = body.json()?;
-    let drawn = wanted.ride_id.is_none();
     let request_key = http.extensions().get::<RequestKey>().cloned();
     let stamp = stamp(state.dispatch.now(), request_key.clone())?;
     let request = wanted.into_request(state.dispatch.markets(), stamp)?;
-    if let Some(ride) = requested_before(&state, request_key.as_ref()).await? {
-        return Ok(taken(&state, &ride));
-    }
     state.rider_rate.check(&request.rider)?;
     let ride = request.ride.clone();
-    match state.dispatch.request_ride(request, drawn).await {
+    match state.dispatch.request_ride(request.clone()).await {
         Ok(ride) => Ok(taken(&state, &ride)),
+        Err(CallError::Store(conflict @ StoreError::Conflict(_))) => {
+            if let Some(answer) = known_before(&state, &request, conflict).await? {
+                return Ok(answer);
+            }
+            let ride = state.dispatch.request_ride(request).await?;
+            Ok(taken(&state, &ride))
+        }
         Err(CallError::Refused(Refusal::RideAlreadyExists)) => {
             let ride = requested_alike(&state, &ride, request_key.as_ref()).await?;
             Ok(taken(&state, &ride))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer to a request whose id or key the store knows; nothing if the key was only in the way
+/// of its reuse after a day and has been taken from its old ride.
+async fn known_before(
+    state: &AppState,
+    request: &RideRequest,
+    conflict: StoreError,
+) -> Result<Option<HttpResponse>, Problem> {
+    if let Some(key) = &request.request_key {
+        let first = state.history.first_call(&key.key).await.map_err(unreadable)?;
+        if let Some(FirstCall::Requested(first)) = first {
+            let kept_since = request.requested_at.minus_millis(ANSWER_KEPT_MS);
+            if first.request.requested_at <= kept_since {
+                state.history.release_key(&key.key).await.map_err(unreadable)?;
+                return Ok(None);
+            }
+            let same = first.request.request_key.as_ref() == Some(key);
+            return if same { Ok(Some(taken(state, &first))) } else { Err(key_reused()) };
+        }
+    }
+    match state.dispatch.ride(&request.ride).await {
+        Ok(_) => Err(CallError::Refused(Refusal::RideAlreadyExists).into()),
+        Err(_) => Err(CallError::Store(conflict).into()),
     }
 }
 
@@ -79,24 +107,8 @@ fn stamp(now: Timestamp, request_key: Option<RequestKey>) -> Result<RequestStamp
     Ok(RequestStamp { drawn, now, entropy: rand::random(), request_key })
 }
 
-/// The ride that an earlier call with the same key began, which ended before its answer was saved.
-async fn requested_before(
-    state: &AppState,
-    key: Option<&RequestKey>,
-) -> Result<Option<Arc<RideRecord>>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    let found = state.history.ride_by_request_key(&key.key).await.map_err(unreadable)?;
-    let oldest = state.dispatch.now().minus_millis(ANSWER_KEPT_MS);
-    let Some(found) = found.filter(|ride| ride.request.requested_at >= oldest) else {
-        return Ok(None);
-    };
-    if found.request.request_key.as_ref() != Some(key) {
-        return Err(key_reused());
-    }
-    Ok(Some(state.dispatch.ride(&found.request.ride).await?))
-}
-
-fn taken(state: &AppState, ride: &RideRecord) -> HttpResponse {
+/// The answer to a request that was taken.
+pub(super) fn taken(state: &AppState, ride: &RideRecord) -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((LOCATION, format!("/v1/rides/{}", ride.request.ride)))
         .json(RideView::now(&state.dispatch, ride))

@@ -21,41 +21,45 @@ pub fn configure(config: &mut ServiceConfig) {
     config.default_service(web::to(HttpResponse::NotFound));
 }
 
+// Routes are tried in order and each path with a parameter is a regular expression: scopes keep the
+// calls of one kind from paying for those of the others, and the frequent ones come first.
+
 fn ride_routes(config: &mut ServiceConfig) {
     let all = [get(rides::list), post(rides::request)];
-    config
-        .service(resource("/v1/rides", all))
-        .service(resource("/v1/rides/{ride_id}", [get(rides::get)]))
-        .service(resource("/v1/rides/{ride_id}/cancel", [post(rides::cancel)]))
-        .service(resource("/v1/rides/{ride_id}/retry", [post(rides::retry)]))
-        .service(resource("/v1/rides/{ride_id}/events", [get(ride_events::events)]))
-        .service(resource("/v1/rides/{ride_id}/explain", [get(explain::explain)]))
-        .service(resource("/v1/rides/{ride_id}/arrived", [post(ride_progress::arrived)]))
-        .service(resource("/v1/rides/{ride_id}/start", [post(ride_progress::start)]))
-        .service(resource("/v1/rides/{ride_id}/complete", [post(ride_progress::complete)]))
-        .service(resource(
-            "/v1/rides/{ride_id}/driver-cancel",
-            [post(ride_progress::driver_cancel)],
-        ));
+    let rides = web::scope("/v1/rides")
+        .service(resource("", all))
+        .service(resource("/{ride_id}", [get(rides::get)]))
+        .service(resource("/{ride_id}/cancel", [post(rides::cancel)]))
+        .service(resource("/{ride_id}/retry", [post(rides::retry)]))
+        .service(resource("/{ride_id}/events", [get(ride_events::events)]))
+        .service(resource("/{ride_id}/explain", [get(explain::explain)]))
+        .service(resource("/{ride_id}/arrived", [post(ride_progress::arrived)]))
+        .service(resource("/{ride_id}/start", [post(ride_progress::start)]))
+        .service(resource("/{ride_id}/complete", [post(ride_progress::complete)]))
+        .service(resource("/{ride_id}/driver-cancel", [post(ride_progress::driver_cancel)]));
+    config.service(rides);
 }
 
 fn driver_routes(config: &mut ServiceConfig) {
     let one = [get(drivers::get), (Method::PUT, web::put().to(drivers::put))];
-    config
-        .service(resource("/v1/drivers/nearby", [get(drivers::nearby)]))
-        .service(resource("/v1/drivers/{driver_id}", one))
-        .service(resource("/v1/drivers/{driver_id}/status", [post(drivers::set_status)]))
-        .service(resource("/v1/drivers/{driver_id}/positions", [post(drivers::positions)]))
-        .service(resource("/v1/drivers/{driver_id}/offers", [get(drivers::offers)]))
-        .service(resource("/v1/offers/{offer_id}/accept", [post(offers::accept)]))
-        .service(resource("/v1/offers/{offer_id}/decline", [post(offers::decline)]));
+    let drivers = web::scope("/v1/drivers")
+        .service(resource("/nearby", [get(drivers::nearby)]))
+        .service(resource("/{driver_id}/positions", [post(drivers::positions)]))
+        .service(resource("/{driver_id}", one))
+        .service(resource("/{driver_id}/status", [post(drivers::set_status)]))
+        .service(resource("/{driver_id}/offers", [get(drivers::offers)]));
+    let offers = web::scope("/v1/offers")
+        .service(resource("/{offer_id}/accept", [post(offers::accept)]))
+        .service(resource("/{offer_id}/decline", [post(offers::decline)]));
+    config.service(drivers).service(offers);
 }
 
 fn market_routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/v1/markets", [get(markets::list)]))
-        .service(resource("/v1/markets/{market}", [get(markets::get)]))
-        .service(resource("/v1/markets/{market}/supply", [get(markets::supply)]));
+    let markets = web::scope("/v1/markets")
+        .service(resource("", [get(markets::list)]))
+        .service(resource("/{market}", [get(markets::get)]))
+        .service(resource("/{market}/supply", [get(markets::supply)]));
+    config.service(markets);
 }
 
 fn operation_routes(config: &mut ServiceConfig) {

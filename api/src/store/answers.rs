@@ -4,16 +4,19 @@
 //! writer; whoever gets it first writes all that queued. A thousand callers cost transitions one
 //! wait, not a thousand.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use muster_actors::StoreError;
-use muster_engine::id::RideId;
+use muster_engine::id::{RideId, stable_hash};
+use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::oneshot;
 
 use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
+use super::reads;
 use super::rows::{instant, timestamp};
 
 /// How long an answer is kept.
@@ -32,6 +35,16 @@ pub struct SavedAnswer {
     pub body: Vec<u8>,
     /// When it was given; it is void [`ANSWER_KEPT_MS`] later, pruned or not.
     pub at: Timestamp,
+}
+
+/// The first call that came with an idempotency key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FirstCall {
+    /// It was answered with these words.
+    Answered(SavedAnswer),
+    /// It requested this ride, and was answered with its first state: the ride remembers key and
+    /// fingerprint, so no words need to be saved.
+    Requested(Box<RideRecord>),
 }
 
 type Done = oneshot::Sender<Result<(), StoreError>>;
@@ -54,6 +67,54 @@ impl AnswerQueue {
     fn take(&self) -> Vec<Queued> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// More keys than this are not kept in mind (some 32 MiB): then every key may have been answered.
+const ANSWERED_KEYS_MAX: usize = 1_000_000;
+
+/// The keys of saved answers, so that a first call need not read to learn that it is one. Answers to
+/// ride requests are not among them: the ride itself holds its key.
+pub(super) struct AnsweredKeys(Mutex<Option<HashSet<u64>>>);
+
+impl AnsweredKeys {
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let most = ANSWERED_KEYS_MAX as i64 + 1;
+        let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM idempotency LIMIT ?")
+            .bind(most)
+            .fetch_all(connection)
+            .await
+            .map_err(from_sql)?;
+        let all = keys.len() <= ANSWERED_KEYS_MAX;
+        let hashes = || keys.iter().map(|key| hash(key)).collect();
+        Ok(Self(Mutex::new(all.then(hashes))))
+    }
+
+    pub(super) fn may_hold(&self, key: &str) -> bool {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.as_ref().is_none_or(|keys| keys.contains(&hash(key)))
+    }
+
+    pub(super) fn add(&self, key: &str) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = keys.as_mut() {
+            known.insert(hash(key));
+            if known.len() > ANSWERED_KEYS_MAX {
+                *keys = None;
+            }
+        }
+    }
+}
+
+fn hash(key: &str) -> u64 {
+    stable_hash(key.as_bytes(), 0)
+}
+
+pub(super) async fn release_key(writer: &Writer, key: &str) -> Result<(), StoreError> {
+    let mut slot = writer.lock().await;
+    let connection = slot.connection().await?;
+    let released = sqlx::query("UPDATE rides SET request_key = NULL WHERE request_key = ?");
+    let outcome = released.bind(key).execute(connection).await.map_err(from_sql);
+    slot.settle(outcome.map(|_| ()))
 }
 
 pub(super) async fn save(
@@ -108,35 +169,31 @@ async fn write(connection: &mut SqliteConnection, queued: &[Queued]) -> Result<(
     transaction.commit().await.map_err(from_sql)
 }
 
-pub(super) async fn find(
+pub(super) async fn first_call(
     readers: &SqlitePool,
     key: &str,
-) -> Result<Option<SavedAnswer>, StoreError> {
-    let row: Option<(String, u16, String, Vec<u8>, i64)> = sqlx::query_as(
-        "SELECT fingerprint, status, content_type, body, created_at FROM idempotency \
-         WHERE key = ?",
+) -> Result<Option<FirstCall>, StoreError> {
+    type Columns =
+        (Option<String>, Option<u16>, Option<String>, Option<Vec<u8>>, Option<i64>, Option<String>);
+    let (fingerprint, status, content_type, body, at, ride): Columns = sqlx::query_as(
+        "SELECT a.fingerprint, a.status, a.content_type, a.body, a.created_at, r.ride_id \
+         FROM (SELECT ?1 AS key) c LEFT JOIN idempotency a ON a.key = c.key \
+         LEFT JOIN rides r ON r.request_key = c.key",
     )
     .bind(key)
-    .fetch_optional(readers)
+    .fetch_one(readers)
     .await
     .map_err(from_sql)?;
-    let Some((fingerprint, status, content_type, body, at)) = row else { return Ok(None) };
+    if let Some(ride) = ride {
+        let ride = RideId::new(&ride).map_err(|error| corrupt("a ride's id", error))?;
+        let first = reads::ride_events(readers, &ride, 0, 1).await?.pop();
+        return Ok(first.map(|event| FirstCall::Requested(Box::new(event.record))));
+    }
+    let (Some(fingerprint), Some(status), Some(content_type), Some(body), Some(at)) =
+        (fingerprint, status, content_type, body, at)
+    else {
+        return Ok(None);
+    };
     let at = timestamp("created_at", at)?;
-    Ok(Some(SavedAnswer { fingerprint, status, content_type, body, at }))
-}
-
-pub(super) async fn ride_by_request_key(
-    readers: &SqlitePool,
-    key: &str,
-) -> Result<Option<(RideId, String)>, StoreError> {
-    let row: Option<(String, String)> = sqlx::query_as(
-        "SELECT ride_id, COALESCE(request_fingerprint, '') FROM rides WHERE request_key = ?",
-    )
-    .bind(key)
-    .fetch_optional(readers)
-    .await
-    .map_err(from_sql)?;
-    let Some((ride, fingerprint)) = row else { return Ok(None) };
-    let ride = RideId::new(&ride).map_err(|error| corrupt("a ride's id", error))?;
-    Ok(Some((ride, fingerprint)))
+    Ok(Some(FirstCall::Answered(SavedAnswer { fingerprint, status, content_type, body, at })))
 }

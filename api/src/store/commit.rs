@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use muster_actors::{Durable, StoreError};
 use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
-use super::apply::apply;
+use super::apply::{apply, begin_and_apply};
 use super::connection::{Writer, begin};
 use super::error::from_sql;
 use super::rows::{Row, Subject, column};
@@ -37,20 +37,21 @@ async fn write(writer: &Writer, epoch: u64, rows: &[Row<'_>]) -> Result<Verdicts
     slot.settle(outcome)
 }
 
+/// The common case: two trips to the writer's thread.
 async fn write_together(
     connection: &mut SqliteConnection,
     epoch: u64,
     rows: &[Row<'_>],
 ) -> Result<(), StoreError> {
-    let mut transaction = begin_owned(connection, epoch).await?;
     let all: Vec<&Row<'_>> = rows.iter().collect();
-    match apply(&mut transaction, epoch, &all).await {
-        Ok(()) => transaction.commit().await.map_err(from_sql),
-        Err(StoreError::Conflict(fact)) => {
-            transaction.rollback().await.map_err(from_sql)?;
-            Err(StoreError::Conflict(fact))
-        }
-        Err(error) => Err(error),
+    let written = begin_and_apply(connection, epoch, &all).await;
+    let outcome = written.and_then(|done| owned(epoch, done.epoch.unwrap_or_default()));
+    let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    match (sqlx::query(end).execute(connection).await.map_err(from_sql), outcome) {
+        (Ok(_), outcome) => outcome,
+        // A failed statement may have rolled everything back by itself.
+        (Err(_), Err(error @ StoreError::Unavailable(_))) => Err(error),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -112,9 +113,16 @@ async fn begin_owned(
         .fetch_one(&mut *transaction)
         .await
         .map_err(from_sql)?;
-    if newest == column(epoch) {
-        return Ok(transaction);
+    if let Err(refused) = owned(epoch, newest) {
+        transaction.rollback().await.map_err(from_sql)?;
+        return Err(refused);
     }
-    transaction.rollback().await.map_err(from_sql)?;
+    Ok(transaction)
+}
+
+fn owned(epoch: u64, newest: i64) -> Result<(), StoreError> {
+    if newest == column(epoch) {
+        return Ok(());
+    }
     Err(StoreError::Conflict(format!("epoch {epoch} is not the newest one, {newest}")))
 }

@@ -19,8 +19,8 @@ const CHECKPOINT_PAGES: u32 = 32_768;
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// The writer's page cache: a large batch must fit, or it spills into the log half-way.
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
-/// Above the number of distinct statements, so that each is compiled once.
-const STATEMENTS_CACHED: usize = 128;
+/// Above the number of distinct scripts of a busy day, so that each is compiled once.
+const STATEMENTS_CACHED: usize = 512;
 
 pub(super) fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
     let mut connect = SqliteConnectOptions::new()
@@ -75,7 +75,8 @@ impl Writer {
 
     /// Waits, first come first served, until nobody else writes.
     pub(super) async fn lock(&self) -> WriterSlot<'_> {
-        WriterSlot { options: &self.options, connection: self.connection.lock().await }
+        let connection = self.connection.lock().await;
+        WriterSlot { options: &self.options, connection, in_use: false }
     }
 }
 
@@ -83,6 +84,16 @@ impl Writer {
 pub(super) struct WriterSlot<'a> {
     options: &'a SqliteConnectOptions,
     connection: MutexGuard<'a, Option<SqliteConnection>>,
+    in_use: bool,
+}
+
+impl Drop for WriterSlot<'_> {
+    /// A use that was given up half way leaves a connection in the middle of a transaction.
+    fn drop(&mut self) {
+        if self.in_use {
+            *self.connection = None;
+        }
+    }
 }
 
 impl WriterSlot<'_> {
@@ -92,6 +103,7 @@ impl WriterSlot<'_> {
             let fresh = SqliteConnection::connect_with(self.options).await.map_err(from_sql)?;
             *self.connection = Some(fresh);
         }
+        self.in_use = true;
         self.connection
             .as_mut()
             .ok_or_else(|| StoreError::Unavailable("the connection is closed".to_owned()))
@@ -100,6 +112,7 @@ impl WriterSlot<'_> {
     /// Ends a use. After a failed write SQLite may have ended the transaction by itself, so that
     /// nobody knows what state the connection is in: it is dropped, which rolls back.
     pub(super) fn settle<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.in_use = false;
         if matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
             *self.connection = None;
         }

@@ -1,10 +1,9 @@
 //! The past as the HTTP edge asks for it.
 
-use muster_actors::Store;
 use muster_engine::id::RideId;
 use muster_engine::ride::{RideRecord, WaveDecision};
 
-use super::{RideCursor, RideFilter, SavedAnswer, SqliteStore, StoredRideEvent};
+use super::{FirstCall, RideCursor, RideFilter, SavedAnswer, SqliteStore, StoredRideEvent};
 use crate::http::history::{Read, RideHistory};
 
 impl RideHistory for SqliteStore {
@@ -30,20 +29,19 @@ impl RideHistory for SqliteStore {
         Box::pin(self.decisions(ride))
     }
 
-    fn idempotent_answer<'a>(&'a self, key: &'a str) -> Read<'a, Option<SavedAnswer>> {
-        Box::pin(self.idempotent_answer(key))
+    fn first_call<'a>(&'a self, key: &'a str) -> Read<'a, Option<FirstCall>> {
+        Box::pin(self.first_call(key))
+    }
+
+    fn may_have_answered(&self, key: &str) -> bool {
+        self.may_have_answered(key)
+    }
+
+    fn release_key<'a>(&'a self, key: &'a str) -> Read<'a, ()> {
+        Box::pin(self.release_key(key))
     }
 
     fn save_answer<'a>(&'a self, key: &'a str, answer: SavedAnswer) -> Read<'a, ()> {
         Box::pin(self.save_answer(key, answer))
-    }
-
-    fn ride_by_request_key<'a>(&'a self, key: &'a str) -> Read<'a, Option<RideRecord>> {
-        Box::pin(async move {
-            match self.ride_by_request_key(key).await? {
-                Some((ride, _)) => self.load_ride(&ride).await,
-                None => Ok(None),
-            }
-        })
     }
 }

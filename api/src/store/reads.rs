@@ -13,7 +13,7 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::error::{corrupt, from_sql};
-use super::rows::{column, from_json, instant, timestamp, unsigned};
+use super::rows::{column, from_json, instant, ride_record, timestamp, unsigned};
 
 /// Rows that one read answers at most.
 pub const READ_ROWS_MAX: u32 = 1_000;
@@ -89,13 +89,13 @@ pub(super) async fn list_rides(
     cursor: Option<&RideCursor>,
 ) -> Result<RidePage, StoreError> {
     let limit = limit.clamp(1, READ_ROWS_MAX) as usize;
-    let states: Vec<String> = page_query(filter, limit, cursor)
-        .build_query_scalar()
+    let found: Vec<(String, String)> = page_query(filter, limit, cursor)
+        .build_query_as()
         .fetch_all(readers)
         .await
         .map_err(from_sql)?;
-    let more = states.len() > limit;
-    let rides = states.iter().take(limit).map(|state| from_json("a ride", state));
+    let more = found.len() > limit;
+    let rides = found.iter().take(limit).map(|(request, state)| ride_record(request, state));
     let rides: Vec<RideRecord> = rides.collect::<Result<_, _>>()?;
     let last = rides.last().filter(|_| more);
     let next = last.map(|last| RideCursor {
@@ -111,7 +111,9 @@ fn page_query(
     limit: usize,
     cursor: Option<&RideCursor>,
 ) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new("SELECT state FROM rides WHERE 1 = 1");
+    let mut sql = QueryBuilder::new(
+        "SELECT request, state FROM rides JOIN ride_events ON event_id = last_event WHERE 1 = 1",
+    );
     if let Some(status) = filter.status {
         sql.push(" AND status = ").push_bind(status.name());
     }
@@ -119,13 +121,13 @@ fn page_query(
         sql.push(" AND market = ").push_bind(market.as_str());
     }
     if let Some(cursor) = cursor {
-        sql.push(" AND (requested_at, ride_id) < (")
+        sql.push(" AND (requested_at, rides.ride_id) < (")
             .push_bind(instant(cursor.requested_at))
             .push(", ")
             .push_bind(cursor.ride.as_str())
             .push(")");
     }
-    sql.push(" ORDER BY requested_at DESC, ride_id DESC LIMIT ").push_bind(limit as i64 + 1);
+    sql.push(" ORDER BY requested_at DESC, rides.ride_id DESC LIMIT ").push_bind(limit as i64 + 1);
     sql
 }
 
@@ -135,9 +137,15 @@ pub(super) async fn ride_events(
     after_seq: u64,
     limit: u32,
 ) -> Result<Vec<StoredRideEvent>, StoreError> {
-    let rows: Vec<(i64, i64, i64, String, String)> = sqlx::query_as(
-        "SELECT event_id, seq, at, kind, state FROM ride_events \
-         WHERE ride_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+    let rows: Vec<(i64, i64, i64, String, String, String)> = sqlx::query_as(
+        "WITH RECURSIVE chain AS ( \
+           SELECT e.* FROM rides JOIN ride_events e ON e.event_id = rides.last_event \
+           WHERE rides.ride_id = ?1 AND e.seq > ?2 \
+           UNION ALL \
+           SELECT e.* FROM chain JOIN ride_events e ON e.event_id = chain.prev_event \
+           WHERE e.seq > ?2) \
+         SELECT event_id, seq, at, kind, state, request FROM chain JOIN rides USING (ride_id) \
+         ORDER BY seq LIMIT ?3",
     )
     .bind(ride.as_str())
     .bind(column(after_seq))
@@ -145,15 +153,16 @@ pub(super) async fn ride_events(
     .fetch_all(readers)
     .await
     .map_err(from_sql)?;
-    let event = |(event_id, seq, at, kind, state): (i64, i64, i64, String, String)| {
-        Ok(StoredRideEvent {
-            event_id: unsigned("event_id", event_id)?,
-            seq: unsigned("seq", seq)?,
-            at: timestamp("at", at)?,
-            kind: event_kind(&kind)?,
-            record: from_json("a ride", &state)?,
-        })
-    };
+    let event =
+        |(event_id, seq, at, kind, state, request): (i64, i64, i64, String, String, String)| {
+            Ok(StoredRideEvent {
+                event_id: unsigned("event_id", event_id)?,
+                seq: unsigned("seq", seq)?,
+                at: timestamp("at", at)?,
+                kind: event_kind(&kind)?,
+                record: ride_record(&request, &state)?,
+            })
+        };
     rows.into_iter().map(event).collect()
 }
 
@@ -167,8 +176,13 @@ pub(super) async fn decisions(
     ride: &RideId,
 ) -> Result<Vec<WaveDecision>, StoreError> {
     let bodies: Vec<String> = sqlx::query_scalar(
-        "SELECT body FROM (SELECT decision_id, body FROM decisions WHERE ride_id = ? \
-         ORDER BY decision_id DESC LIMIT ?) ORDER BY decision_id",
+        "WITH RECURSIVE chain AS ( \
+           SELECT d.* FROM rides JOIN decisions d ON d.decision_id = rides.last_decision \
+           WHERE rides.ride_id = ?1 \
+           UNION ALL \
+           SELECT d.* FROM chain JOIN decisions d ON d.decision_id = chain.prev_decision \
+           LIMIT ?2) \
+         SELECT body FROM chain ORDER BY decision_id",
     )
     .bind(ride.as_str())
     .bind(i64::from(READ_ROWS_MAX))

@@ -13,7 +13,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use super::apply::pieces;
 use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
-use super::rows::{from_json, instant, timestamp};
+use super::rows::{from_json, instant, ride_record, timestamp};
 
 type DriverColumns = (String, bool, String);
 type PositionColumns = (String, i64, i64, i64, i64);
@@ -62,15 +62,15 @@ async fn drivers(connection: &mut SqliteConnection) -> Result<Vec<DriverRecord>,
 }
 
 async fn open_rides(connection: &mut SqliteConnection) -> Result<Vec<RideRecord>, StoreError> {
-    let states: Vec<String> = sqlx::query_scalar(
-        "SELECT state FROM rides \
+    let rides: Vec<(String, String)> = sqlx::query_as(
+        "SELECT request, state FROM rides JOIN ride_events ON event_id = last_event \
          WHERE status IN ('scheduled', 'searching', 'assigned', 'arrived', 'in_progress') \
-         ORDER BY ride_id",
+         ORDER BY rides.ride_id",
     )
     .fetch_all(connection)
     .await
     .map_err(from_sql)?;
-    states.iter().map(|state| from_json("a ride", state)).collect()
+    rides.iter().map(|(request, state)| ride_record(request, state)).collect()
 }
 
 async fn positions(connection: &mut SqliteConnection) -> Result<Vec<PositionSnapshot>, StoreError> {
@@ -118,12 +118,15 @@ pub(super) async fn load_ride(
     readers: &SqlitePool,
     ride: &RideId,
 ) -> Result<Option<RideRecord>, StoreError> {
-    let state: Option<String> = sqlx::query_scalar("SELECT state FROM rides WHERE ride_id = ?")
-        .bind(ride.as_str())
-        .fetch_optional(readers)
-        .await
-        .map_err(from_sql)?;
-    state.map(|state| from_json("a ride", &state)).transpose()
+    let found: Option<(String, String)> = sqlx::query_as(
+        "SELECT request, state FROM rides JOIN ride_events ON event_id = last_event \
+         WHERE rides.ride_id = ?",
+    )
+    .bind(ride.as_str())
+    .fetch_optional(readers)
+    .await
+    .map_err(from_sql)?;
+    found.map(|(request, state)| ride_record(&request, &state)).transpose()
 }
 
 /// Keeps the newest position of each driver (M7: an older fix never overwrites a newer one).

@@ -1,7 +1,5 @@
 //! Records to rows and back.
 
-use std::sync::Arc;
-
 use muster_actors::{Durable, StoreError};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::DriverId;
@@ -12,10 +10,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::corrupt;
 
-/// A ride's transition, ready to be written. The state is encoded once, for the ride and its event.
+/// A ride's transition, ready to be written.
 pub(super) struct RideRow<'a> {
     pub(super) commit: &'a RideCommit,
-    pub(super) state: Arc<str>,
+    /// Without the request, which is stored with the ride and never changes.
+    pub(super) state: String,
     pub(super) decision: Option<String>,
 }
 
@@ -56,7 +55,7 @@ impl<'a> Row<'a> {
         match item {
             Durable::Ride(commit) => Ok(Self::Ride(RideRow {
                 commit,
-                state: to_json(&*commit.record)?.into(),
+                state: to_json(&*commit.record)?,
                 decision: commit.decision.as_ref().map(to_json).transpose()?,
             })),
             Durable::Driver(record) => {
@@ -73,12 +72,18 @@ impl<'a> Row<'a> {
     }
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| corrupt("a record that has no JSON form", error))
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(what, error))
+}
+
+/// A ride from its request and the rest of its state, which are stored apart.
+pub(super) fn ride_record(request: &str, state: &str) -> Result<RideRecord, StoreError> {
+    let rest = state.strip_prefix('{').unwrap_or(state);
+    from_json("a ride", &format!("{{\"request\":{request},{rest}"))
 }
 
 /// An unsigned number as the column type of SQLite; saturates.

@@ -79,15 +79,23 @@ const ANSWERS: &str = "DELETE FROM idempotency WHERE key IN \
     (SELECT key FROM idempotency WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
 const DECISIONS: &str = "DELETE FROM decisions WHERE at < ?1 AND decision_id IN \
     (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT ?2)";
+// The oldest events go first, so that what is left of a chain still hangs on its ride.
 const RIDE_EVENTS: &str = "DELETE FROM ride_events WHERE event_id IN \
-    (SELECT event_id FROM rides INDEXED BY rides_ended JOIN ride_events USING (ride_id) \
-     WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
-     ORDER BY updated_at LIMIT ?2)";
+    (WITH RECURSIVE due AS \
+       (SELECT last_event FROM rides INDEXED BY rides_ended \
+        WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
+        ORDER BY updated_at LIMIT ?2), \
+     chain AS \
+       (SELECT e.event_id, e.prev_event FROM due JOIN ride_events e ON e.event_id = due.last_event \
+        UNION ALL \
+        SELECT e.event_id, e.prev_event FROM chain \
+        JOIN ride_events e ON e.event_id = chain.prev_event) \
+     SELECT event_id FROM chain ORDER BY event_id LIMIT ?2)";
 const RIDES: &str = "DELETE FROM rides WHERE ride_id IN \
     (SELECT ride_id FROM rides INDEXED BY rides_ended \
      WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
-     AND NOT EXISTS (SELECT 1 FROM ride_events e WHERE e.ride_id = rides.ride_id) \
-     AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.ride_id = rides.ride_id) \
+     AND NOT EXISTS (SELECT 1 FROM ride_events WHERE event_id = last_event) \
+     AND NOT EXISTS (SELECT 1 FROM decisions WHERE decision_id = last_decision) \
      ORDER BY updated_at LIMIT ?2)";
 
 async fn delete(

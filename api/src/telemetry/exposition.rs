@@ -7,10 +7,14 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Content type of the classic Prometheus text format.
 pub const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Room for the text of a busy city: a text that grows by doubling is copied and cleared again and
+/// again on a thread that serves phones.
+const TEXT_BYTES: usize = 512 * 1024;
+
 /// All metrics, as OpenMetrics or in the classic format: there a counter's name carries `_total` in
 /// its comments too, and neither units nor an end mark exist.
 pub fn render(metrics: &Metrics, open_metrics: bool) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(TEXT_BYTES);
     // Writing to a String does not fail.
     let _infallible = prometheus_client::encoding::text::encode(&mut text, metrics.registry());
     if open_metrics { text } else { classic(&text) }

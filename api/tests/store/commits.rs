@@ -202,7 +202,10 @@ impl OneByOne {
         let mut failed = std::collections::BTreeSet::new();
         let mut verdicts = Vec::new();
         for (ride, version, driver) in batch {
-            let newer = self.rides.get(ride).is_none_or(|(stored, _)| stored < version);
+            let (stored, held) = self.rides.get(ride).copied().unwrap_or_default();
+            // A ride gets another driver only by way of a state without one.
+            let lawful = held.is_none() || driver.is_none() || held == *driver;
+            let newer = stored + 1 == *version && lawful;
             let others = self.rides.iter().filter(|(id, _)| *id != ride);
             let free = driver.is_none() || !others.map(|(_, r)| r.1).any(|d| d == *driver);
             let kept = newer && free && !failed.contains(ride);

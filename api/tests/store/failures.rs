@@ -147,7 +147,7 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
     world.commit_all(&[step("r-1", 1, None)]).await;
     let url = format!("sqlite://{}", world.path().display());
     let mut other = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::query("UPDATE rides SET state = '{}'").execute(&mut other).await.unwrap();
+    sqlx::query("UPDATE ride_events SET state = '{}'").execute(&mut other).await.unwrap();
     let loaded = world.store.load_ride(&ride_id("r-1")).await;
     assert!(matches!(loaded, Err(StoreError::Corrupt(_))), "{loaded:?}");
     assert!(matches!(world.store.recover().await, Err(StoreError::Corrupt(_))));

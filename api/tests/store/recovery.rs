@@ -53,7 +53,7 @@ async fn the_newest_instant_is_that_of_the_newest_ride_or_position() {
     let world = World::new().await;
     let over = full_record("r-1", 1, RideStatus::Completed);
     world.commit_all(&[transition(over, RideEventKind::RideCompleted, 900)]).await;
-    world.commit_all(&[step("r-2", 7, None)]).await;
+    world.commit_all(&[step("r-2", 1, None)]).await;
     assert_eq!(world.store.recover().await.unwrap().newest_at, at(900));
     world.store.save_positions(&[snapshot("d-1", 40.7, 1_000)]).await.unwrap();
     assert_eq!(world.store.recover().await.unwrap().newest_at, at(1_040));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use muster_actors::{Durable, Store};
-use muster_api::store::{ANSWER_KEPT_MS, Pruned, Retention, SavedAnswer};
+use muster_api::store::{ANSWER_KEPT_MS, FirstCall, Pruned, Retention, SavedAnswer};
 use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
 
 use crate::fixtures::{World, at, decision, full_record, ride_id, transition};
@@ -23,13 +23,14 @@ fn answer(body: &str, ms: u64) -> SavedAnswer {
 async fn the_first_answer_is_given_again() {
     let store = World::new().await;
     let store = &store.store;
-    assert_eq!(store.idempotent_answer("k").await, Ok(None));
+    assert_eq!(store.first_call("k").await, Ok(None));
     store.save_answer("k", answer("first", 1)).await.unwrap();
     store.save_answer("k", answer("second", 2)).await.unwrap();
-    assert_eq!(store.idempotent_answer("k").await, Ok(Some(answer("first", 1))));
+    let first = Some(FirstCall::Answered(answer("first", 1)));
+    assert_eq!(store.first_call("k").await, Ok(first));
     store.save_answer("k", answer("a day later", 1 + ANSWER_KEPT_MS)).await.unwrap();
-    let found = store.idempotent_answer("k").await;
-    assert_eq!(found, Ok(Some(answer("a day later", 1 + ANSWER_KEPT_MS))));
+    let later = Some(FirstCall::Answered(answer("a day later", 1 + ANSWER_KEPT_MS)));
+    assert_eq!(store.first_call("k").await, Ok(later));
 }
 
 #[tokio::test]
@@ -41,19 +42,21 @@ async fn answers_that_come_together_are_all_saved() {
     });
     assert!(join_all(saves).await.iter().all(Result::is_ok));
     for i in 0..500 {
-        let found = world.store.idempotent_answer(&format!("k-{i}")).await;
-        assert_eq!(found, Ok(Some(answer(&i.to_string(), i))));
+        let found = world.store.first_call(&format!("k-{i}")).await;
+        assert_eq!(found, Ok(Some(FirstCall::Answered(answer(&i.to_string(), i)))));
     }
 }
 
 #[tokio::test]
 async fn a_ride_is_found_by_the_key_of_its_request() {
     let world = World::new().await;
-    let record = full_record("r-1", 1, RideStatus::Searching);
-    world.commit_all(&[transition(record, RideEventKind::RideRequested, 0)]).await;
-    let found = world.store.ride_by_request_key("key of r-1").await;
-    assert_eq!(found, Ok(Some((ride_id("r-1"), "sha256:abc".to_owned()))));
-    assert_eq!(world.store.ride_by_request_key("another").await, Ok(None));
+    let first = full_record("r-1", 1, RideStatus::Searching);
+    let second = full_record("r-1", 2, RideStatus::Cancelled);
+    world.commit_all(&[transition(first.clone(), RideEventKind::RideRequested, 0)]).await;
+    world.commit_all(&[transition(second, RideEventKind::RideCancelled, 1)]).await;
+    let found = world.store.first_call("key of r-1").await;
+    assert_eq!(found, Ok(Some(FirstCall::Requested(Box::new(first)))), "as it was first told");
+    assert_eq!(world.store.first_call("another").await, Ok(None));
 }
 
 /// Ride `i` ends at `i` after three transitions with a decision each.
@@ -95,8 +98,8 @@ async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
     }
     // Every decision was taken at 1, the default instant of the fixture.
     assert_eq!(all, Pruned { answers: 12, decisions: 63, ride_events: 30, rides: 10 });
-    assert_eq!(world.store.idempotent_answer("k-11").await, Ok(None));
-    assert!(world.store.idempotent_answer("k-12").await.unwrap().is_some());
+    assert_eq!(world.store.first_call("k-11").await, Ok(None));
+    assert!(world.store.first_call("k-12").await.unwrap().is_some());
     assert_eq!(world.store.load_ride(&ride_id("r-009")).await, Ok(None));
     for kept in ["r-010", "r-020"] {
         assert!(world.store.load_ride(&ride_id(kept)).await.unwrap().is_some());

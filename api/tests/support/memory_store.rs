@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
 use muster_api::http::history::{Read, RideHistory};
-use muster_api::store::{RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
+use muster_api::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
@@ -72,8 +72,17 @@ impl MemoryStore {
 }
 
 impl Rows {
-    fn keep(&mut self, commit: &RideCommit) {
+    fn keep(&mut self, commit: &RideCommit) -> Result<(), StoreError> {
         let (record, ride) = (RideRecord::clone(&commit.record), &commit.record.request.ride);
+        let key = record.request.request_key.as_ref().map(|key| &key.key);
+        let taken = |other: &RideRecord| {
+            let other_key = other.request.request_key.as_ref().map(|key| &key.key);
+            other.request.ride != *ride && key.is_some() && key == other_key
+        };
+        let newer = self.rides.get(ride).is_some_and(|known| known.version >= record.version);
+        if newer || self.rides.values().any(taken) {
+            return Err(StoreError::Conflict("the ride or its key is known".to_owned()));
+        }
         self.events.entry(ride.clone()).or_default().push(StoredRideEvent {
             event_id: record.version,
             seq: record.version,
@@ -84,6 +93,7 @@ impl Rows {
         let decisions = self.decisions.entry(ride.clone()).or_default();
         decisions.extend(commit.decision.clone());
         self.rides.insert(ride.clone(), record);
+        Ok(())
     }
 }
 
@@ -96,15 +106,14 @@ impl Store for MemoryStore {
                 return batch.iter().map(|_| Err(error.clone())).collect();
             }
             let mut rows = self.rows.lock().unwrap();
-            for item in batch {
-                match item {
-                    Durable::Ride(commit) => rows.keep(commit),
-                    Durable::Driver(record) => {
-                        rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
-                    }
+            let mut keep = |item: &Durable| match item {
+                Durable::Ride(commit) => rows.keep(commit),
+                Durable::Driver(record) => {
+                    rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
+                    Ok(())
                 }
-            }
-            batch.iter().map(|_| Ok(())).collect()
+            };
+            batch.iter().map(&mut keep).collect()
         })
     }
 
@@ -177,8 +186,26 @@ impl RideHistory for MemoryStore {
         self.read(|rows| rows.decisions.get(ride).cloned().unwrap_or_default())
     }
 
-    fn idempotent_answer<'a>(&'a self, key: &'a str) -> Read<'a, Option<SavedAnswer>> {
-        self.read(|rows| rows.answers.get(key).cloned())
+    fn first_call<'a>(&'a self, key: &'a str) -> Read<'a, Option<FirstCall>> {
+        self.read(|rows| {
+            let has_key = |event: &&StoredRideEvent| {
+                event.record.request.request_key.as_ref().is_some_and(|own| own.key == key)
+            };
+            let firsts = rows.events.values().filter_map(|events| events.first());
+            match firsts.filter(has_key).max_by_key(|event| event.at) {
+                Some(event) => Some(FirstCall::Requested(Box::new(event.record.clone()))),
+                None => rows.answers.get(key).cloned().map(FirstCall::Answered),
+            }
+        })
+    }
+
+    fn may_have_answered(&self, key: &str) -> bool {
+        self.rows.lock().unwrap().answers.contains_key(key)
+    }
+
+    fn release_key<'a>(&'a self, key: &'a str) -> Read<'a, ()> {
+        let _ = key;
+        Box::pin(std::future::ready(self.check()))
     }
 
     fn save_answer<'a>(&'a self, key: &'a str, answer: SavedAnswer) -> Read<'a, ()> {
@@ -187,14 +214,5 @@ impl RideHistory for MemoryStore {
             self.rows.lock().unwrap().answers.insert(key.to_owned(), answer);
         }
         Box::pin(std::future::ready(result))
-    }
-
-    fn ride_by_request_key<'a>(&'a self, key: &'a str) -> Read<'a, Option<RideRecord>> {
-        self.read(|rows| {
-            let has_key = |ride: &&RideRecord| {
-                ride.request.request_key.as_ref().is_some_and(|own| own.key == key)
-            };
-            rows.rides.values().filter(has_key).max_by_key(|r| r.request.requested_at).cloned()
-        })
     }
 }

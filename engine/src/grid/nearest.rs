@@ -5,7 +5,7 @@
 //! more cells than are occupied, the occupied cells are searched instead.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use super::index::{Grid, Occupant};
@@ -48,14 +48,21 @@ pub struct Found {
 }
 
 /// A driver that was refused.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Excluded<R> {
-    /// Who.
-    pub driver: DriverId,
+    /// Whose slot the search met.
+    pub slot: Arc<DriverSlot>,
     /// How far away, in a straight line over ground.
     pub distance: Meters,
     /// Why.
     pub reason: R,
+}
+
+impl<R: PartialEq> PartialEq for Excluded<R> {
+    fn eq(&self, other: &Self) -> bool {
+        let same_driver = self.slot.driver() == other.slot.driver();
+        same_driver && self.distance == other.distance && self.reason == other.reason
+    }
 }
 
 /// The answer to a [`NearbyQuery`].
@@ -243,11 +250,11 @@ where
     fn finish(self) -> Nearby<R> {
         let Self { limit, within, found, mut refused, .. } = self;
         refused.retain(|refused| refused.chord_squared <= within);
-        drop_known(&mut refused, &found);
         refused.sort_by(Judged::by_distance_and_id);
+        drop_known(&mut refused, &found);
         let excluded = refused.into_iter().map(|refused| Excluded {
-            driver: refused.slot.driver().clone(),
             distance: refused.distance(),
+            slot: refused.slot,
             reason: refused.verdict,
         });
         let (excluded, complete) = (excluded.collect(), found.len() < limit);
@@ -255,11 +262,11 @@ where
     }
 }
 
-/// Leaves one refusal of a driver who was met twice, none of one who was found as well.
+/// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
 fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
-    let mut known: BTreeSet<DriverId> =
-        found.iter().map(|found| found.slot.driver().clone()).collect();
-    refused.retain(|refused| known.insert(refused.slot.driver().clone()));
+    let mut known: HashSet<*const DriverSlot> =
+        found.iter().map(|found| Arc::as_ptr(&found.slot)).collect();
+    refused.retain(|refused| known.insert(Arc::as_ptr(&refused.slot)));
 }
 
 fn found_of(found: Judged<(Supply, Reading)>) -> Found {

@@ -225,7 +225,9 @@ pub struct AssignedDriver {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct RideRecord {
-    /// What was asked for.
+    /// What was asked for. It never changes, so stores keep it apart and put it back in before they
+    /// read a record.
+    #[cfg_attr(feature = "serde", serde(skip_serializing))]
     pub request: Arc<RideRequest>,
     /// Grows by one with each durable transition; 1 is the request itself.
     pub version: u64,
@@ -244,6 +246,7 @@ pub struct RideRecord {
     /// Tiers in force; a retry may widen them.
     pub service_tiers: Vec<ServiceTierId>,
     /// Tip in force; a retry may raise it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub tip: Option<Money>,
     /// Offers that are live.
     pub offers: BTreeMap<OfferId, LiveOffer>,
@@ -254,24 +257,33 @@ pub struct RideRecord {
     /// Drivers who gave this ride back: never asked again.
     pub gave_back: BTreeSet<DriverId>,
     /// The driver, from assignment to the end.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub assignment: Option<Assignment>,
     /// The one-time password that starts the ride, once assigned.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub otp: Option<String>,
     /// New attempts caused by drivers giving the ride back.
     pub reallocations: u32,
     /// When the driver arrived.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub arrived_at: Option<Timestamp>,
     /// When the ride began.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub started_at: Option<Timestamp>,
     /// When it was completed.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub completed_at: Option<Timestamp>,
     /// When it was cancelled.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub cancelled_at: Option<Timestamp>,
     /// When it ended, in whatever way.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub ended_at: Option<Timestamp>,
     /// Who cancelled.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub cancelled_by: Option<CancelledBy>,
     /// Why it was cancelled or unfulfilled.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub reason: Option<String>,
 }
 

@@ -71,7 +71,7 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     });
     let excluded =
         result.excluded.into_iter().take(query.explained_max).map(|excluded| WaveExclusion {
-            driver: excluded.driver,
+            driver: excluded.slot.driver().clone(),
             distance: excluded.distance,
             reason: excluded.reason,
         });
