@@ -124,9 +124,17 @@ async fn commit(store: &dyn Store, meter: &dyn Meter, submits: Vec<Submit>) {
     let mut items = items.into_iter();
     for (count, poisoned, done) in turns {
         let own: Vec<Durable> = items.by_ref().take(count).collect();
-        let result = results.by_ref().take(count).collect::<Result<Vec<()>, _>>().map(|_| ());
-        finish(own, poisoned, done, result);
+        finish(own, poisoned, done, verdict_of_turn(&mut results, count));
     }
+}
+
+/// Takes the results of one turn's items: the first that failed, if any did. All of them are taken,
+/// or the next turn would be told the verdict of this one.
+fn verdict_of_turn(
+    results: &mut impl Iterator<Item = Result<(), StoreError>>,
+    items: usize,
+) -> Result<(), StoreError> {
+    results.take(items).fold(Ok(()), |verdict, result| verdict.and(result))
 }
 
 fn finish(
@@ -151,5 +159,19 @@ impl Handler<Submit> for StoreActor {
     fn handle(&mut self, submit: Submit, ctx: &mut Context<Self>) {
         self.queue.push_back(submit);
         self.commit_next(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_failed_leaves_the_verdicts_of_the_others_alone() {
+        let refused = || Err(StoreError::Conflict("refused".to_owned()));
+        let all = [Ok(()), refused(), refused(), Ok(()), refused(), Ok(())];
+        let mut results = all.into_iter();
+        let verdicts = [1, 2, 1, 2].map(|items| verdict_of_turn(&mut results, items).is_ok());
+        assert_eq!(verdicts, [true, false, true, false]);
     }
 }

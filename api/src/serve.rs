@@ -31,7 +31,7 @@ const WORKER_CONNECTIONS_MAX: usize = 20_000;
 /// How often old decisions, answers and history are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How often the write-ahead log is folded into the database.
-const FOLD_EVERY: Duration = Duration::from_millis(250);
+const FOLD_EVERY: Duration = Duration::from_secs(1);
 /// Rows of each kind that one pruning takes, so that commits never wait long behind it.
 const PRUNE_ROWS: u32 = 2_000;
 

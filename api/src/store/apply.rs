@@ -2,7 +2,8 @@
 //!
 //! - Rows point at each other (see the migrations), so ids are given out here, counted from the
 //!   newest one in the store.
-//! - Each statement comes in few sizes, filled up with empty rows, so that few are compiled.
+//! - Every script has the same statements, all of the same number of rows, a power of two, filled up
+//!   with empty ones: so few scripts are compiled, and compiling costs more than empty rows.
 //! - Whatever fails rolls everything back, so SQLite need not be able to undo half a statement
 //!   (`OR FAIL`), which saves it a journal of its own.
 
@@ -43,6 +44,8 @@ struct Change<'l, 'r, 'a> {
 /// Statements that are run together.
 struct Script {
     sql: QueryBuilder<Sqlite>,
+    /// Rows of each statement.
+    size: usize,
     /// How many rows each statement has to change, where that is checked.
     changes: Vec<Option<u64>>,
 }
@@ -61,7 +64,7 @@ pub(super) async fn begin_and_apply(
     epoch: u64,
     rows: &[&Row<'_>],
 ) -> Result<Done, StoreError> {
-    let mut script = Script::new("BEGIN IMMEDIATE");
+    let mut script = Script::new("BEGIN IMMEDIATE", rows);
     script.begin("SELECT epoch FROM meta", None);
     script.rows(epoch, rows)?;
     script.run(connection).await
@@ -73,8 +76,7 @@ pub(super) async fn apply(
     epoch: u64,
     rows: &[&Row<'_>],
 ) -> Result<(), StoreError> {
-    // Not every batch has a row for every table, and a script is never empty.
-    let mut script = Script::new("SELECT epoch FROM meta");
+    let mut script = Script::new("SELECT epoch FROM meta", rows);
     script.rows(epoch, rows)?;
     script.run(connection).await.map(|_| ())
 }
@@ -153,8 +155,9 @@ fn replaces(earlier: &RideRow<'_>, later: &RideRow<'_>) -> bool {
 type Values<'b> = Separated<'b, Sqlite, &'static str>;
 
 impl Script {
-    fn new(first: &'static str) -> Self {
-        Self { sql: QueryBuilder::new(first), changes: vec![None] }
+    fn new(first: &'static str, rows: &[&Row<'_>]) -> Self {
+        let size = rows.len().min(STATEMENT_ROWS_MAX).next_power_of_two();
+        Self { sql: QueryBuilder::new(first), size, changes: vec![None] }
     }
 
     /// Begins the next statement. It has to change exactly `changes` rows, if that is given.
@@ -163,9 +166,9 @@ impl Script {
         self.changes.push(changes);
     }
 
-    /// `VALUES` of `rows`, filled up with rows of `columns` nulls to a power of two.
+    /// `VALUES` of `rows`, filled up with rows of `columns` nulls.
     fn values<T>(&mut self, rows: &[T], columns: usize, mut bind: impl FnMut(&mut Values<'_>, &T)) {
-        let empty = rows.len().next_power_of_two() - rows.len();
+        let empty = self.size.saturating_sub(rows.len());
         let all = rows.iter().map(Some).chain(std::iter::repeat_n(None, empty));
         self.sql.push_values(all, |mut values, row| match row {
             Some(row) => bind(&mut values, row),
@@ -197,7 +200,7 @@ impl Script {
     }
 
     fn events(&mut self, rides: &[Linked<'_, '_>]) {
-        for (piece, before) in rides.chunks(STATEMENT_ROWS_MAX).zip(written()) {
+        for (piece, before) in statements(rides).zip(written()) {
             self.begin(
                 "INSERT OR FAIL INTO ride_events \
                  (event_id, ride_id, prev_event, seq, at, kind, state) \
@@ -232,7 +235,7 @@ impl Script {
                 Some((linked, row.commit.decision.as_ref()?, row.decision.as_deref()?))
             })
             .collect();
-        for (piece, before) in decided.chunks(STATEMENT_ROWS_MAX).zip(written()) {
+        for (piece, before) in statements(&decided).zip(written()) {
             self.begin(
                 "INSERT OR FAIL INTO decisions \
                  (decision_id, ride_id, prev_decision, attempt, wave, at, body) \
@@ -269,7 +272,7 @@ impl Script {
             requests.push((change.last, to_json(&*change.last.row.record().request)?));
         }
         let (events, decisions) = totals(all);
-        for piece in requests.chunks(STATEMENT_ROWS_MAX) {
+        for piece in statements(&requests) {
             self.begin(
                 "INSERT OR FAIL INTO rides (ride_id, market, rider_id, status, driver_id, \
                  version, epoch, requested_at, updated_at, request_key, request_fingerprint, \
@@ -307,7 +310,7 @@ impl Script {
 
     fn known_rides(&mut self, epoch: u64, all: &[Linked<'_, '_>], changes: &[&Change<'_, '_, '_>]) {
         let (events, decisions) = totals(all);
-        for piece in changes.chunks(STATEMENT_ROWS_MAX) {
+        for piece in statements(changes) {
             self.begin(
                 "UPDATE OR FAIL rides SET status = v.column2, driver_id = v.column3, \
                  version = v.column4, updated_at = v.column5, \
@@ -390,6 +393,12 @@ impl Script {
         }
         Ok(Done { epoch })
     }
+}
+
+/// `rows` in the pieces of one statement each; there is one even without rows.
+fn statements<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let none = rows.is_empty().then_some(rows);
+    rows.chunks(STATEMENT_ROWS_MAX).chain(none)
 }
 
 /// How many rows of a batch are written before each of its statements.

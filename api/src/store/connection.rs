@@ -19,8 +19,8 @@ const CHECKPOINT_PAGES: u32 = 32_768;
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// The writer's page cache: a large batch must fit, or it spills into the log half-way.
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
-/// Above the number of distinct scripts of a busy day, so that each is compiled once.
-const STATEMENTS_CACHED: usize = 512;
+/// Above the number of distinct statements and scripts, so that each is compiled once.
+const STATEMENTS_CACHED: usize = 128;
 
 pub(super) fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
     let mut connect = SqliteConnectOptions::new()
