@@ -11,7 +11,7 @@ use muster_engine::effect::{AcceptAnswer, Answer, Asker, Refusal, ReplyTo};
 use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
 use muster_engine::market::Markets;
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::PolicyBook;
 use muster_engine::ride::{CancelledBy, RideCommand, RideProgress, RideRecord, RideRequest};
 use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
@@ -22,6 +22,7 @@ pub use self::supply::{DriverGauge, NearbyDriver, RideGauge};
 use crate::clock::Clock;
 use crate::driver_actor::{self, Attach};
 use crate::error::CallError;
+use crate::ports::StoreError;
 use crate::recovery::{self, StartError};
 use crate::registry::{DriverHandle, RideHandle};
 use crate::ride_actor;
@@ -69,26 +70,40 @@ impl Dispatch {
         &self.runtime.markets
     }
 
-    /// The policy in force in a market.
-    pub fn policy(&self, market: &MarketId) -> Option<Arc<DispatchPolicy>> {
-        self.runtime.market(market).map(|market| Arc::clone(&market.policy))
+    /// The policies in force in a market.
+    pub fn policies(&self, market: &MarketId) -> Option<Arc<PolicyBook>> {
+        self.runtime.market(market).map(|market| market.book())
+    }
+
+    /// Puts other policies in force in a market; attempts under way keep theirs.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownMarket`].
+    pub fn set_policies(&self, market: &MarketId, book: Arc<PolicyBook>) -> Result<(), CallError> {
+        self.runtime.market(market).ok_or(CallError::UnknownMarket)?.set_book(book);
+        Ok(())
     }
 
     /// Takes a ride request and begins to search. The answer comes once it is durable.
     ///
     /// # Errors
-    /// [`CallError::Refused`] when the id is that of an open ride, [`StoreError::Conflict`] when the
-    /// store knows the id or the request's key; `Overloaded`, `Draining`, `Store` when new rides are
-    /// shed.
-    ///
-    /// [`StoreError::Conflict`]: crate::StoreError::Conflict
+    /// [`CallError::Refused`] when the id is taken, [`StoreError::Conflict`] when the request's key
+    /// is; `Overloaded`, `Draining`, `Store` when new rides are shed.
     pub async fn request_ride(&self, request: RideRequest) -> Result<Arc<RideRecord>, CallError> {
         self.takes_new_work()?;
         let market = self.runtime.market(&request.market).ok_or(CallError::UnknownMarket)?;
         let market = Arc::clone(market);
+        let ride = request.ride.clone();
         let handle = ride_actor::begin(&self.runtime, &market, request)?;
         let ask = |reply| RideCommand::Request { reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        let answer = self.ask_ride(&handle, ask).await;
+        // That the id is taken by a ride which left memory shows when it is stored, not before.
+        if matches!(answer, Err(CallError::Store(StoreError::Conflict(_))))
+            && let Ok(Some(_)) = self.runtime.store.load_ride(&ride).await
+        {
+            return Err(CallError::Refused(Refusal::RideAlreadyExists));
+        }
+        answer
     }
 
     fn takes_new_work(&self) -> Result<(), CallError> {

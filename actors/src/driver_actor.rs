@@ -119,6 +119,10 @@ impl Host for DriverHost {
         Some(DriverCommand::PositionChanged)
     }
 
+    fn before_turn(&self, machine: &mut DriverMachine) {
+        machine.use_policy(self.board.market.book().base());
+    }
+
     fn after_turn(&mut self, machine: &DriverMachine, runtime: &Runtime) {
         self.board.count(machine.status(), machine.contact());
         if let Err(invariant) = machine.check() {
@@ -136,7 +140,7 @@ impl Host for DriverHost {
 
 fn machine(board: &DriverBoard, record: DriverRecord, now: Timestamp) -> DriverMachine {
     let market = &board.market;
-    let (policy, slot) = (Arc::clone(&market.policy), Arc::clone(&board.slot));
+    let (policy, slot) = (Arc::clone(market.book().base()), Arc::clone(&board.slot));
     DriverMachine::new(record, slot, Arc::clone(&market.market), policy, now)
 }
 

@@ -35,7 +35,7 @@ impl Host for RideHost {
     fn search(&mut self, query: &CandidateQuery, runtime: &Runtime) -> Option<RideCommand> {
         let began = Instant::now();
         let found = find_candidates(&self.board.market.grid, query);
-        let mode = self.board.market.policy.mode.name();
+        let mode = self.board.market.book().base().mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
         Some(RideCommand::Candidates(found))
     }
@@ -68,12 +68,16 @@ impl Host for RideHost {
     fn rebuild(&mut self, _: Timestamp, _: &Runtime) -> Option<RideMachine> {
         let record = RideRecord::clone(&*self.board.told()?);
         let market = &self.board.market;
-        let (policy, market) = (Arc::clone(&market.policy), Arc::clone(&market.market));
-        Some(RideMachine::restore(record, market, policy))
+        let (book, market) = (market.book(), Arc::clone(&market.market));
+        Some(RideMachine::restore(record, market, book))
     }
 
     fn resume(&self) -> Option<RideCommand> {
         Some(RideCommand::Resume)
+    }
+
+    fn before_turn(&self, machine: &mut RideMachine) {
+        machine.use_policies(&self.board.market.book());
     }
 
     fn after_turn(&mut self, _: &RideMachine, _: &Runtime) {}
@@ -90,7 +94,7 @@ pub(crate) fn begin(
     request: RideRequest,
 ) -> Result<Arc<RideHandle>, CallError> {
     let ride = request.ride.clone();
-    let machine = RideMachine::new(request, Arc::clone(&market.market), Arc::clone(&market.policy));
+    let machine = RideMachine::new(request, Arc::clone(&market.market), market.book());
     let (handle, made) = start(runtime, &ride, market, machine, None, Some(Instant::now()));
     if made { Ok(handle) } else { Err(CallError::Refused(Refusal::RideAlreadyExists)) }
 }
@@ -99,11 +103,7 @@ pub(crate) fn begin(
 pub(crate) fn restore(runtime: &Arc<Runtime>, record: RideRecord) -> Option<Arc<RideHandle>> {
     let market = Arc::clone(runtime.market(&record.request.market)?);
     let ride = record.request.ride.clone();
-    let machine = RideMachine::restore(
-        record.clone(),
-        Arc::clone(&market.market),
-        Arc::clone(&market.policy),
-    );
+    let machine = RideMachine::restore(record.clone(), Arc::clone(&market.market), market.book());
     Some(start(runtime, &ride, &market, machine, Some(record), None).0)
 }
 

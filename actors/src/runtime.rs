@@ -1,8 +1,8 @@
 //! What every actor of the process shares.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -13,7 +13,7 @@ use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, stable_hash};
 use muster_engine::market::{Market, Markets};
 use muster_engine::offer::Exclusion;
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ pub struct DispatchConfig {
     /// The markets with their policies.
     pub markets: Markets,
     /// Policy by market; every market has one.
-    pub policies: BTreeMap<MarketId, Arc<DispatchPolicy>>,
+    pub policies: BTreeMap<MarketId, Arc<PolicyBook>>,
     /// How fixes are judged.
     pub fix_limits: FixLimits,
     /// Bounds.
@@ -74,9 +74,21 @@ pub struct DispatchConfig {
 #[derive(Debug)]
 pub(crate) struct MarketRuntime {
     pub(crate) market: Arc<Market>,
-    pub(crate) policy: Arc<DispatchPolicy>,
+    book: RwLock<Arc<PolicyBook>>,
     pub(crate) grid: Grid,
     pub(crate) census: Census,
+}
+
+impl MarketRuntime {
+    /// The policies in force now.
+    pub(crate) fn book(&self) -> Arc<PolicyBook> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other policies in force: for attempts that begin from here on.
+    pub(crate) fn set_book(&self, book: Arc<PolicyBook>) {
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+    }
 }
 
 /// The shared state of the process.
@@ -115,15 +127,15 @@ impl Runtime {
         let store_actor = StoreActor::start_in_arbiter(&own_arbiter, move |_| {
             StoreActor::new(store, meter, counted)
         });
-        let fallback = Arc::new(DispatchPolicy::default());
+        let fallback = Arc::new(PolicyBook::of(DispatchPolicy::default()));
         let market_runtimes = config
             .markets
             .iter()
             .map(|market| {
-                let policy = config.policies.get(market.id()).unwrap_or(&fallback);
+                let book = config.policies.get(market.id()).unwrap_or(&fallback);
                 let runtime = MarketRuntime {
                     market: Arc::clone(market),
-                    policy: Arc::clone(policy),
+                    book: RwLock::new(Arc::clone(book)),
                     grid: Grid::new(market.resolution()),
                     census: Census::default(),
                 };

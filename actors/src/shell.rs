@@ -60,6 +60,9 @@ pub(crate) trait Host: Sized + Unpin + 'static {
     /// What a rebuilt machine is told first, once it may work again.
     fn resume(&self) -> Option<<Self::Machine as Machine>::Command>;
 
+    /// A turn begins.
+    fn before_turn(&self, machine: &mut Self::Machine);
+
     /// A turn is over.
     fn after_turn(&mut self, machine: &Self::Machine, runtime: &Runtime);
 
@@ -115,6 +118,7 @@ impl<H: Host> MachineActor<H> {
     ) {
         self.guarded(ctx, |actor, ctx| {
             let now = actor.runtime.clock.now();
+            actor.host.before_turn(&mut actor.machine);
             call(&mut actor.machine, now, &mut actor.outbox);
             let effects = actor.searched(now);
             actor.release(effects, ctx);

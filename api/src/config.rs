@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use muster_engine::policy::{DispatchPolicy, Experiment, PolicyPatch, PolicyRule};
 use serde::{Deserialize, Serialize};
 
 /// The shipped `config.toml`.
@@ -30,7 +31,7 @@ pub struct Config {
     /// Logging.
     pub log: LogConfig,
     /// Dispatch policy, overridden per market.
-    pub policy: PolicyConfig,
+    pub policy: DispatchPolicy,
     /// Markets by id.
     pub markets: BTreeMap<String, MarketSection>,
     /// Where relative paths of this configuration begin.
@@ -116,44 +117,6 @@ pub struct LogConfig {
     pub level: String,
 }
 
-/// `[policy]`: see `config.toml` for what each key does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each key is documented in config.toml and in DispatchPolicy")]
-pub struct PolicyConfig {
-    pub mode: ModeName,
-    pub search_radius_m_min: u32,
-    pub search_radius_m_step: u32,
-    pub search_radius_m_max: u32,
-    pub wave_size: u32,
-    pub wave_count_max: u32,
-    pub offer_ttl_ms: u64,
-    pub search_limit_ms: u64,
-    pub search_retry_ms: u64,
-    pub reallocations_max: u32,
-    pub live_offers_max: u8,
-    pub accept_cooldown_ms: u64,
-    pub accept_retry_ms: u64,
-    pub stale_after_ms: u64,
-    pub lost_after_ms: u64,
-    pub scheduled_lead_ms: u64,
-    pub retire_after_ms: u64,
-    pub otp_required: bool,
-    pub detour_factor: f64,
-    pub pickup_speed_mps: f64,
-    pub explained_max: usize,
-}
-
-/// The dispatch modes by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModeName {
-    /// Waves in parallel.
-    Broadcast,
-    /// One at a time.
-    Sequential,
-}
-
 /// `[markets.<id>]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,9 +131,18 @@ pub struct MarketSection {
     pub default_tier: String,
     /// H3 resolution of the grid.
     pub grid_resolution: u8,
+    /// Minutes that the market's clocks are ahead of UTC; time windows of rules are local.
+    #[serde(default)]
+    pub utc_offset_min: i32,
     /// Overrides of `[policy]`.
     #[serde(default)]
-    pub policy: figment::value::Dict,
+    pub policy: PolicyPatch,
+    /// Overrides for some searches.
+    #[serde(default)]
+    pub rules: Vec<PolicyRule>,
+    /// Policies compared on live rides.
+    #[serde(default)]
+    pub experiment: Option<Experiment>,
 }
 
 /// Why the configuration does not do: the process exits with code 2.

@@ -27,8 +27,8 @@ pub(crate) use geo::metres;
 pub use geo::{Fix, LatLng, Metres, PositionView};
 pub use live::LiveDriver;
 pub use market::{
-    BoundingBoxView, CellSupplyView, MarketList, MarketSummary, MarketView, PolicyView,
-    StatusCountsView, SupplyView,
+    BoundingBoxView, CellSupplyView, MarketList, MarketSummary, MarketView, StatusCountsView,
+    SupplyView,
 };
 pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};

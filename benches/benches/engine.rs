@@ -76,6 +76,7 @@ fn searches(criterion: &mut Criterion) {
                     at,
                     radius: Meters::new(3_000.0),
                     limit: 10,
+                    excluded_max: 32,
                     offerable_under: None,
                 };
                 black_box(city.grid.nearest(&query, |_, _, _| Ok::<(), ()>(())))

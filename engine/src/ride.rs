@@ -23,7 +23,7 @@ mod wave;
 pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
 pub use machine::RideMachine;
 pub use record::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, RequestKey, RideCommit,
-    RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
+    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
 };
 pub use search::{classify, find_candidates};

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_engine::geo::{Cell, CellResolution, Position};
@@ -201,14 +201,21 @@ impl City {
             .filter(|(_, _, reading)| query.at.distance(reading.position) <= query.radius)
             .collect();
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.driver().cmp(b.1.driver())));
-        let mut answer = Nearby { found: vec![], excluded: vec![], complete: false };
+        let mut answer = Nearby {
+            found: vec![],
+            excluded: vec![],
+            excluded_counts: BTreeMap::new(),
+            complete: false,
+        };
         let mut last = f64::INFINITY;
         for (chord, slot, reading) in near {
             let (driver, slot) = (slot.driver().clone(), Arc::clone(slot));
             let distance = query.at.distance(reading.position);
             if let Err(reason) = admit(&driver, refuse) {
                 if query.limit > 0 && chord <= last {
+                    *answer.excluded_counts.entry(reason).or_default() += 1;
                     answer.excluded.push(Excluded { slot, distance, reason });
+                    answer.excluded.truncate(query.excluded_max);
                 }
             } else if answer.found.len() < query.limit {
                 answer.found.push(Found { driver, distance, supply: supply(), reading });
@@ -244,6 +251,7 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
             at,
             radius: Meters::new(search.radius),
             limit: search.limit,
+            excluded_max: search.limit * 3,
             offerable_under: None,
         };
         let mut asked = BTreeSet::new();
@@ -305,7 +313,13 @@ fn a_limit_of_nothing_finds_nothing_and_looks_at_nobody() {
     };
     let city = City::build(&scene);
     let at = city.place(&scene, (0.0, 0.0));
-    let query = NearbyQuery { at, radius: Meters::new(1e3), limit: 0, offerable_under: None };
+    let query = NearbyQuery {
+        at,
+        radius: Meters::new(1e3),
+        limit: 0,
+        excluded_max: 9,
+        offerable_under: None,
+    };
     let answer = city.grid.nearest(&query, |_, _, _| -> Result<(), ()> { unreachable!("nobody") });
     assert!(answer.found.is_empty() && answer.excluded.is_empty() && !answer.complete);
 }

@@ -19,7 +19,7 @@ use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{DriverStatus, Fix, FixLimits};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{CancelledBy, RideProgress, RideRequest, RideStatus};
 use muster_engine::time::Timestamp;
 
@@ -49,7 +49,7 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
     });
     DispatchConfig {
         markets: Markets::new([market.unwrap()]).unwrap(),
-        policies: BTreeMap::from([(id, Arc::new(policy.validated().unwrap()))]),
+        policies: BTreeMap::from([(id, Arc::new(PolicyBook::of(policy.validated().unwrap())))]),
         fix_limits: FixLimits::default(),
         limits: DispatchLimits {
             mailbox_capacity: 64,

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use figment::Figment;
-use figment::providers::Serialized;
 use muster_actors::{DispatchConfig, DispatchLimits};
 use muster_engine::geo::CellResolution;
 use muster_engine::grid::FixLimits;
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
-use muster_engine::policy::{DispatchMode, DispatchPolicy};
+use muster_engine::policy::{BookError, PolicyBook};
 
-use super::{Config, ConfigError, MarketSection, ModeName, PolicyConfig};
+use super::{Config, ConfigError, MarketSection};
 
 const BUILTIN_BOUNDARIES: [(&str, &str); 2] = [
     ("builtin:nyc", include_str!("../../markets/nyc.geojson")),
@@ -30,7 +28,7 @@ impl Config {
         let mut policies = BTreeMap::new();
         for (id, section) in &self.markets {
             let market = self.market(id, section)?;
-            policies.insert(market.id().clone(), Arc::new(self.policy_of(id, section)?));
+            policies.insert(market.id().clone(), Arc::new(self.policies_of(id, section)?));
             markets.push(market);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -93,17 +91,21 @@ impl Config {
         Boundary::from_geojson(&text).map_err(|error| invalid(&key, &error, "a GeoJSON polygon"))
     }
 
-    fn policy_of(&self, id: &str, section: &MarketSection) -> Result<DispatchPolicy, ConfigError> {
-        let key = format!("markets.{id}.policy");
-        let config: PolicyConfig = Figment::from(Serialized::defaults(&self.policy))
-            .merge(Serialized::defaults(&section.policy))
-            .extract()
-            .map_err(|error| invalid(&key, &error, "the keys of [policy]"))?;
-        DispatchPolicy::from(config).validated().map_err(|error| ConfigError::Value {
-            origin: "configuration".to_owned(),
-            key: format!("policy.{} (market {id})", error.key),
-            value: error.value,
-            allowed: error.allowed.to_owned(),
+    fn policies_of(&self, id: &str, section: &MarketSection) -> Result<PolicyBook, ConfigError> {
+        let mut base = self.policy.clone();
+        base.apply(&section.policy);
+        let (rules, experiment) = (section.rules.clone(), section.experiment.clone());
+        let book = PolicyBook::new(0, base, rules, experiment, section.utc_offset_min);
+        book.map_err(|error| match error {
+            BookError::Value { place, error } => ConfigError::Value {
+                origin: "configuration".to_owned(),
+                key: format!("{place}.{} (market {id})", error.key),
+                value: error.value,
+                allowed: error.allowed.to_owned(),
+            },
+            BookError::Duplicate { .. } | BookError::Shape { .. } => {
+                invalid(&format!("markets.{id}"), &error, "rules and arms that can hold")
+            }
         })
     }
 }
@@ -114,36 +116,5 @@ fn invalid(key: &str, error: &dyn std::fmt::Display, allowed: &str) -> ConfigErr
         key: key.to_owned(),
         value: format!("refused ({error})"),
         allowed: allowed.to_owned(),
-    }
-}
-
-impl From<PolicyConfig> for DispatchPolicy {
-    fn from(config: PolicyConfig) -> Self {
-        Self {
-            mode: match config.mode {
-                ModeName::Broadcast => DispatchMode::Broadcast,
-                ModeName::Sequential => DispatchMode::Sequential,
-            },
-            search_radius_m_min: config.search_radius_m_min,
-            search_radius_m_step: config.search_radius_m_step,
-            search_radius_m_max: config.search_radius_m_max,
-            wave_size: config.wave_size,
-            wave_count_max: config.wave_count_max,
-            offer_ttl_ms: config.offer_ttl_ms,
-            search_limit_ms: config.search_limit_ms,
-            search_retry_ms: config.search_retry_ms,
-            reallocations_max: config.reallocations_max,
-            live_offers_max: config.live_offers_max,
-            accept_cooldown_ms: config.accept_cooldown_ms,
-            accept_retry_ms: config.accept_retry_ms,
-            stale_after_ms: config.stale_after_ms,
-            lost_after_ms: config.lost_after_ms,
-            scheduled_lead_ms: config.scheduled_lead_ms,
-            retire_after_ms: config.retire_after_ms,
-            otp_required: config.otp_required,
-            detour_factor: config.detour_factor,
-            pickup_speed_mps: config.pickup_speed_mps,
-            explained_max: config.explained_max,
-        }
     }
 }

@@ -23,7 +23,7 @@ fn the_shipped_file_holds_exactly_the_keys_of_the_code() {
     let config: Config = Figment::from(Toml::string(DEFAULT_CONFIG)).extract().unwrap();
     // No key has a default in code but the market's overrides, so a key missing from the file fails
     // above, and deny_unknown_fields refuses one too many. What remains is the policy's own default.
-    assert_eq!(DispatchPolicy::from(config.policy), DispatchPolicy::default());
+    assert_eq!(config.policy, DispatchPolicy::default());
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_file_changes_only_the_keys_it_names() {
     let config = Config::load(Some(file.path())).unwrap();
     assert!((config.clock.speed - 20.0).abs() < f64::EPSILON);
     let dispatch = config.dispatch().unwrap();
-    let sizes: Vec<u32> = dispatch.policies.values().map(|policy| policy.wave_size).collect();
+    let sizes: Vec<u32> = dispatch.policies.values().map(|book| book.base().wave_size).collect();
     assert_eq!(sizes, [7, 3]);
 }
 

@@ -18,6 +18,7 @@ pub(super) async fn explain(
 ) -> Result<web::Json<ExplainView>, Problem> {
     let ride = state.dispatch.ride(&path::ride_id(&ride)?).await?;
     let decisions = state.history.decisions(&ride.request.ride).await.map_err(unreadable)?;
-    let policy = state.dispatch.policy(&ride.request.market);
-    Ok(web::Json(ExplainView::new(&ride, &decisions, policy.as_deref())))
+    let policies = state.dispatch.policies(&ride.request.market);
+    let policy = policies.as_ref().map(|policies| policies.base().as_ref());
+    Ok(web::Json(ExplainView::new(&ride, &decisions, policy)))
 }

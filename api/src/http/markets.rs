@@ -34,8 +34,8 @@ pub(super) async fn get(
     market: web::Path<String>,
 ) -> Result<web::Json<MarketView>, Problem> {
     let market = known(&state, &market)?;
-    let policy = state.dispatch.policy(market.id()).ok_or(CallError::UnknownMarket)?;
-    Ok(web::Json(MarketView::new(market, &policy)))
+    let policies = state.dispatch.policies(market.id()).ok_or(CallError::UnknownMarket)?;
+    Ok(web::Json(MarketView::new(market, &policies)))
 }
 
 /// Count drivers and open rides per cell

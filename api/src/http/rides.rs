@@ -40,65 +40,43 @@ pub(super) async fn request(
     let stamp = stamp(state.dispatch.now(), request_key.clone())?;
     let request = wanted.into_request(state.dispatch.markets(), stamp)?;
     state.rider_rate.check(&request.rider)?;
-    let ride = request.ride.clone();
-    match state.dispatch.request_ride(request.clone()).await {
-        Ok(ride) => Ok(taken(&state, &ride)),
-        Err(CallError::Store(conflict @ StoreError::Conflict(_))) => {
-            if let Some(answer) = known_before(&state, &request, conflict).await? {
-                return Ok(answer);
-            }
-            let ride = state.dispatch.request_ride(request).await?;
-            Ok(taken(&state, &ride))
-        }
-        Err(CallError::Refused(Refusal::RideAlreadyExists)) => {
-            let ride = requested_alike(&state, &ride, request_key.as_ref()).await?;
-            Ok(taken(&state, &ride))
-        }
-        Err(error) => Err(error.into()),
+    let refused = match state.dispatch.request_ride(request.clone()).await {
+        Ok(ride) => return Ok(taken(&state, &ride)),
+        Err(error) => error,
+    };
+    if let Some(answer) = known_before(&state, &request, refused).await? {
+        return Ok(answer);
     }
+    let ride = state.dispatch.request_ride(request).await?;
+    Ok(taken(&state, &ride))
 }
 
-/// The answer to a request whose id or key the store knows; nothing if the key was only in the way
+/// The answer to a request whose id or key was used before; nothing if the key was only in the way
 /// of its reuse after a day and has been taken from its old ride.
 async fn known_before(
     state: &AppState,
     request: &RideRequest,
-    conflict: StoreError,
+    refused: CallError,
 ) -> Result<Option<HttpResponse>, Problem> {
-    if let Some(key) = &request.request_key {
-        let first = state.history.first_call(&key.key).await.map_err(unreadable)?;
-        if let Some(FirstCall::Requested(first)) = first {
-            let kept_since = request.requested_at.minus_millis(ANSWER_KEPT_MS);
-            if first.request.requested_at <= kept_since {
-                state.history.release_key(&key.key).await.map_err(unreadable)?;
-                return Ok(None);
-            }
-            let same = first.request.request_key.as_ref() == Some(key);
-            return if same { Ok(Some(taken(state, &first))) } else { Err(key_reused()) };
-        }
-    }
-    match state.dispatch.ride(&request.ride).await {
-        Ok(_) => Err(CallError::Refused(Refusal::RideAlreadyExists).into()),
-        Err(_) => Err(CallError::Store(conflict).into()),
-    }
-}
-
-/// The ride whose id is taken, if an earlier call with the same key took it: that call may not have
-/// been answered, or not be durable yet.
-async fn requested_alike(
-    state: &AppState,
-    ride: &RideId,
-    key: Option<&RequestKey>,
-) -> Result<Arc<RideRecord>, Problem> {
     let exists = CallError::Refused(Refusal::RideAlreadyExists);
-    let Some(key) = key else { return Err(exists.into()) };
-    match state.dispatch.ride(ride).await {
-        Ok(found) if found.request.request_key.as_ref() == Some(key) => Ok(found),
-        Ok(_) => Err(exists.into()),
-        // It is in memory and not durable yet: the same call a moment later finds it.
-        Err(CallError::Refused(Refusal::UnknownRide)) => Err(CallError::TimedOut.into()),
-        Err(error) => Err(error.into()),
+    let conflict = matches!(refused, CallError::Store(StoreError::Conflict(_)));
+    let Some(key) = request.request_key.as_ref().filter(|_| conflict || refused == exists) else {
+        return Err(refused.into());
+    };
+    let first = state.history.first_call(&key.key).await.map_err(unreadable)?;
+    if let Some(FirstCall::Requested(first)) = first {
+        let kept_since = request.requested_at.minus_millis(ANSWER_KEPT_MS);
+        if first.request.requested_at <= kept_since {
+            state.history.release_key(&key.key).await.map_err(unreadable)?;
+            return Ok(None);
+        }
+        let same = first.request.request_key.as_ref() == Some(key);
+        return if same { Ok(Some(taken(state, &first))) } else { Err(key_reused()) };
     }
+    // A ride in memory that is not durable yet: the same call a moment later finds it.
+    let unknown = CallError::Refused(Refusal::UnknownRide);
+    let pending = state.dispatch.ride(&request.ride).await.is_err_and(|error| error == unknown);
+    Err(if pending && refused == exists { CallError::TimedOut } else { refused }.into())
 }
 
 fn stamp(now: Timestamp, request_key: Option<RequestKey>) -> Result<RequestStamp, Problem> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_engine::id::OfferId;
 use muster_engine::policy::DispatchPolicy;
-use muster_engine::ride::{LiveOffer, RideRecord, WaveDecision, WaveExclusion};
+use muster_engine::ride::{LiveOffer, PinnedPolicy, RideRecord, WaveDecision, WaveExclusion};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,7 +18,7 @@ pub struct ExplainView {
     pub ride_id: String,
     /// Where the ride stands.
     pub status: &'static str,
-    /// The rules.
+    /// The rules of the newest search.
     pub policy: ExplainPolicyView,
     /// The searches, in order.
     pub attempts: Vec<AttemptView>,
@@ -31,7 +31,27 @@ pub struct ExplainView {
 pub struct ExplainPolicyView {
     /// How the ride finds its driver.
     #[schema(example = "broadcast")]
-    pub mode: Option<&'static str>,
+    pub mode: &'static str,
+    /// Why the search began: `initial`, `retry`, `reallocation`, `scheduled`.
+    pub attempt: &'static str,
+    /// The version of the market's policies.
+    pub version: u64,
+    /// The rules that held, least specific first: later ones override earlier ones.
+    pub rules: Vec<String>,
+    /// `experiment/arm`, if there is an experiment.
+    pub arm: Option<String>,
+}
+
+impl From<&PinnedPolicy> for ExplainPolicyView {
+    fn from(policy: &PinnedPolicy) -> Self {
+        Self {
+            mode: policy.mode.name(),
+            attempt: policy.attempt.name(),
+            version: policy.version,
+            rules: policy.rules.clone(),
+            arm: policy.arm.clone(),
+        }
+    }
 }
 
 /// One search.
@@ -39,6 +59,8 @@ pub struct ExplainPolicyView {
 pub struct AttemptView {
     /// Its number, counted from 1.
     pub attempt: u32,
+    /// The rules, pinned when it began.
+    pub policy: ExplainPolicyView,
     /// The times it looked, in order.
     pub waves: Vec<WaveView>,
 }
@@ -98,14 +120,15 @@ impl ExplainView {
                 Some(last) => last.waves.push(wave),
                 None => {
                     let attempt = decision.attempt;
-                    attempts.push(AttemptView { attempt, waves: vec![wave] });
+                    let policy = ExplainPolicyView::from(&decision.policy);
+                    attempts.push(AttemptView { attempt, policy, waves: vec![wave] });
                 }
             }
         }
         Self {
             ride_id: ride.request.ride.to_string(),
             status: ride.status.name(),
-            policy: ExplainPolicyView { mode: policy.map(|policy| policy.mode.name()) },
+            policy: ExplainPolicyView::from(&ride.policy),
             attempts,
             counts,
         }

@@ -22,7 +22,8 @@ impl LiveDriver {
         let pickup_eta = match ride.status {
             RideStatus::Assigned => {
                 let distance = reading.position.distance(ride.request.pickup);
-                dispatch.policy(&ride.request.market).map(|policy| policy.pickup_eta(distance))
+                let policies = dispatch.policies(&ride.request.market);
+                policies.map(|policies| policies.base().pickup_eta(distance))
             }
             RideStatus::Scheduled
             | RideStatus::Searching

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::StatusCounts;
 use muster_engine::market::{BoundingBox, Market};
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -44,8 +44,9 @@ pub struct MarketView {
     /// The area as a GeoJSON `MultiPolygon`.
     #[schema(value_type = Object)]
     pub boundary: Value,
-    /// The rules in force.
-    pub policy: PolicyView,
+    /// The policy in force where no rule says otherwise; `config.toml` explains each key.
+    #[schema(value_type = Object)]
+    pub policy: DispatchPolicy,
     /// Pickup zones with rules of their own.
     #[schema(value_type = Vec<Object>)]
     pub zones: Vec<Value>,
@@ -62,35 +63,6 @@ pub struct BoundingBoxView {
     pub north: f64,
     /// Greatest longitude.
     pub east: f64,
-}
-
-/// The numbers that steer dispatch in a market; `config.toml` explains each.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "the keys of the configuration file, explained there")]
-pub struct PolicyView {
-    /// How a ride finds its driver.
-    #[schema(example = "broadcast")]
-    pub mode: &'static str,
-    pub search_radius_m_min: u32,
-    pub search_radius_m_step: u32,
-    pub search_radius_m_max: u32,
-    pub wave_size: u32,
-    pub wave_count_max: u32,
-    pub offer_ttl_ms: u64,
-    pub search_limit_ms: u64,
-    pub search_retry_ms: u64,
-    pub reallocations_max: u32,
-    pub live_offers_max: u8,
-    pub accept_cooldown_ms: u64,
-    pub accept_retry_ms: u64,
-    pub stale_after_ms: u64,
-    pub lost_after_ms: u64,
-    pub scheduled_lead_ms: u64,
-    pub retire_after_ms: u64,
-    pub otp_required: bool,
-    pub detour_factor: f64,
-    pub pickup_speed_mps: f64,
-    pub explained_max: usize,
 }
 
 /// Drivers and open rides per cell.
@@ -142,13 +114,13 @@ impl From<&Market> for MarketSummary {
 
 impl MarketView {
     /// The market with the policy in force.
-    pub fn new(market: &Market, policy: &DispatchPolicy) -> Self {
+    pub fn new(market: &Market, policies: &PolicyBook) -> Self {
         let polygons: Vec<_> = market.boundary().polygons().collect();
         Self {
             summary: market.into(),
             grid_resolution: market.resolution().number(),
             boundary: json!({"type": "MultiPolygon", "coordinates": polygons}),
-            policy: policy.into(),
+            policy: DispatchPolicy::clone(policies.base()),
             zones: Vec::new(),
         }
     }
@@ -157,34 +129,6 @@ impl MarketView {
 impl From<BoundingBox> for BoundingBoxView {
     fn from(outer: BoundingBox) -> Self {
         Self { south: outer.south, west: outer.west, north: outer.north, east: outer.east }
-    }
-}
-
-impl From<&DispatchPolicy> for PolicyView {
-    fn from(policy: &DispatchPolicy) -> Self {
-        Self {
-            mode: policy.mode.name(),
-            search_radius_m_min: policy.search_radius_m_min,
-            search_radius_m_step: policy.search_radius_m_step,
-            search_radius_m_max: policy.search_radius_m_max,
-            wave_size: policy.wave_size,
-            wave_count_max: policy.wave_count_max,
-            offer_ttl_ms: policy.offer_ttl_ms,
-            search_limit_ms: policy.search_limit_ms,
-            search_retry_ms: policy.search_retry_ms,
-            reallocations_max: policy.reallocations_max,
-            live_offers_max: policy.live_offers_max,
-            accept_cooldown_ms: policy.accept_cooldown_ms,
-            accept_retry_ms: policy.accept_retry_ms,
-            stale_after_ms: policy.stale_after_ms,
-            lost_after_ms: policy.lost_after_ms,
-            scheduled_lead_ms: policy.scheduled_lead_ms,
-            retire_after_ms: policy.retire_after_ms,
-            otp_required: policy.otp_required,
-            detour_factor: policy.detour_factor,
-            pickup_speed_mps: policy.pickup_speed_mps,
-            explained_max: policy.explained_max,
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use muster_engine::geo::CellResolution;
 use muster_engine::grid::FixLimits;
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
         market("nyc", 40.2, -74.5, &["standard", "xl"]),
         market("sf", 37.2, -123.0, &["standard"]),
     ];
-    let policy = Arc::new(policy.validated().unwrap());
+    let policy = Arc::new(PolicyBook::of(policy.validated().unwrap()));
     let policies = ["nyc", "sf"].map(|id| (MarketId::new(id).unwrap(), Arc::clone(&policy)));
     DispatchConfig {
         markets: Markets::new(markets).unwrap(),

@@ -10,9 +10,10 @@ use muster_engine::driver::{DriverProfile, DriverRecord};
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use muster_engine::offer::Exclusion;
+use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, RequestKey, RideCommit,
-    RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
+    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -106,6 +107,7 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
     let (key, fingerprint) = (format!("key of {ride}"), "sha256:abc".to_owned());
     request.request_key = Some(RequestKey { key, fingerprint });
     RideRecord {
+        policy: pinned(),
         request: Arc::new(request),
         version,
         status,
@@ -160,6 +162,7 @@ pub(crate) fn plain_record(ride: &str, version: u64, driver: Option<&str>) -> Ri
 
 pub(crate) fn decision(wave: u32) -> WaveDecision {
     WaveDecision {
+        policy: pinned(),
         attempt: 1,
         wave,
         at: at(u64::from(wave)),
@@ -222,4 +225,14 @@ pub(crate) fn is_unavailable(result: &Result<(), StoreError>) -> bool {
 pub(crate) fn kept(results: &[Result<(), StoreError>]) -> Vec<bool> {
     assert!(results.iter().all(|result| result.is_ok() || is_conflict(result)), "{results:?}");
     results.iter().map(Result::is_ok).collect()
+}
+
+fn pinned() -> PinnedPolicy {
+    PinnedPolicy {
+        mode: DispatchMode::Sequential,
+        attempt: AttemptKind::Retry,
+        version: 7,
+        rules: vec!["night".to_owned()],
+        arm: Some("waves/five".to_owned()),
+    }
 }

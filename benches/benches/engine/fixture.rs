@@ -13,7 +13,7 @@ use muster_engine::grid::{
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{
     Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideRequest, RideStatus,
 };
@@ -128,7 +128,8 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn new(market: &Arc<Market>) -> Self {
-        let policy = Arc::new(DispatchPolicy::default());
+        let book = Arc::new(PolicyBook::of(DispatchPolicy::default()));
+        let policy = Arc::clone(book.base());
         let tier = ServiceTierId::new("standard").expect("a valid id");
         let id = DriverId::new("d").expect("a valid id");
         let profile = DriverProfile {
@@ -142,7 +143,7 @@ impl Round {
         };
         let record = DriverRecord { driver: id.clone(), profile, online: true };
         let slot = slot_at("d", place(1));
-        let driver = DriverMachine::new(record, slot, Arc::clone(market), Arc::clone(&policy), NOW);
+        let driver = DriverMachine::new(record, slot, Arc::clone(market), policy, NOW);
         let request = RideRequest {
             ride: RideId::new("ride").expect("a valid id"),
             rider: RiderId::new("rider").expect("a valid id"),
@@ -163,7 +164,7 @@ impl Round {
         };
         let tiers = TierSet::EMPTY.with(0);
         let candidate = Candidate { driver: id, distance: Meters::new(10.0), tiers };
-        Self { ride: RideMachine::new(request, Arc::clone(market), policy), driver, candidate }
+        Self { ride: RideMachine::new(request, Arc::clone(market), book), driver, candidate }
     }
 
     /// Request, wave, offer, accept, won: every message between the two machines.

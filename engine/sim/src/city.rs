@@ -8,7 +8,7 @@ use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
-use muster_engine::policy::DispatchPolicy;
+use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
 
@@ -26,6 +26,7 @@ pub(crate) const MARKETS: usize = 2;
 pub(crate) struct MarketSite {
     pub(crate) market: Arc<Market>,
     pub(crate) policy: Arc<DispatchPolicy>,
+    pub(crate) book: Arc<PolicyBook>,
     pub(crate) grid: Grid,
     pub(crate) limits: FixLimits,
 }
@@ -34,8 +35,9 @@ impl MarketSite {
     pub(crate) fn new(ordinal: usize, policy: &DispatchPolicy) -> Self {
         let market = Arc::new(market(ordinal));
         let grid = Grid::new(market.resolution());
-        let policy = Arc::new(policy.clone());
-        Self { market, policy, grid, limits: FixLimits::default() }
+        let book = Arc::new(PolicyBook::of(policy.clone()));
+        let policy = Arc::clone(book.base());
+        Self { market, policy, book, grid, limits: FixLimits::default() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
 use crate::offer::{Exclusion, Offer, OfferTerms};
-use crate::policy::DispatchPolicy;
+use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
     AssignedDriver, Assignment, RideCommand, RideMachine, RideRecord, RideRequest, RideStatus,
 };
@@ -107,7 +107,10 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         request_key: None,
     };
     let policy = Arc::new(DispatchPolicy::default());
-    let mut record = RideMachine::new(request, market(), policy).record().clone();
+    let mut record =
+        RideMachine::new(request, market(), Arc::new(PolicyBook::of((*policy).clone())))
+            .record()
+            .clone();
     record.status = status;
     let driver = DriverId::new("d").unwrap();
     record.assignment = Some(Assignment {

@@ -98,6 +98,13 @@ impl DriverMachine {
         }
     }
 
+    /// Takes note of the policy in force.
+    pub fn use_policy(&mut self, policy: &Arc<DispatchPolicy>) {
+        if !Arc::ptr_eq(&self.policy, policy) {
+            self.policy = Arc::clone(policy);
+        }
+    }
+
     /// Profile and intent.
     pub const fn record(&self) -> &DriverRecord {
         &self.record

@@ -410,7 +410,13 @@ mod tests {
                         if i % 50 == 0 {
                             let at = Position::from_degrees(lat, -73.98).unwrap();
                             let radius = Meters::new(3e4);
-                            let query = NearbyQuery { at, radius, limit: 5, offerable_under: None };
+                            let query = NearbyQuery {
+                                at,
+                                radius,
+                                limit: 5,
+                                excluded_max: 0,
+                                offerable_under: None,
+                            };
                             let near = grid.nearest(&query, |_, _, _| Ok::<(), ()>(()));
                             assert!(near.found.len() <= 5);
                         }

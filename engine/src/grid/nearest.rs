@@ -4,12 +4,12 @@
 //! driver found (see [`reach`](super::reach)) or lie within the radius. Where the rings would hold
 //! more cells than are occupied, the occupied cells are searched instead.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use super::index::{Grid, Occupant};
-use super::slot::{DriverSlot, RawReading, Reading};
+use super::slot::{DriverSlot, Reading};
 use super::supply::Supply;
 use crate::geo::{Cell, Position, Rings, UnitVector};
 use crate::id::DriverId;
@@ -28,6 +28,9 @@ pub struct NearbyQuery {
     pub radius: Meters,
     /// How many drivers are wanted.
     pub limit: usize,
+    /// Of how many refused drivers, the nearest ones, it is told who they are; the others are
+    /// counted.
+    pub excluded_max: usize,
     /// With a slot cap and the present instant: drivers who cannot take an offer under it are passed
     /// over unseen, neither found nor reported. A search that is repeated while supply is scarce
     /// pays for few drivers.
@@ -67,20 +70,23 @@ impl<R: PartialEq> PartialEq for Excluded<R> {
 
 /// The answer to a [`NearbyQuery`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Nearby<R> {
+pub struct Nearby<R: Ord> {
     /// The nearest admitted drivers, by distance and then by id.
     pub found: Vec<Found>,
     /// Refused drivers within the radius, no farther than the last one found where the limit was
-    /// reached; by distance and then by id.
+    /// reached; by distance and then by id, at most as many as asked for.
     pub excluded: Vec<Excluded<R>>,
+    /// All such drivers, by reason.
+    pub excluded_counts: BTreeMap<R, u32>,
     /// The whole radius was seen: fewer were found than wanted.
     pub complete: bool,
 }
 
 impl Grid {
-    /// The nearest drivers that `admit` lets pass. A driver that moves to another cell meanwhile
-    /// may be missed; in a grid at rest the answer is exact.
-    pub fn nearest<R>(
+    /// The nearest drivers that `admit` lets pass; it must not touch the grid. A driver that moves
+    /// to another cell meanwhile may be missed, or counted twice; in a grid at rest the answer is
+    /// exact.
+    pub fn nearest<R: Copy + Ord>(
         &self,
         query: &NearbyQuery,
         admit: impl FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
@@ -92,7 +98,7 @@ impl Grid {
         search.finish()
     }
 
-    fn search_rings<R, A>(&self, query: &NearbyQuery, search: &mut Search<R, A>)
+    fn search_rings<R: Copy + Ord, A>(&self, query: &NearbyQuery, search: &mut Search<R, A>)
     where
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
@@ -109,13 +115,12 @@ impl Grid {
                 return self.search_everywhere(seen, search);
             }
             self.each_in(&ring, |occupant| search.consider(occupant));
-            search.settle();
             seen.extend(ring);
         }
     }
 
     /// Searches all occupied cells but those `seen`.
-    fn search_everywhere<R, A>(&self, mut seen: Vec<Cell>, search: &mut Search<R, A>)
+    fn search_everywhere<R: Copy + Ord, A>(&self, mut seen: Vec<Cell>, search: &mut Search<R, A>)
     where
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
@@ -125,16 +130,7 @@ impl Grid {
                 search.consider(occupant);
             }
         });
-        search.settle();
     }
-}
-
-/// A driver within reach of the search.
-struct Candidate {
-    /// Squared chords order as distances do.
-    chord_squared: f64,
-    occupant: Occupant,
-    raw: RawReading,
 }
 
 /// A driver that was judged.
@@ -156,21 +152,46 @@ impl<V> Judged<V> {
     }
 }
 
+/// The nearest refused drivers, farthest first.
+struct Refused<R>(Judged<R>);
+
+impl<R> Ord for Refused<R> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.by_distance_and_id(&other.0)
+    }
+}
+
+impl<R> PartialOrd for Refused<R> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<R> PartialEq for Refused<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<R> Eq for Refused<R> {}
+
 struct Search<R, A> {
     at: UnitVector,
     limit: usize,
+    excluded_max: usize,
     offerable_under: Option<(u8, Timestamp)>,
     admit: A,
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
-    /// Candidates of the ring at hand, not yet shown to `admit`.
-    pending: Vec<Candidate>,
     /// Admitted, nearest first, at most `limit`.
     found: Vec<Judged<(Supply, Reading)>>,
-    refused: Vec<Judged<R>>,
+    /// Why each refused driver was, with the squared chord.
+    reasons: Vec<(f64, R)>,
+    /// The nearest of them, at most `excluded_max`.
+    refused: BinaryHeap<Refused<R>>,
 }
 
-impl<R, A> Search<R, A>
+impl<R: Copy + Ord, A> Search<R, A>
 where
     A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
 {
@@ -179,13 +200,14 @@ where
         Self {
             at: query.at.unit(),
             limit: query.limit,
+            excluded_max: query.excluded_max,
             offerable_under: query.offerable_under,
             admit,
             // The antipode may come out a rounding error beyond the longest chord.
             within: if within < 4.0 { within } else { f64::INFINITY },
-            pending: Vec::new(),
             found: Vec::new(),
-            refused: Vec::new(),
+            reasons: Vec::new(),
+            refused: BinaryHeap::new(),
         }
     }
 
@@ -194,46 +216,27 @@ where
         UnitVector::distance_to_chord_squared(floor) > self.within
     }
 
-    /// Notes an occupant that is near enough. Runs under a shard's lock, so `admit` has to wait.
+    /// Judges an occupant that is near enough.
     fn consider(&mut self, occupant: &Occupant) {
-        let offerable = |(cap, now)| occupant.supply.offerable(cap, now);
-        if !self.offerable_under.is_none_or(offerable) {
+        let Occupant { slot, supply } = occupant;
+        if !self.offerable_under.is_none_or(|(cap, now)| supply.offerable(cap, now)) {
             return;
         }
-        let Some(raw) = occupant.slot.read_raw() else { return };
+        let Some(raw) = slot.read_raw() else { return };
         let chord_squared = self.at.chord_squared(raw.unit());
-        if chord_squared <= self.within {
-            self.pending.push(Candidate { chord_squared, occupant: occupant.clone(), raw });
-        }
-    }
-
-    /// Shows the noted candidates to `admit`, nearest first, as far as they matter.
-    fn settle(&mut self) {
-        let mut pending = std::mem::take(&mut self.pending);
-        // A heap, because often a few of many are judged; bits of positive floats order as they do.
-        let keys = pending.iter().enumerate().map(|(i, c)| Reverse((c.chord_squared.to_bits(), i)));
-        let mut nearest: BinaryHeap<_> = keys.collect();
-        while let Some(Reverse((_, i))) = nearest.pop() {
-            if pending[i].chord_squared > self.within {
-                break;
-            }
-            self.judge(&pending[i]);
-        }
-        pending.clear();
-        self.pending = pending;
-    }
-
-    fn judge(&mut self, candidate: &Candidate) {
-        let Candidate { chord_squared, occupant: Occupant { slot, supply }, raw } = candidate;
         // Who moves to a cell farther out during the search is met twice.
-        if self.found.iter().any(|found| found.slot.driver() == slot.driver()) {
+        if chord_squared > self.within
+            || self.found.iter().any(|found| Arc::ptr_eq(&found.slot, slot))
+        {
             return;
         }
         let Some(reading) = raw.decode() else { return };
-        let (chord_squared, slot) = (*chord_squared, Arc::clone(slot));
         match (self.admit)(slot.driver(), supply, &reading) {
-            Ok(()) => self.keep(Judged { chord_squared, slot, verdict: (*supply, reading) }),
-            Err(verdict) => self.refused.push(Judged { chord_squared, slot, verdict }),
+            Ok(()) => {
+                let slot = Arc::clone(slot);
+                self.keep(Judged { chord_squared, slot, verdict: (*supply, reading) });
+            }
+            Err(reason) => self.refuse(chord_squared, slot, reason),
         }
     }
 
@@ -247,10 +250,29 @@ where
         }
     }
 
+    fn refuse(&mut self, chord_squared: f64, slot: &Arc<DriverSlot>, reason: R) {
+        self.reasons.push((chord_squared, reason));
+        let full = self.refused.len() >= self.excluded_max;
+        let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
+        if full && chord_squared > farthest {
+            return;
+        }
+        let slot = Arc::clone(slot);
+        self.refused.push(Refused(Judged { chord_squared, slot, verdict: reason }));
+        if full {
+            self.refused.pop();
+        }
+    }
+
     fn finish(self) -> Nearby<R> {
-        let Self { limit, within, found, mut refused, .. } = self;
+        let Self { limit, within, found, refused, reasons, .. } = self;
+        let mut excluded_counts = BTreeMap::new();
+        for (_, reason) in reasons.into_iter().filter(|(chord, _)| *chord <= within) {
+            *excluded_counts.entry(reason).or_insert(0) += 1;
+        }
+        let mut refused: Vec<Judged<R>> =
+            refused.into_sorted_vec().into_iter().map(|refused| refused.0).collect();
         refused.retain(|refused| refused.chord_squared <= within);
-        refused.sort_by(Judged::by_distance_and_id);
         drop_known(&mut refused, &found);
         let excluded = refused.into_iter().map(|refused| Excluded {
             distance: refused.distance(),
@@ -258,7 +280,8 @@ where
             reason: refused.verdict,
         });
         let (excluded, complete) = (excluded.collect(), found.len() < limit);
-        Nearby { found: found.into_iter().map(found_of).collect(), excluded, complete }
+        let found = found.into_iter().map(found_of).collect();
+        Nearby { found, excluded, excluded_counts, complete }
     }
 }
 

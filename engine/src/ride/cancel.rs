@@ -4,6 +4,7 @@ use crate::effect::{Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::id::ServiceTierId;
 use crate::offer::WithdrawReason;
+use crate::policy::AttemptKind;
 use crate::ride::machine::RideMachine;
 use crate::ride::record::{CancelledBy, RideEventKind, RideStatus};
 use crate::time::Timestamp;
@@ -93,7 +94,7 @@ impl RideMachine {
             self.record.service_tiers = tiers;
         }
         self.record.attempt += 1;
-        self.enter_search(now);
+        self.enter_search(AttemptKind::Retry, now);
         self.commit(RideEventKind::SearchStarted, now, None, out);
         losers.into_iter().for_each(|effect| out.push(effect));
         self.begin_wave(now, out);

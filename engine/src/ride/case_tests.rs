@@ -10,7 +10,7 @@ use crate::grid::TierSet;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
-use crate::policy::DispatchPolicy;
+use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
     CancelledBy, Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideProgress,
     RideRequest, RideStatus,
@@ -77,7 +77,7 @@ impl Case {
     }
 
     pub(super) fn of(request: RideRequest, policy: DispatchPolicy, nearby: &[&str]) -> Self {
-        let machine = RideMachine::new(request, market(), Arc::new(policy));
+        let machine = RideMachine::new(request, market(), Arc::new(PolicyBook::of(policy)));
         let nearby = nearby.iter().map(|name| driver(name)).collect();
         Self { machine, nearby, radii: Vec::new(), effects: Vec::new() }
     }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
-use crate::id::{DriverId, OfferId};
+use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
-use crate::policy::DispatchPolicy;
+use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
 use crate::ride::record::{
-    OfferCounts, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision,
+    OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
+    WaveDecision,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -24,6 +25,8 @@ pub struct RideMachine {
     /// The record as of the newest transition: what anyone may be told.
     pub(super) told: Arc<RideRecord>,
     pub(super) market: Arc<Market>,
+    /// The policies in force now.
+    book: Arc<PolicyBook>,
     /// Pinned when the attempt began.
     pub(super) policy: Arc<DispatchPolicy>,
     /// What the next [`RideCommand::Candidates`] is for.
@@ -45,18 +48,21 @@ pub struct RideMachine {
 pub(super) enum Seeking {
     /// For a new wave.
     Wave,
+    /// For a new wave, as far as the policy lets it look, because nobody was nearer.
+    Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
 }
 
 impl RideMachine {
     /// A machine for a request that does not exist yet; [`RideCommand::Request`] brings it to life.
-    pub fn new(request: RideRequest, market: Arc<Market>, policy: Arc<DispatchPolicy>) -> Self {
+    pub fn new(request: RideRequest, market: Arc<Market>, book: Arc<PolicyBook>) -> Self {
         let at = request.requested_at;
         let record = RideRecord {
             version: 0,
             status: RideStatus::Scheduled,
             attempt: 1,
+            policy: PinnedPolicy::default(),
             wave: 0,
             search_radius_m: 0,
             search_began_at: at,
@@ -79,15 +85,20 @@ impl RideMachine {
             reason: None,
             request: Arc::new(request),
         };
-        Self::restore(record, market, policy)
+        Self::restore(record, market, book)
     }
 
     /// A machine that goes on where `record` ends; [`RideCommand::Resume`] takes up its work.
-    pub fn restore(record: RideRecord, market: Arc<Market>, policy: Arc<DispatchPolicy>) -> Self {
+    ///
+    /// The attempt goes on under the policies in force now: the ones it began under may be gone.
+    pub fn restore(record: RideRecord, market: Arc<Market>, book: Arc<PolicyBook>) -> Self {
+        let began = (record.policy.attempt, record.search_began_at);
+        let policy = book.resolve(&policy_context(&record, began.0, began.1)).policy;
         Self {
             told: Arc::new(record.clone()),
             record,
             market,
+            book,
             policy,
             seeking: None,
             widened: 0,
@@ -96,6 +107,21 @@ impl RideMachine {
             set_aside: BTreeMap::new(),
             retired: false,
         }
+    }
+
+    /// Takes note of the policies in force; the attempt under way keeps its own.
+    pub fn use_policies(&mut self, book: &Arc<PolicyBook>) {
+        if !Arc::ptr_eq(&self.book, book) {
+            self.book = Arc::clone(book);
+        }
+    }
+
+    /// Pins the policy of an attempt that begins at `now`.
+    pub(super) fn pin_policy(&mut self, attempt: AttemptKind, now: Timestamp) {
+        let resolved = self.book.resolve(&policy_context(&self.record, attempt, now));
+        let Resolution { policy, version, rules, arm } = resolved;
+        self.record.policy = PinnedPolicy { mode: policy.mode, attempt, version, rules, arm };
+        self.policy = policy;
     }
 
     /// The state, including transitions that are not durable yet.
@@ -208,11 +234,17 @@ impl RideMachine {
             return Self::refuse(reply, Refusal::RideAlreadyExists, out);
         }
         self.publish(EventKind::RideRequested, out);
+        let kind = if self.record.request.pickup_at.is_some() {
+            AttemptKind::Scheduled
+        } else {
+            AttemptKind::Initial
+        };
+        self.pin_policy(kind, now);
         let waits = self.scheduled_search_at().is_some_and(|at| at > now);
         if waits {
             self.commit(RideEventKind::RideRequested, now, None, out);
         } else {
-            self.enter_search(now);
+            self.enter_search(kind, now);
             self.commit(RideEventKind::RideRequested, now, None, out);
             self.begin_wave(now, out);
         }
@@ -228,8 +260,12 @@ impl RideMachine {
             self.on_driver_rebuilt(&driver, out);
         }
         let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        // Right after a restart no driver has been heard yet, and every ride would look at once.
+        self.empty_searches = self.empty_searches.max(1);
         if idle {
-            self.begin_wave(now, out);
+            let ride = self.record.request.ride.as_str().as_bytes();
+            let spread_ms = stable_hash(ride, 0) % self.policy.search_retry_ms;
+            self.retry_at = Some(now.plus_millis(spread_ms));
         }
     }
 
@@ -283,6 +319,22 @@ impl RideMachine {
         let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
         [Some(limit), close, retry].into_iter().flatten().min()
+    }
+}
+
+/// What policies may depend on.
+fn policy_context(record: &RideRecord, attempt: AttemptKind, at: Timestamp) -> PolicyContext<'_> {
+    let request = &record.request;
+    let metres = request.dropoff.map_or(0.0, |to| request.pickup.distance(to).get());
+    PolicyContext {
+        ride: &request.ride,
+        service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
+        category: request.attributes.get("category").map(String::as_str),
+        pickup_zones: Vec::new(),
+        drop_zones: Vec::new(),
+        distance_m: metres as u32,
+        at,
+        attempt,
     }
 }
 
@@ -346,7 +398,7 @@ impl Machine for RideMachine {
         match self.record.status {
             RideStatus::Scheduled => {
                 if self.scheduled_search_at().is_none_or(|at| at <= now) {
-                    self.enter_search(now);
+                    self.enter_search(AttemptKind::Scheduled, now);
                     self.commit(RideEventKind::SearchStarted, now, None, out);
                     self.begin_wave(now, out);
                 }

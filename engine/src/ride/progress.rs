@@ -6,6 +6,7 @@ use crate::driver::DriverCommand;
 use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::id::DriverId;
+use crate::policy::AttemptKind;
 use crate::ride::command::RideProgress;
 use crate::ride::machine::RideMachine;
 use crate::ride::record::{CancelledBy, RideEventKind, RideStatus};
@@ -155,7 +156,7 @@ impl RideMachine {
         self.record.attempt += 1;
         self.record.gave_back.insert(driver.clone());
         self.record.arrived_at = None;
-        self.enter_search(now);
+        self.enter_search(AttemptKind::Reallocation, now);
         self.commit(RideEventKind::RideReallocated, now, None, out);
         self.publish(EventKind::RideGivenBack { retried: true }, out);
         let ride = Arc::clone(&self.told);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::Exclusion;
+use crate::policy::{AttemptKind, DispatchMode};
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -221,6 +222,36 @@ pub struct AssignedDriver {
     pub vehicle: Arc<str>,
 }
 
+/// Which policy an attempt runs under: pinned when it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct PinnedPolicy {
+    /// How the attempt finds its driver.
+    pub mode: DispatchMode,
+    /// Why the attempt began.
+    pub attempt: AttemptKind,
+    /// The version of the market's policies.
+    pub version: u64,
+    /// The rules that held, least specific first.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub rules: Vec<String>,
+    /// `experiment/arm`, if there is an experiment.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub arm: Option<String>,
+}
+
+impl Default for PinnedPolicy {
+    fn default() -> Self {
+        Self {
+            mode: DispatchMode::Broadcast,
+            attempt: AttemptKind::Initial,
+            version: 0,
+            rules: Vec::new(),
+            arm: None,
+        }
+    }
+}
+
 /// The whole state of a ride.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -235,6 +266,9 @@ pub struct RideRecord {
     pub status: RideStatus,
     /// The search, counted from 1; a retry or reallocation begins a new one.
     pub attempt: u32,
+    /// The policy of this attempt.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub policy: PinnedPolicy,
     /// The newest wave of this attempt; 0 before the first.
     pub wave: u32,
     /// How far the newest wave looked, in metres.
@@ -361,6 +395,9 @@ pub struct WaveDecision {
     pub wave: u32,
     /// When it was planned.
     pub at: Timestamp,
+    /// The policy it was planned under.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub policy: PinnedPolicy,
     /// How far it looked, in metres.
     pub radius_m: u32,
     /// Drivers offered the ride, nearest first: offer, driver, distance, estimated time.

@@ -53,6 +53,7 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         at: query.pickup,
         radius: query.radius,
         limit: query.limit,
+        excluded_max: query.explained_max,
         offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
     let result =
@@ -60,25 +61,20 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     for found in &result.found {
         grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
     }
-    let mut excluded_counts = std::collections::BTreeMap::new();
-    for excluded in &result.excluded {
-        *excluded_counts.entry(excluded.reason).or_insert(0) += 1;
-    }
     let found = result.found.into_iter().map(|found| Candidate {
         driver: found.driver,
         distance: found.distance,
         tiers: found.supply.tiers,
     });
-    let excluded =
-        result.excluded.into_iter().take(query.explained_max).map(|excluded| WaveExclusion {
-            driver: excluded.slot.driver().clone(),
-            distance: excluded.distance,
-            reason: excluded.reason,
-        });
+    let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
+        driver: excluded.slot.driver().clone(),
+        distance: excluded.distance,
+        reason: excluded.reason,
+    });
     Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
         found: found.collect(),
-        excluded_counts,
+        excluded_counts: result.excluded_counts,
     }
 }

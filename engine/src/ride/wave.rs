@@ -8,6 +8,7 @@ use crate::event::EventKind;
 use crate::grid::TagFilter;
 use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
+use crate::policy::AttemptKind;
 use crate::ride::command::{Candidate, CandidateQuery, Candidates};
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::record::{
@@ -22,7 +23,8 @@ const RETRY_DOUBLINGS_MAX: u32 = 2;
 
 impl RideMachine {
     /// Begins a search: from here the attempt's deadline runs.
-    pub(super) fn enter_search(&mut self, now: Timestamp) {
+    pub(super) fn enter_search(&mut self, kind: AttemptKind, now: Timestamp) {
+        self.pin_policy(kind, now);
         let record = &mut self.record;
         record.status = RideStatus::Searching;
         record.wave = 0;
@@ -51,10 +53,8 @@ impl RideMachine {
 
     fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
         let (limit, radius) = match seeking {
-            Seeking::Wave => {
-                let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
-                (self.policy.places_per_wave(), self.policy.radius_of_wave(wave))
-            }
+            Seeking::Wave => (self.policy.places_per_wave(), self.radius_of_next_wave()),
+            Seeking::Widest => (self.policy.places_per_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
@@ -77,9 +77,21 @@ impl RideMachine {
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
             asked,
             blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
-            explains: !(seeking == Seeking::Wave && self.empty_searches > 0),
+            explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
         })));
+    }
+
+    fn radius_of_next_wave(&self) -> u32 {
+        self.policy.radius_of_wave(self.record.wave.saturating_add(1).saturating_add(self.widened))
+    }
+
+    /// Takes as many radius steps at once as it takes to reach `metres`.
+    fn widen_to(&mut self, metres: f64) {
+        let most = self.policy.search_radius_m_max;
+        while f64::from(self.radius_of_next_wave()) < metres.min(f64::from(most)) {
+            self.widened += 1;
+        }
     }
 
     /// Turns the drivers that were found into offers, or widens the search.
@@ -97,9 +109,12 @@ impl RideMachine {
         if candidates.found.is_empty() {
             return self.on_nobody_found(seeking, candidates, now, out);
         }
-        if seeking == Seeking::Wave {
-            let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
-            self.record.search_radius_m = self.policy.radius_of_wave(wave);
+        if !matches!(seeking, Seeking::Places(_)) {
+            if seeking == Seeking::Widest {
+                let farthest = candidates.found.last().map_or(0.0, |last| last.distance.get());
+                self.widen_to(farthest);
+            }
+            self.record.search_radius_m = self.radius_of_next_wave();
             self.record.wave += 1;
         }
         self.send_wave(candidates, now, out);
@@ -118,12 +133,11 @@ impl RideMachine {
                     self.begin_wave(now, out);
                 }
             }
-            Seeking::Wave => {
-                let wave = self.record.wave.saturating_add(1).saturating_add(self.widened);
-                if self.policy.radius_of_wave(wave) < self.policy.search_radius_m_max {
-                    self.widened += 1;
-                    return self.seek(Seeking::Wave, now, out);
-                }
+            Seeking::Wave if self.radius_of_next_wave() < self.policy.search_radius_m_max => {
+                self.seek(Seeking::Widest, now, out);
+            }
+            Seeking::Wave | Seeking::Widest => {
+                self.widen_to(f64::from(self.policy.search_radius_m_max));
                 let pause =
                     self.policy.search_retry_ms << self.empty_searches.min(RETRY_DOUBLINGS_MAX);
                 self.empty_searches += 1;
@@ -201,6 +215,7 @@ impl RideMachine {
             attempt: self.record.attempt,
             wave: self.record.wave,
             at: now,
+            policy: self.record.policy.clone(),
             radius_m: self.record.search_radius_m,
             offered,
             excluded: candidates.excluded,

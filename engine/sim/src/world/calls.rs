@@ -161,8 +161,8 @@ impl World {
         let pickup_at = plan.pickup_at_ms.map(|ms| EPOCH.plus_millis(ms));
         let site = &self.markets[plan.market];
         let request = city::request(ride, &site.market, pickup, pickup_at, self.now);
-        let (rules, policy) = (Arc::clone(&site.market), Arc::clone(&site.policy));
-        let machine = RideMachine::new(request, rules, policy);
+        let (rules, book) = (Arc::clone(&site.market), Arc::clone(&site.book));
+        let machine = RideMachine::new(request, rules, book);
         let shell = Shell::new(machine, self.number());
         self.rides.insert(ride, RideSite { market: plan.market, shell, told: None });
         self.ask_ride(ride, None, |reply| RideCommand::Request { reply: Some(reply) });

@@ -118,10 +118,10 @@ impl World {
             return self.clear_mailbox(Actor::Ride(ride));
         };
         let market = &self.markets[site.market];
-        let (rules, policy) = (Arc::clone(&market.market), Arc::clone(&market.policy));
+        let (rules, book) = (Arc::clone(&market.market), Arc::clone(&market.book));
         self.numbers += 1;
         let incarnation = self.numbers;
-        site.shell = Shell::new(RideMachine::restore((*told).clone(), rules, policy), incarnation);
+        site.shell = Shell::new(RideMachine::restore((*told).clone(), rules, book), incarnation);
         site.shell.resting = true;
         let errand = Errand::Rested(Actor::Ride(ride), incarnation);
         self.agenda.add(self.now.plus_millis(REST_MS), errand);

@@ -331,8 +331,8 @@ impl World {
     ) {
         let market = self.options.rides[ride].market;
         let site = &self.markets[market];
-        let (rules, policy) = (Arc::clone(&site.market), Arc::clone(&site.policy));
-        let machine = RideMachine::restore((**record).clone(), rules, policy);
+        let (rules, book) = (Arc::clone(&site.market), Arc::clone(&site.book));
+        let machine = RideMachine::restore((**record).clone(), rules, book);
         let shell = Shell::new(machine, self.number());
         self.rides.insert(ride, RideSite { market, shell, told: Some(Arc::clone(record)) });
     }

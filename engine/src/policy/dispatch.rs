@@ -1,0 +1,152 @@
+//! Every key of the policy, and what follows from several of them.
+
+use super::keys::{KeyDoc, PolicyError, policy_keys};
+use crate::units::{EtaSeconds, Meters};
+
+/// How a ride finds its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum DispatchMode {
+    /// Waves of several drivers in parallel; the first valid accept wins.
+    Broadcast,
+    /// One driver at a time, nearest first.
+    Sequential,
+}
+
+impl DispatchMode {
+    /// The mode's stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broadcast => "broadcast",
+            Self::Sequential => "sequential",
+        }
+    }
+}
+
+policy_keys! {
+    /// How a ride finds its driver.
+    mode: DispatchMode = DispatchMode::Broadcast, "a dispatch mode" if |_| true;
+    /// Radius of the first wave in metres.
+    search_radius_m_min: u32 = 1_000, "50..=100000" if |v| (50..=100_000).contains(v);
+    /// Growth of the radius from wave to wave in metres.
+    search_radius_m_step: u32 = 500, "1..=100000" if |v| (1..=100_000).contains(v);
+    /// Radius that no wave exceeds, in metres.
+    search_radius_m_max: u32 = 3_000, "search_radius_m_min..=100000" if |v| (50..=100_000).contains(v);
+    /// Drivers offered the ride at once in broadcast mode.
+    wave_size: u32 = 3, "1..=100" if |v| (1..=100).contains(v);
+    /// Waves sent before the attempt gives up.
+    wave_count_max: u32 = 12, "1..=1000" if |v| (1..=1_000).contains(v);
+    /// Response deadline of an offer in milliseconds.
+    offer_ttl_ms: u64 = 15_000, "1000..=600000" if |v| (1_000..=600_000).contains(v);
+    /// Length of one search in milliseconds; then the ride is unfulfilled.
+    search_limit_ms: u64 = 300_000, "offer_ttl_ms..=86400000" if |v| (1_000..=86_400_000).contains(v);
+    /// Pause in milliseconds before a search that found nobody looks again; it doubles twice.
+    search_retry_ms: u64 = 2_000, "100..=60000" if |v| (100..=60_000).contains(v);
+    /// New attempts after a driver cancelled, per ride.
+    reallocations_max: u32 = 3, "0..=100" if |v| *v <= 100;
+    /// Live offers a driver may hold at once (slots).
+    live_offers_max: u8 = 2, "1..=20" if |v| (1..=20).contains(v);
+    /// Milliseconds after an accept in which a driver gets no new offer; losing a race ends it.
+    accept_cooldown_ms: u64 = 5_000, "0..=600000" if |v| *v <= 600_000;
+    /// Milliseconds after which a driver repeats an accept that has no answer.
+    accept_retry_ms: u64 = 2_000, "100..=60000" if |v| (100..=60_000).contains(v);
+    /// Age in milliseconds at which a driver's newest fix is too old for offers.
+    stale_after_ms: u64 = 30_000, "1000..=3600000" if |v| (1_000..=3_600_000).contains(v);
+    /// Age in milliseconds at which a driver counts as out of reach.
+    lost_after_ms: u64 = 120_000, "stale_after_ms..=86400000" if |v| (1_000..=86_400_000).contains(v);
+    /// Milliseconds before the pickup time at which a scheduled ride begins its search.
+    scheduled_lead_ms: u64 = 900_000, "0..=86400000" if |v| *v <= 86_400_000;
+    /// Milliseconds a finished ride stays in memory to answer latecomers.
+    retire_after_ms: u64 = 30_000, "1000..=3600000" if |v| (1_000..=3_600_000).contains(v);
+    /// Whether a driver must tell the rider's one-time password to start.
+    otp_required: bool = true, "true or false" if |_| true;
+    /// Street distance over straight-line distance.
+    detour_factor: f64 = 1.3, "1.0..=5.0" if |v| (1.0..=5.0).contains(v);
+    /// Mean driving speed toward a pickup in metres per second.
+    pickup_speed_mps: f64 = 4.2, "0.5..=60.0" if |v| (0.5..=60.0).contains(v);
+    /// Drivers whose exclusion is recorded one by one, per wave; beyond it only counts are kept.
+    explained_max: usize = 32, "0..=1000" if |v| *v <= 1_000;
+}
+
+impl DispatchPolicy {
+    /// Checks every value, and those that bound each other.
+    ///
+    /// # Errors
+    /// [`PolicyError`] names the first key that is out of range, its value and what is allowed.
+    pub fn validated(self) -> Result<Self, PolicyError> {
+        self.check_each()?;
+        let bounds = [
+            (
+                "search_radius_m_max",
+                u64::from(self.search_radius_m_max),
+                u64::from(self.search_radius_m_min),
+                "search_radius_m_min..=100000",
+            ),
+            ("search_limit_ms", self.search_limit_ms, self.offer_ttl_ms, "offer_ttl_ms..=86400000"),
+            ("lost_after_ms", self.lost_after_ms, self.stale_after_ms, "stale_after_ms..=86400000"),
+        ];
+        match bounds.into_iter().find(|(_, value, least, _)| value < least) {
+            Some((key, value, _, allowed)) => {
+                Err(PolicyError { key, value: value.to_string(), allowed })
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// Raises what bounds another value and lies below it: rules that are valid each by itself may
+    /// meet in one search, and a search always has a policy.
+    #[must_use]
+    pub(super) fn reconciled(mut self) -> Self {
+        self.search_radius_m_max = self.search_radius_m_max.max(self.search_radius_m_min);
+        self.search_limit_ms = self.search_limit_ms.max(self.offer_ttl_ms);
+        self.lost_after_ms = self.lost_after_ms.max(self.stale_after_ms);
+        self
+    }
+
+    /// The radius of wave `wave` (the first is 1).
+    pub fn radius_of_wave(&self, wave: u32) -> u32 {
+        let growth = self.search_radius_m_step.saturating_mul(wave.saturating_sub(1));
+        self.search_radius_m_min.saturating_add(growth).min(self.search_radius_m_max)
+    }
+
+    /// Drivers that one wave may offer to.
+    pub const fn places_per_wave(&self) -> u32 {
+        match self.mode {
+            DispatchMode::Broadcast => self.wave_size,
+            DispatchMode::Sequential => 1,
+        }
+    }
+
+    /// The time a driver `distance` away (straight line) needs to the pickup.
+    pub fn pickup_eta(&self, distance: Meters) -> EtaSeconds {
+        let seconds = distance.get() * self.detour_factor / self.pickup_speed_mps;
+        EtaSeconds::new(seconds.round() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_policy_is_valid() {
+        assert!(DispatchPolicy::default().validated().is_ok());
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_what_is_allowed() {
+        let policy = DispatchPolicy { wave_size: 0, ..DispatchPolicy::default() };
+        let error = policy.validated().unwrap_err();
+        assert_eq!(error.to_string(), "wave_size is 0, allowed is 1..=100");
+    }
+
+    #[test]
+    fn the_radius_grows_per_wave_up_to_its_maximum() {
+        let policy = DispatchPolicy::default();
+        assert_eq!(
+            [1, 2, 5, 9].map(|wave| policy.radius_of_wave(wave)),
+            [1_000, 1_500, 3_000, 3_000]
+        );
+    }
+}
