@@ -13,6 +13,7 @@ mod live;
 mod market;
 mod money;
 mod offer;
+mod preferences;
 mod problem;
 mod ride;
 mod ride_event;

@@ -10,14 +10,18 @@ mod accept;
 #[cfg(test)]
 mod case_tests;
 mod command;
+mod facts;
 mod frames;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod offers;
 mod record;
+mod rider_blocks;
 
 pub use command::{DriverCommand, PhoneFrame};
+pub use facts::{DriverFacts, RidePreferences, VehicleCapacity};
 pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
-pub use record::{DriverProfile, DriverRecord, DriverView, RidePreferences};
+pub use record::{DriverProfile, DriverRecord, DriverView};
+pub use rider_blocks::{RIDER_BLOCKS_MAX, RiderBlocks};

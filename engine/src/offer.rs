@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::geo::Position;
 use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
+use crate::ride::RideNeeds;
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -44,8 +45,8 @@ pub struct OfferTerms {
     pub fare: Option<Money>,
     /// The tip promised on top.
     pub tip: Option<Money>,
-    /// Tags the driver must carry.
-    pub require_tags: Vec<String>,
+    /// What the driver's machine checks again.
+    pub needs: Arc<RideNeeds>,
 }
 
 /// How an offer ended (M4: exactly once).
@@ -127,6 +128,34 @@ pub enum Exclusion {
     CoolingDown,
     /// The offer had run out before it reached the driver.
     OfferExpired,
+    /// Carries a tag that the ride forbids.
+    ForbiddenTag,
+    /// Does not take rides of this category.
+    Category,
+    /// The trip is shorter or longer than he likes.
+    TripDistance,
+    /// The pickup is farther away than he likes.
+    PickupDistance,
+    /// A pet comes along and he takes none.
+    Pets,
+    /// Does not take this payment method.
+    PaymentMethod,
+    /// The vehicle seats too few, or nobody knows how many.
+    VehicleSeats,
+    /// The vehicle takes too little luggage, or nobody knows how much.
+    VehicleLuggage,
+    /// Cancelled on this rider not long ago.
+    BlockedForRider,
+    /// His balance is below the floor, or nobody knows it.
+    WalletFloor,
+    /// A ride he is promised to begins before this one could end.
+    ScheduledConflict,
+    /// Would take too long to the pickup.
+    PickupEta,
+    /// The best tier he could serve is too far below his own.
+    TierDowngrade,
+    /// Holds so many live offers that others come first, and the wave was full without him.
+    OfferSlotsBusy,
 }
 
 impl Exclusion {
@@ -145,6 +174,20 @@ impl Exclusion {
             Self::OfferSlotsFull => "offer_slots_full",
             Self::CoolingDown => "cooling_down",
             Self::OfferExpired => "offer_expired",
+            Self::ForbiddenTag => "forbidden_tag",
+            Self::Category => "category",
+            Self::TripDistance => "trip_distance",
+            Self::PickupDistance => "pickup_distance",
+            Self::Pets => "pets",
+            Self::PaymentMethod => "payment_method",
+            Self::VehicleSeats => "vehicle_seats",
+            Self::VehicleLuggage => "vehicle_luggage",
+            Self::BlockedForRider => "blocked_for_rider",
+            Self::WalletFloor => "wallet_floor",
+            Self::ScheduledConflict => "scheduled_conflict",
+            Self::PickupEta => "pickup_eta",
+            Self::TierDowngrade => "tier_downgrade",
+            Self::OfferSlotsBusy => "offer_slots_busy",
         }
     }
 }

@@ -12,18 +12,22 @@ mod cancel;
 #[cfg(test)]
 mod case_tests;
 mod command;
+mod eligibility;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod needs;
 mod progress;
 mod record;
 mod search;
 mod wave;
 
 pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use machine::RideMachine;
+pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
 pub use record::{
     AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
     RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
 };
-pub use search::{classify, find_candidates};
+pub use search::find_candidates;

@@ -142,6 +142,7 @@ fn supply() -> Supply {
         cooling_down: false,
         blocked: false,
         hold: Hold::default(),
+        facts: Arc::default(),
     }
 }
 

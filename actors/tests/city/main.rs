@@ -13,7 +13,7 @@ use memory::{MemoryStore, Observer};
 use muster_actors::{
     CallError, Dispatch, DispatchConfig, DispatchLimits, DriverLink, Ports, SessionFrame,
 };
-use muster_engine::driver::{DriverProfile, PhoneFrame};
+use muster_engine::driver::{DriverProfile, PhoneFrame, RidePreferences, VehicleCapacity};
 use muster_engine::effect::{AcceptAnswer, Refusal};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{DriverStatus, Fix, FixLimits};
@@ -89,7 +89,10 @@ impl City {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
-            preferences: BTreeMap::new(),
+            preferences: RidePreferences::default(),
+            capacity: VehicleCapacity::default(),
+            wallet: None,
+            scheduled_pickup_at: None,
         };
         self.dispatch.put_driver(&id, profile).await.unwrap();
         let link = self.dispatch.connect(&id, None).unwrap();
@@ -128,6 +131,7 @@ impl City {
             pickup_at: None,
             attributes: BTreeMap::new(),
             require_tags: Vec::new(),
+            forbid_tags: Vec::new(),
             blocked_drivers: BTreeSet::new(),
             favourite_drivers: BTreeSet::new(),
             requested_at: self.dispatch.now(),

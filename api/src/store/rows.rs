@@ -35,6 +35,7 @@ impl RideRow<'_> {
 pub(super) struct DriverRow<'a> {
     pub(super) record: &'a DriverRecord,
     pub(super) profile: String,
+    pub(super) rider_blocks: String,
 }
 
 /// One item of a batch, ready to be written.
@@ -59,7 +60,9 @@ impl<'a> Row<'a> {
                 decision: commit.decision.as_ref().map(to_json).transpose()?,
             })),
             Durable::Driver(record) => {
-                Ok(Self::Driver(DriverRow { record, profile: to_json(&record.profile)? }))
+                let profile = to_json(&record.profile)?;
+                let rider_blocks = to_json(&record.rider_blocks)?;
+                Ok(Self::Driver(DriverRow { record, profile, rider_blocks }))
             }
         }
     }

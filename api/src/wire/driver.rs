@@ -6,9 +6,10 @@ use muster_engine::driver;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::driver_profile::read_preferences;
 use crate::wire::geo::PositionView;
+use crate::wire::money::Money;
 use crate::wire::offer::OfferView;
+use crate::wire::preferences::read_preferences;
 use crate::wire::ride::json_object;
 use crate::wire::time::rfc3339;
 
@@ -48,6 +49,11 @@ pub struct DriverView {
     /// What he likes to drive, as the platform described it.
     #[schema(value_type = Object)]
     pub preferences: BTreeMap<String, serde_json::Value>,
+    /// His balance, as the platform told it.
+    pub wallet: Option<Money>,
+    /// When a ride begins that the platform has promised him to.
+    #[schema(format = DateTime)]
+    pub scheduled_pickup_at: Option<String>,
 }
 
 impl From<&driver::DriverView> for DriverView {
@@ -68,6 +74,8 @@ impl From<&driver::DriverView> for DriverView {
             rating: profile.rating,
             blocked_until: profile.blocked_until.map(rfc3339),
             preferences: read_preferences(&profile.preferences),
+            wallet: profile.wallet.as_ref().map(Money::from),
+            scheduled_pickup_at: profile.scheduled_pickup_at.map(rfc3339),
         }
     }
 }

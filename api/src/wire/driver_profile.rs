@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverProfile, RidePreferences};
+use muster_engine::driver::{DriverProfile, VehicleCapacity};
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::Markets;
 use muster_engine::time::Timestamp;
@@ -11,8 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::wire::fault::{Faults, RequestFault, TEXT_CHARS_MAX};
-use crate::wire::ride_request::{ATTRIBUTES_MAX, TIERS_MAX, check_tag, check_tiers, distinct};
+use crate::wire::fault::{Faults, RequestFault};
+use crate::wire::money::Money;
+use crate::wire::preferences::write_preferences;
+use crate::wire::ride_request::{TIERS_MAX, check_tag, check_tiers, distinct};
 use crate::wire::time::parse_rfc3339;
 
 /// Tags a driver may carry or a rider may require.
@@ -31,9 +33,10 @@ pub struct DriverProfileBody {
     /// Tiers he serves, at least one.
     #[schema(example = json!(["standard"]))]
     pub service_tiers: Vec<String>,
-    /// His vehicle: any JSON object, shown to the rider as it is.
+    /// His vehicle: any JSON object, shown to the rider as it is. Dispatch reads the whole numbers
+    /// `seats` and `luggage`: a ride that asks for so many is not offered where they are missing.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!({"plate": "T123456C", "model": "Camry"}))]
+    #[schema(value_type = Object, example = json!({"plate": "T123456C", "model": "Camry", "seats": 4, "luggage": 2}))]
     pub vehicle: Map<String, Value>,
     /// What he carries or allows.
     #[serde(default)]
@@ -45,10 +48,22 @@ pub struct DriverProfileBody {
     /// Until when an operator blocks him.
     #[schema(format = DateTime)]
     pub blocked_until: Option<String>,
-    /// What he likes to drive: shown back as it is.
+    /// What he likes to drive. Dispatch reads `categories` (absent = all but rental, intercity,
+    /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no),
+    /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines);
+    /// other members are shown back as they are.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({
+        "categories": ["one_way", "rental"], "payment": ["cash", "card"], "pets": true,
+        "trip_distance_m_max": 20_000
+    }))]
     pub preferences: BTreeMap<String, Value>,
+    /// His balance at the platform: below `wallet_floor` of the policy he is offered nothing.
+    pub wallet: Option<Money>,
+    /// When a ride begins that the platform has promised him to: he is offered nothing that could
+    /// last beyond it.
+    #[schema(format = DateTime)]
+    pub scheduled_pickup_at: Option<String>,
 }
 
 impl DriverProfileBody {
@@ -68,7 +83,11 @@ impl DriverProfileBody {
         if self.rating.is_some_and(|rating| !(1.0..=5.0).contains(&rating)) {
             faults.add("/rating", "a rating is within 1..=5");
         }
-        let blocked_until = checked_instant(self.blocked_until, &mut faults);
+        let blocked_until = checked_instant("/blocked_until", self.blocked_until, &mut faults);
+        let scheduled_pickup_at =
+            checked_instant("/scheduled_pickup_at", self.scheduled_pickup_at, &mut faults);
+        let wallet = self.wallet.and_then(|wallet| wallet.checked("/wallet", &mut faults));
+        let capacity = read_capacity(&self.vehicle);
         let preferences = write_preferences(&self.preferences, &mut faults);
         let vehicle = write_vehicle(self.vehicle, &mut faults);
         faults.finish()?;
@@ -85,12 +104,21 @@ impl DriverProfileBody {
             rating: self.rating,
             blocked_until,
             preferences,
+            capacity,
+            wallet,
+            scheduled_pickup_at,
         })
     }
 }
 
-fn checked_instant(text: Option<String>, faults: &mut Faults) -> Option<Timestamp> {
-    text.and_then(|text| faults.keep("/blocked_until", parse_rfc3339(&text)))
+fn checked_instant(pointer: &str, text: Option<String>, faults: &mut Faults) -> Option<Timestamp> {
+    text.and_then(|text| faults.keep(pointer, parse_rfc3339(&text)))
+}
+
+/// A member that is no whole number is shown to the rider and says nothing to dispatch.
+fn read_capacity(vehicle: &Map<String, Value>) -> VehicleCapacity {
+    let number = |name| vehicle.get(name)?.as_u64().and_then(|many| u32::try_from(many).ok());
+    VehicleCapacity { seats: number("seats"), luggage: number("luggage") }
 }
 
 fn write_vehicle(vehicle: Map<String, Value>, faults: &mut Faults) -> Arc<str> {
@@ -100,28 +128,4 @@ fn write_vehicle(vehicle: Map<String, Value>, faults: &mut Faults) -> Arc<str> {
         faults.add("/vehicle", most);
     }
     Arc::from(text)
-}
-
-/// Preferences are kept as JSON text, so that they come back with the types they had.
-fn write_preferences(
-    preferences: &BTreeMap<String, Value>,
-    faults: &mut Faults,
-) -> RidePreferences {
-    if preferences.len() > ATTRIBUTES_MAX {
-        faults.add("/preferences", format!("at most {ATTRIBUTES_MAX} members are taken"));
-    }
-    let mut kept = RidePreferences::new();
-    for (name, value) in preferences {
-        let text = value.to_string();
-        faults.bound_text("/preferences", name, TEXT_CHARS_MAX);
-        faults.bound_text(&format!("/preferences/{name}"), &text, TEXT_CHARS_MAX);
-        kept.insert(name.clone(), text);
-    }
-    kept
-}
-
-/// The preferences as they came in.
-pub(super) fn read_preferences(preferences: &RidePreferences) -> BTreeMap<String, Value> {
-    let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
-    preferences.iter().map(|(name, text)| (name.clone(), read(text))).collect()
 }

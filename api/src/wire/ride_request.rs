@@ -6,7 +6,7 @@ use std::sync::Arc;
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::market::{Market, Markets};
-use muster_engine::ride::{RequestKey, RideRequest};
+use muster_engine::ride::{RequestKey, RideRequest, attribute};
 use muster_engine::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -59,13 +59,17 @@ pub struct RideRequestBody {
     /// When the rider wants to leave; later than now makes a scheduled ride.
     #[schema(format = DateTime)]
     pub pickup_at: Option<String>,
-    /// The platform's own facts, shown back.
+    /// Facts of the platform, shown back. Dispatch reads `category` (absent = `one_way`), `payment`,
+    /// `pets` (`true` or `false`), `vehicle.seats_min` and `vehicle.luggage_min` (whole numbers).
     #[serde(default)]
-    #[schema(example = json!({"payment": "cash"}))]
+    #[schema(example = json!({"payment": "cash", "vehicle.seats_min": "2"}))]
     pub attributes: BTreeMap<String, String>,
     /// Tags the driver must carry.
     #[serde(default)]
     pub require_tags: Vec<String>,
+    /// Tags the driver must not carry.
+    #[serde(default)]
+    pub forbid_tags: Vec<String>,
     /// Drivers who are never offered this ride.
     #[serde(default)]
     pub blocked_driver_ids: Vec<String>,
@@ -104,6 +108,7 @@ struct RideRequestParts {
     pickup_at: Option<Timestamp>,
     attributes: BTreeMap<String, String>,
     require_tags: Vec<String>,
+    forbid_tags: Vec<String>,
     blocked_drivers: BTreeSet<DriverId>,
     favourite_drivers: BTreeSet<DriverId>,
 }
@@ -141,6 +146,7 @@ impl RideRequestBody {
             pickup_at: parts.pickup_at,
             attributes: parts.attributes,
             require_tags: parts.require_tags,
+            forbid_tags: parts.forbid_tags,
             blocked_drivers: parts.blocked_drivers,
             favourite_drivers: parts.favourite_drivers,
             requested_at: stamp.now,
@@ -167,12 +173,8 @@ impl RideRequestBody {
                 tip: self.tip.and_then(|tip| tip.checked("/tip", faults)),
                 pickup_at,
                 attributes: self.attributes,
-                require_tags: distinct(faults.keep_all(
-                    "/require_tags",
-                    TAGS_MAX,
-                    self.require_tags.into_iter(),
-                    check_tag,
-                )),
+                require_tags: tags("/require_tags", self.require_tags, faults),
+                forbid_tags: tags("/forbid_tags", self.forbid_tags, faults),
                 blocked_drivers: drivers("/blocked_driver_ids", &self.blocked_driver_ids, faults),
                 favourite_drivers: drivers(
                     "/favourite_driver_ids",
@@ -201,8 +203,14 @@ fn check_attributes(attributes: &BTreeMap<String, String>, faults: &mut Faults) 
         if value.chars().count() > TEXT_CHARS_MAX {
             let most = format!("at most {TEXT_CHARS_MAX} characters are taken");
             faults.add(format!("/attributes/{name}"), most);
+        } else if let Err(taken) = attribute::check(name, value) {
+            faults.add(format!("/attributes/{name}"), taken);
         }
     }
+}
+
+fn tags(pointer: &str, tags: Vec<String>, faults: &mut Faults) -> Vec<String> {
+    distinct(faults.keep_all(pointer, TAGS_MAX, tags.into_iter(), check_tag))
 }
 
 fn drivers(pointer: &str, ids: &[String], faults: &mut Faults) -> BTreeSet<DriverId> {

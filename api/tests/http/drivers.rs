@@ -1,6 +1,6 @@
 //! Drivers: profile, work, positions, offers, who is near.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::{now_ms, profile, server};
 
@@ -40,6 +40,68 @@ async fn a_profile_out_of_bounds_is_refused_field_by_field() {
     server.put("/v1/drivers/d%201", profile()).await.refused(400, "invalid_id");
     put(in_market("nyc", "standard")).await.ok();
     put(in_market("sf", "standard")).await.refused(409, "driver_in_other_market");
+}
+
+#[actix_web::test]
+async fn preferences_that_dispatch_reads_are_checked_and_all_are_shown_back() {
+    let server = server().await;
+    let with = |likes: Value| json!({"market": "nyc", "service_tiers": ["standard"], "preferences": likes});
+    let likes = json!({
+        "airport": true, "categories": ["one_way", "rental"], "payment": ["cash"], "pets": true,
+        "pickup_distance_m_max": 900, "trip_distance_m_max": 20_000, "trip_distance_m_min": 500,
+    });
+    let mut body = with(likes.clone());
+    body["wallet"] = json!({"amount": 900, "currency": "USD"});
+    body["scheduled_pickup_at"] = json!("2030-01-02T03:04:05.000Z");
+    let put = server.put("/v1/drivers/d-1", body.clone()).await.ok();
+    for name in ["preferences", "wallet", "scheduled_pickup_at"] {
+        assert_eq!(put[name], body[name], "{name}");
+    }
+    let wrong = json!({
+        "categories": "rental", "payment": [1], "pets": "yes", "pickup_distance_m_max": -1,
+        "trip_distance_m_max": 1.5,
+    });
+    let mut body = with(wrong.clone());
+    body["wallet"] = json!({"amount": 900, "currency": "usd"});
+    body["scheduled_pickup_at"] = json!("soon");
+    let refused = server.put("/v1/drivers/d-1", body).await.refused(422, "validation_failed");
+    let mut pointers: Vec<_> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap().to_owned())
+        .collect();
+    pointers.sort_unstable();
+    let members = wrong.as_object().unwrap().keys().map(|name| format!("/preferences/{name}"));
+    let mut expected: Vec<_> = members.collect();
+    expected.extend(["/scheduled_pickup_at".to_owned(), "/wallet/currency".to_owned()]);
+    expected.sort_unstable();
+    assert_eq!(pointers, expected);
+    let crossed = with(json!({"trip_distance_m_min": 2, "trip_distance_m_max": 1}));
+    server.put("/v1/drivers/d-1", crossed).await.refused(422, "validation_failed");
+}
+
+#[actix_web::test]
+async fn a_driver_who_does_not_suit_is_counted_and_explained() {
+    let server = server().await;
+    server.driver("d-1", 40.7490, -73.9857).await;
+    let body = json!({
+        "rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857},
+        "service_tiers": ["standard"], "attributes": {"vehicle.seats_min": "6"},
+    });
+    let ride = server.post("/v1/rides", body).await.ok();
+    let path = format!("/v1/rides/{}/explain", ride["ride_id"].as_str().unwrap());
+    let told = server.until(&path, |told| told["counts"]["vehicle_seats"].is_u64()).await;
+    let candidate = &told["attempts"][0]["waves"][0]["candidates"][0];
+    assert_eq!(
+        (&candidate["driver_id"], &candidate["reason"]),
+        (&json!("d-1"), &json!("vehicle_seats"))
+    );
+    let metrics = server.get("/metrics").await.text;
+    let line = metrics.lines().find(|line| {
+        line.starts_with("muster_candidates_excluded_total") && line.contains("vehicle_seats")
+    });
+    assert!(line.is_some(), "{metrics}");
 }
 
 #[actix_web::test]

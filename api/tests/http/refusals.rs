@@ -37,18 +37,26 @@ async fn values_out_of_bounds_are_422_and_all_of_them_are_named() {
     let body = json!({
         "ride_id": "a b", "rider_id": "", "pickup": {"lat": 95.0, "lng": -73.9},
         "dropoff": {"lat": 0, "lng": 181}, "fare": {"amount": 1, "currency": "usd"},
-        "pickup_at": "noon", "require_tags": ["x y"], "blocked_driver_ids": [""],
-        "attributes": {"note": "x".repeat(300)},
+        "pickup_at": "noon", "require_tags": ["x y"], "forbid_tags": ["y z"], "blocked_driver_ids": [""],
+        "attributes": {
+            "category": "", "note": "x".repeat(300), "pets": "two", "vehicle.luggage_min": "-1",
+            "vehicle.seats_min": "many",
+        },
     });
     let refused = server.post("/v1/rides", body).await.refused(422, "validation_failed");
     let errors = refused["errors"].as_array().unwrap();
     let mut pointers: Vec<_> = errors.iter().map(|e| e["pointer"].as_str().unwrap()).collect();
     pointers.sort_unstable();
     let expected = [
+        "/attributes/category",
         "/attributes/note",
+        "/attributes/pets",
+        "/attributes/vehicle.luggage_min",
+        "/attributes/vehicle.seats_min",
         "/blocked_driver_ids/0",
         "/dropoff/lng",
         "/fare/currency",
+        "/forbid_tags/0",
         "/pickup/lat",
         "/pickup_at",
         "/require_tags/0",

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use muster_actors::{Durable, Store, StoreError};
 use muster_api::store::{SqliteOptions, SqliteStore};
-use muster_engine::driver::{DriverProfile, DriverRecord};
+use muster_engine::driver::{
+    DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
+};
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use muster_engine::offer::Exclusion;
@@ -82,6 +84,7 @@ pub(crate) fn request(ride: &str, market: &str, requested_at: Timestamp) -> Ride
         pickup_at: Some(at(3_600_000)),
         attributes: BTreeMap::from([("payment".to_owned(), "cash \"now\" \u{1F695}\0".to_owned())]),
         require_tags: vec!["pet_friendly".to_owned()],
+        forbid_tags: vec!["smoker".to_owned()],
         blocked_drivers: BTreeSet::from([driver_id("d-9")]),
         favourite_drivers: BTreeSet::from([driver_id("d-3")]),
         requested_at,
@@ -197,9 +200,23 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
             tags: vec!["wheelchair".to_owned()],
             rating: Some(4.1 + 0.7),
             blocked_until: Some(at(9)),
-            preferences: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
+            preferences: RidePreferences {
+                categories: Some(BTreeSet::from(["rental".to_owned()])),
+                trip_distance_m_max: Some(30_000),
+                pets: Some(true),
+                others: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
+                ..RidePreferences::default()
+            },
+            capacity: VehicleCapacity { seats: Some(4), luggage: None },
+            wallet: Some(Money { amount: 1_250, currency: "USD".to_owned() }),
+            scheduled_pickup_at: Some(at(7)),
         },
         online,
+        rider_blocks: {
+            let mut blocks = RiderBlocks::default();
+            blocks.add(&RiderId::new("rider:7").unwrap(), at(5), at(1));
+            blocks
+        },
     }
 }
 

@@ -1,10 +1,13 @@
 //! A city in memory, and one ride with one driver.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use muster_benches::city;
-use muster_engine::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord};
+use muster_engine::driver::{
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, RidePreferences, RiderBlocks,
+    VehicleCapacity,
+};
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
@@ -15,7 +18,8 @@ use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{
-    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideRequest, RideStatus,
+    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideNeeds, RideRequest,
+    RideStatus,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -67,6 +71,7 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         cooling_down: false,
         blocked: false,
         hold: Hold::default(),
+        facts: Arc::default(),
     }
 }
 
@@ -100,6 +105,34 @@ impl City {
     }
 }
 
+/// What all searches ask of a driver: nothing but a tier.
+static NEEDS: LazyLock<Arc<RideNeeds>> = LazyLock::new(|| {
+    Arc::new(RideNeeds::of(&Arc::new(request(&market(), place(1))), &Arc::default()))
+});
+
+/// A plain request.
+fn request(market: &Market, pickup: Position) -> RideRequest {
+    RideRequest {
+        ride: RideId::new("ride").expect("a valid id"),
+        rider: RiderId::new("rider").expect("a valid id"),
+        market: market.id().clone(),
+        pickup,
+        dropoff: None,
+        service_tiers: vec![ServiceTierId::new("standard").expect("a valid id")],
+        fare: None,
+        tip: None,
+        pickup_at: None,
+        attributes: BTreeMap::new(),
+        require_tags: Vec::new(),
+        forbid_tags: Vec::new(),
+        blocked_drivers: BTreeSet::new(),
+        favourite_drivers: BTreeSet::new(),
+        requested_at: NOW,
+        entropy: 42,
+        request_key: None,
+    }
+}
+
 /// What the first wave of a ride asks for.
 pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
     CandidateQuery {
@@ -116,6 +149,8 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         now: NOW,
         explains: true,
         explained_max: 32,
+        live_offers_soft_max: 2,
+        needs: Arc::clone(&NEEDS),
     }
 }
 
@@ -134,34 +169,25 @@ impl Round {
         let id = DriverId::new("d").expect("a valid id");
         let profile = DriverProfile {
             market: market.id().clone(),
-            service_tiers: vec![tier.clone()],
+            service_tiers: vec![tier],
             vehicle: Arc::from("{}"),
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
-            preferences: BTreeMap::new(),
+            preferences: RidePreferences::default(),
+            capacity: VehicleCapacity::default(),
+            wallet: None,
+            scheduled_pickup_at: None,
         };
-        let record = DriverRecord { driver: id.clone(), profile, online: true };
+        let record = DriverRecord {
+            driver: id.clone(),
+            profile,
+            online: true,
+            rider_blocks: RiderBlocks::default(),
+        };
         let slot = slot_at("d", place(1));
         let driver = DriverMachine::new(record, slot, Arc::clone(market), policy, NOW);
-        let request = RideRequest {
-            ride: RideId::new("ride").expect("a valid id"),
-            rider: RiderId::new("rider").expect("a valid id"),
-            market: market.id().clone(),
-            pickup: place(1),
-            dropoff: None,
-            service_tiers: vec![tier],
-            fare: None,
-            tip: None,
-            pickup_at: None,
-            attributes: BTreeMap::new(),
-            require_tags: Vec::new(),
-            blocked_drivers: BTreeSet::new(),
-            favourite_drivers: BTreeSet::new(),
-            requested_at: NOW,
-            entropy: 42,
-            request_key: None,
-        };
+        let request = request(market, place(1));
         let tiers = TierSet::EMPTY.with(0);
         let candidate = Candidate { driver: id, distance: Meters::new(10.0), tiers };
         Self { ride: RideMachine::new(request, Arc::clone(market), book), driver, candidate }

@@ -1,6 +1,5 @@
 //! Two neighbouring markets on the equator, where metres are easy to turn into degrees.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_engine::driver::DriverProfile;
@@ -11,6 +10,11 @@ use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
+
+use crate::swarm::RidePlan;
+use crate::taste::Taste;
+use crate::world::EPOCH;
 
 /// Metres of a degree at the equator.
 const DEGREE_M: f64 = 111_195.0;
@@ -50,7 +54,7 @@ fn market(ordinal: usize) -> Market {
         id: name(MarketId::new(&format!("market-{ordinal}"))),
         name: format!("Market {ordinal}"),
         boundary: name(Boundary::from_geojson(&text)),
-        tiers: vec![economy()],
+        tiers: vec![economy(), premium()],
         default_tier: economy(),
         resolution: name(CellResolution::new(9)),
     };
@@ -71,6 +75,10 @@ fn economy() -> ServiceTierId {
     name(ServiceTierId::new("economy"))
 }
 
+fn premium() -> ServiceTierId {
+    name(ServiceTierId::new("premium"))
+}
+
 /// The `ordinal`-th driver's id.
 pub(crate) fn driver_id(ordinal: usize) -> DriverId {
     name(DriverId::new(&format!("d{ordinal:02}")))
@@ -86,37 +94,47 @@ pub(crate) fn ordinal(id: &str) -> usize {
     id.get(1..).and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX)
 }
 
-pub(crate) fn profile(market: &Market, blocked_until: Option<Timestamp>) -> DriverProfile {
+pub(crate) fn profile(
+    market: &Market,
+    taste: &Taste,
+    blocked_until: Option<Timestamp>,
+) -> DriverProfile {
+    let currency = "USD".to_owned();
     DriverProfile {
         market: market.id().clone(),
-        service_tiers: vec![economy()],
+        service_tiers: if taste.premium { vec![economy(), premium()] } else { vec![economy()] },
         vehicle: Arc::from(r#"{"plate":"SIM 1"}"#),
-        tags: Vec::new(),
+        tags: taste.tags.clone(),
         rating: None,
         blocked_until,
-        preferences: BTreeMap::new(),
+        preferences: taste.preferences.clone(),
+        capacity: taste.capacity,
+        wallet: taste.wallet.map(|amount| Money { amount, currency }),
+        scheduled_pickup_at: taste.scheduled_at_ms.map(|ms| EPOCH.plus_millis(ms)),
     }
 }
 
 pub(crate) fn request(
     ride: usize,
     market: &Market,
-    pickup: Position,
-    pickup_at: Option<Timestamp>,
+    plan: &RidePlan,
     now: Timestamp,
 ) -> RideRequest {
+    let (wishes, (east, north)) = (&plan.wishes, plan.pickup);
+    let drop = |metres| place(plan.market, (east + metres, north));
     RideRequest {
         ride: ride_id(ride),
-        rider: name(RiderId::new(&format!("p{ride:02}"))),
+        rider: name(RiderId::new(&format!("p{:02}", wishes.rider.unwrap_or(ride)))),
         market: market.id().clone(),
-        pickup,
-        dropoff: None,
-        service_tiers: vec![economy()],
+        pickup: place(plan.market, plan.pickup),
+        dropoff: wishes.trip_m.map(drop),
+        service_tiers: if wishes.any_tier { vec![economy(), premium()] } else { vec![economy()] },
         fare: None,
         tip: None,
-        pickup_at,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
+        pickup_at: plan.pickup_at_ms.map(|ms| EPOCH.plus_millis(ms)),
+        attributes: wishes.attributes.clone(),
+        require_tags: wishes.require_tags.clone(),
+        forbid_tags: wishes.forbid_tags.clone(),
         blocked_drivers: std::collections::BTreeSet::new(),
         favourite_drivers: std::collections::BTreeSet::new(),
         requested_at: now,

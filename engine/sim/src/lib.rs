@@ -13,10 +13,12 @@ mod run;
 mod shell;
 mod store;
 mod swarm;
+mod taste;
 mod trace;
 mod world;
 
 pub use oracle::Violation;
 pub use run::{Report, run, run_many, run_seed};
 pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan, Sabotage};
+pub use taste::{Taste, Wishes};
 pub use world::{Tally, World};

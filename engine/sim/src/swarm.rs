@@ -3,6 +3,7 @@
 use muster_engine::policy::{DispatchMode, DispatchPolicy};
 
 use crate::dice::Dice;
+use crate::taste::{Taste, Wishes};
 
 /// How often each fault strikes; 0 means that it does not exist in this run.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +155,8 @@ pub struct DriverPlan {
     pub home: (f64, f64),
     /// What he does with offers.
     pub habit: Habit,
+    /// What he likes to drive.
+    pub taste: Taste,
 }
 
 /// A ride of the city.
@@ -167,6 +170,8 @@ pub struct RidePlan {
     pub at_ms: u64,
     /// When the rider wants to leave, in milliseconds after the start.
     pub pickup_at_ms: Option<u64>,
+    /// What the rider asks of the driver.
+    pub wishes: Wishes,
 }
 
 /// A bug planted into the simulated shell or store, to see that the oracle names it.
@@ -222,6 +227,7 @@ impl Options {
         let root = Dice::root(seed);
         let faults = Faults::drawn(&mut root.child("faults"));
         let policy = drawn_policy(&mut root.child("policy"));
+        let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
         let mut city = root.child("city");
         let spread = city.between(800, 4_500) as f64;
         let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
@@ -229,10 +235,15 @@ impl Options {
         let spot = |dice: &mut Dice| (200.0 + dice.unit() * spread, 200.0 + dice.unit() * spread);
         let both = city.chance(0.5);
         let market = |dice: &mut Dice| usize::from(both && dice.chance(0.4));
+        // In half of the runs nobody is choosy, so that nothing but faults keeps rides from drivers.
+        let mut tastes = root.child("tastes");
+        let choosy = tastes.chance(0.5);
+        let mut wishes = root.child("wishes");
         let driver = |_| DriverPlan {
             market: market(&mut city),
             home: spot(&mut city),
             habit: Habit::drawn(&mut city),
+            taste: if choosy { Taste::drawn(&mut tastes) } else { Taste::default() },
         };
         let drivers = (0..drivers).map(driver).collect();
         let ride = |_| {
@@ -244,6 +255,11 @@ impl Options {
                 pickup: spot(&mut city),
                 at_ms,
                 pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
+                wishes: if choosy {
+                    Wishes::drawn(&mut wishes, rides as usize)
+                } else {
+                    Wishes::default()
+                },
             }
         };
         let rides = (0..rides).map(ride).collect();
@@ -276,6 +292,21 @@ fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
         retire_after_ms: dice.between(1_000, 8_000),
         otp_required: dice.chance(0.7),
         ..DispatchPolicy::default()
+    }
+}
+
+fn with_drawn_eligibility(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    let sometimes = |dice: &mut Dice, chance, low, high| {
+        if dice.chance(chance) { dice.between(low, high) } else { 0 }
+    };
+    DispatchPolicy {
+        live_offers_soft_max: dice.between(1, 3) as u8,
+        rider_block_ms: sometimes(dice, 0.7, 1_000, 120_000),
+        wallet_floor: sometimes(dice, 0.2, 1, 300),
+        scheduled_buffer_ms: dice.between(0, 60_000),
+        pickup_eta_s_max: sometimes(dice, 0.3, 120, 1_500) as u32,
+        downgrade_levels_max: dice.between(0, 2) as u8,
+        ..policy
     }
 }
 

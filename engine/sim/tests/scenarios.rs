@@ -6,7 +6,7 @@ use muster_engine::driver::DriverMachine;
 use muster_engine::grid::DriverStatus;
 use muster_engine::policy::{DispatchMode, DispatchPolicy};
 use muster_engine::ride::{CancelledBy, RideRecord, RideStatus};
-use muster_sim::{DriverPlan, Faults, Habit, Options, RidePlan, World};
+use muster_sim::{DriverPlan, Faults, Habit, Options, RidePlan, Taste, Wishes, World};
 
 fn policy() -> DispatchPolicy {
     DispatchPolicy {
@@ -23,11 +23,17 @@ fn policy() -> DispatchPolicy {
 }
 
 fn driver(east: f64, habit: Habit) -> DriverPlan {
-    DriverPlan { market: 0, home: (east, 2_500.0), habit }
+    DriverPlan { market: 0, home: (east, 2_500.0), habit, taste: Taste::default() }
 }
 
 fn ride(at_ms: u64) -> RidePlan {
-    RidePlan { market: 0, pickup: (2_500.0, 2_500.0), at_ms, pickup_at_ms: None }
+    RidePlan {
+        market: 0,
+        pickup: (2_500.0, 2_500.0),
+        at_ms,
+        pickup_at_ms: None,
+        wishes: Wishes::default(),
+    }
 }
 
 /// A calm city where riders ask after ten seconds, when every driver has come online.

@@ -4,14 +4,15 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
+use crate::driver::facts::DriverFacts;
 use crate::driver::machine::{DriverMachine, Duty};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::grid::DriverStatus;
-use crate::id::OfferId;
+use crate::id::{DriverId, OfferId};
 use crate::invariant::Invariant;
 use crate::offer::{Exclusion, OfferEnd, WithdrawReason};
-use crate::ride::{RideCommand, RideRecord, RideStatus};
+use crate::ride::{CancelledBy, RideCommand, RideRecord, RideStatus};
 use crate::time::Timestamp;
 
 impl DriverMachine {
@@ -112,10 +113,11 @@ impl DriverMachine {
         &mut self,
         offer: &OfferId,
         answer: AcceptAnswer,
+        now: Timestamp,
         out: &mut Outbox,
     ) {
         match answer {
-            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, out),
+            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
             AcceptAnswer::Lost(reason) => {
                 if self.close_offer(offer, OfferEnd::Withdrawn, reason, out).is_some() {
                     let id = offer.clone();
@@ -141,14 +143,19 @@ impl DriverMachine {
     }
 
     /// A ride tells how it stands; whether it is this driver's follows from its record.
-    pub(super) fn on_ride_updated(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    pub(super) fn on_ride_updated(
+        &mut self,
+        ride: &Arc<RideRecord>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let assigned = ride.assignment.as_ref().filter(|a| a.driver.id == *self.id());
         match (assigned, driver_status(ride.status)) {
             (Some(assignment), Some(status)) => {
                 let offer = assignment.offer.clone();
                 self.serve(ride, &offer, status, out);
             }
-            (Some(_) | None, Some(_) | None) => self.stop_serving(ride, out),
+            (Some(_) | None, Some(_) | None) => self.stop_serving(ride, now, out),
         }
     }
 
@@ -206,14 +213,26 @@ impl DriverMachine {
         self.release_offers(Exclusion::OnRide, out);
     }
 
+    /// A driver who cancelled on a rider is not offered that rider's next ride for a while.
+    fn keep_from_rider(&mut self, ride: &RideRecord, now: Timestamp, out: &mut Outbox) {
+        let block_ms = self.policy.rider_block_ms;
+        if block_ms == 0 || !cancelled_on(ride, self.id()) {
+            return;
+        }
+        self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
+        self.facts = Arc::new(DriverFacts::of(&self.record));
+        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+    }
+
     /// The ride is over or not this driver's any more.
-    fn stop_serving(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    fn stop_serving(&mut self, ride: &Arc<RideRecord>, now: Timestamp, out: &mut Outbox) {
         let id = &ride.request.ride;
         if self.serving() != Some(id) {
             return;
         }
         self.duty = Duty::Free;
         self.frames.void_assigned(id);
+        self.keep_from_rider(ride, now, out);
         let told = Arc::clone(ride);
         if ride.status == RideStatus::Completed {
             self.frames.send(PhoneFrame::RideUpdated { ride: told }, out);
@@ -221,6 +240,11 @@ impl DriverMachine {
             self.frames.push(|seq| PhoneFrame::RideCancelled { seq, ride: told }, out);
         }
     }
+}
+
+/// Whether this driver, or whoever acts for him, called the ride off.
+fn cancelled_on(ride: &RideRecord, driver: &DriverId) -> bool {
+    ride.cancelled_by == Some(CancelledBy::Driver) || ride.gave_back.contains(driver)
 }
 
 fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {

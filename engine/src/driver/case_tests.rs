@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame};
+use crate::driver::{
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame, RidePreferences,
+    RiderBlocks, VehicleCapacity,
+};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
 use crate::geo::{CellResolution, Position};
 use crate::grid::{DriverSlot, Fix, FixLimits, Supply};
@@ -13,7 +16,8 @@ use crate::market::{Boundary, Market, MarketConfig};
 use crate::offer::{Exclusion, Offer, OfferTerms};
 use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
-    AssignedDriver, Assignment, RideCommand, RideMachine, RideRecord, RideRequest, RideStatus,
+    AssignedDriver, Assignment, RideCommand, RideMachine, RideNeeds, RideRecord, RideRequest,
+    RideStatus,
 };
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters};
@@ -60,7 +64,10 @@ pub(super) fn profile() -> DriverProfile {
         tags: Vec::new(),
         rating: None,
         blocked_until: None,
-        preferences: BTreeMap::new(),
+        preferences: RidePreferences::default(),
+        capacity: VehicleCapacity::default(),
+        wallet: None,
+        scheduled_pickup_at: None,
     }
 }
 
@@ -81,14 +88,14 @@ pub(super) fn offer(name: &str) -> Offer {
             dropoff: None,
             fare: None,
             tip: None,
-            require_tags: Vec::new(),
+            needs: Arc::new(RideNeeds::of(&request(name), &Arc::default())),
         }),
     }
 }
 
-/// Ride `name` as it stands after driver `d` was assigned at `assigned_ms`.
-pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<RideRecord> {
-    let request = RideRequest {
+/// What the rider of ride `name` asked for.
+pub(super) fn request(name: &str) -> Arc<RideRequest> {
+    Arc::new(RideRequest {
         ride: RideId::new(name).unwrap(),
         rider: RiderId::new("rider").unwrap(),
         market: MarketId::new("m").unwrap(),
@@ -100,17 +107,21 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         pickup_at: None,
         attributes: BTreeMap::new(),
         require_tags: Vec::new(),
+        forbid_tags: Vec::new(),
         blocked_drivers: BTreeSet::new(),
         favourite_drivers: BTreeSet::new(),
         requested_at: START,
         entropy: 7,
         request_key: None,
-    };
-    let policy = Arc::new(DispatchPolicy::default());
-    let mut record =
-        RideMachine::new(request, market(), Arc::new(PolicyBook::of((*policy).clone())))
-            .record()
-            .clone();
+    })
+}
+
+/// Ride `name` as it stands after driver `d` was assigned at `assigned_ms`.
+pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<RideRecord> {
+    let policy = DispatchPolicy::default();
+    let request = RideRequest::clone(&request(name));
+    let machine = RideMachine::new(request, market(), Arc::new(PolicyBook::of(policy)));
+    let mut record = machine.record().clone();
     record.status = status;
     let driver = DriverId::new("d").unwrap();
     record.assignment = Some(Assignment {
@@ -144,7 +155,12 @@ impl Case {
         let position = place();
         let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
         slot.apply(&fix, START, &FixLimits::default(), &market).unwrap();
-        let record = DriverRecord { driver, profile: profile(), online: true };
+        let record = DriverRecord {
+            driver,
+            profile: profile(),
+            online: true,
+            rider_blocks: RiderBlocks::default(),
+        };
         let machine = DriverMachine::new(record, slot, market, Arc::new(policy), START);
         let mut case = Self { machine, effects: Vec::new() };
         case.connect(1, None, 0);
@@ -205,7 +221,7 @@ impl Case {
     pub(super) fn supply(&self) -> Option<Supply> {
         self.effects.iter().find_map(|effect| {
             let Effect::PlaceSupply(supply) = effect else { return None };
-            Some(*supply)
+            Some(supply.clone())
         })
     }
 

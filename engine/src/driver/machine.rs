@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::driver::command::{DriverCommand, PhoneFrame};
+use crate::driver::facts::DriverFacts;
 use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
@@ -40,6 +41,8 @@ pub struct DriverMachine {
     pub(super) frames: PhoneFrames,
     contact: Contact,
     placed: Option<Supply>,
+    /// What eligibility reads of `record`.
+    pub(super) facts: Arc<DriverFacts>,
 }
 
 /// What a driver is bound to.
@@ -81,12 +84,14 @@ impl DriverMachine {
         now: Timestamp,
     ) -> Self {
         slot.request_attention();
+        let facts = Arc::new(DriverFacts::of(&record));
         Self {
             tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
             market,
             record,
             policy,
             slot,
+            facts,
             duty: Duty::Free,
             offers: BTreeMap::new(),
             redelivered: BTreeSet::new(),
@@ -200,6 +205,7 @@ impl DriverMachine {
     ) {
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
         self.record.profile = profile;
+        self.facts = Arc::new(DriverFacts::of(&self.record));
         if self.blocked(now) {
             self.release_offers(Exclusion::Blocked, out);
         }
@@ -255,14 +261,15 @@ impl DriverMachine {
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
             hold: Hold::default(),
+            facts: Arc::clone(&self.facts),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
         if !visible {
             if self.placed.take().is_some() {
                 out.push(Effect::RemoveSupply);
             }
-        } else if moved || self.placed != Some(supply) {
-            self.placed = Some(supply);
+        } else if moved || self.placed.as_ref() != Some(&supply) {
+            self.placed = Some(supply.clone());
             out.push(Effect::PlaceSupply(supply));
         }
     }
@@ -295,9 +302,9 @@ impl DriverMachine {
             }
             DriverCommand::Withdraw { offer, reason } => self.on_withdraw(&offer, reason, out),
             DriverCommand::AcceptAnswered { offer, answer } => {
-                self.on_accept_answered(&offer, answer, out);
+                self.on_accept_answered(&offer, answer, now, out);
             }
-            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, out),
+            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
             DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
                 self.on_decline(&offer, reply, out);
@@ -345,7 +352,7 @@ impl Machine for DriverMachine {
             }
             Duty::Free | Duty::Serving { .. } => None,
         };
-        let placed = self.placed;
+        let placed = self.placed.as_ref();
         let cooldown = placed
             .filter(|supply| supply.cooling_down)
             .map(|_| Deadline { at: self.cooldown_until, reason: DeadlineReason::CooldownEnd });

@@ -1,14 +1,17 @@
 //! The rules of a driver as sentences, in the order of his day.
 
+use std::sync::Arc;
+
 use super::case_tests::*;
 
 use crate::driver::{DriverCommand, DriverProfile, PhoneFrame};
 use crate::effect::{AcceptAnswer, Answer, CloseReason, Effect, Refusal, SessionId};
 use crate::grid::DriverStatus;
+use crate::id::{DriverId, RiderId};
 use crate::machine::Machine;
 use crate::offer::{Exclusion, WithdrawReason};
 use crate::policy::DispatchPolicy;
-use crate::ride::{RideCommand, RideStatus};
+use crate::ride::{CancelledBy, RideCommand, RideRecord, RideStatus};
 use crate::time::DeadlineReason;
 
 #[test]
@@ -295,4 +298,61 @@ fn an_offer_that_comes_back_after_a_restart_is_good_even_beyond_the_slots() {
     assert_eq!(case.machine.check(), Ok(()));
     case.offered("r4", 1);
     assert_eq!(case.machine.live_offers().count(), 3, "a new offer found no slot");
+}
+
+#[test]
+fn a_driver_who_gives_a_ride_back_is_kept_from_its_rider_durably() {
+    let given_back = |mut ride: RideRecord| {
+        ride.status = RideStatus::Searching;
+        ride.assignment = None;
+        ride.gave_back.insert(DriverId::new("d").unwrap());
+        ride
+    };
+    let ended = |mut ride: RideRecord| {
+        ride.status = RideStatus::Cancelled;
+        ride.cancelled_by = Some(CancelledBy::Driver);
+        ride
+    };
+    let by_rider = |mut ride: RideRecord| {
+        ride.status = RideStatus::Cancelled;
+        ride.cancelled_by = Some(CancelledBy::Rider);
+        ride
+    };
+    let block_ms = DispatchPolicy::default().rider_block_ms;
+    let kept = |end: &dyn Fn(RideRecord) -> RideRecord, policy: DispatchPolicy| {
+        let mut case = Case::with(policy);
+        case.offered("r1", 0);
+        case.wins("r1", 100);
+        let ride = end(RideRecord::clone(&ride("r1", RideStatus::Assigned, 100)));
+        case.tell(DriverCommand::RideUpdated { ride: Arc::new(ride) }, 200);
+        let durable = case.effects.iter().find_map(|effect| match effect {
+            Effect::PersistDriver(record) => Some(record.rider_blocks.clone()),
+            _ => None,
+        });
+        let rider = RiderId::new("rider").unwrap();
+        let placed = case.supply().unwrap().facts.rider_blocks.clone();
+        let holds = |ms| placed.hold(&rider, at(ms));
+        assert_eq!(durable.is_some(), holds(200));
+        (holds(200), holds(200 + block_ms))
+    };
+    let policy = DispatchPolicy::default;
+    assert_eq!(kept(&given_back, policy()), (true, false));
+    assert_eq!(kept(&ended, policy()), (true, false));
+    assert_eq!(kept(&by_rider, policy()), (false, false));
+    let off = DispatchPolicy { rider_block_ms: 0, ..policy() };
+    assert_eq!(kept(&given_back, off), (false, false));
+}
+
+#[test]
+fn a_new_profile_keeps_the_riders_he_is_kept_from() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.wins("r1", 100);
+    let mut gone = RideRecord::clone(&ride("r1", RideStatus::Cancelled, 100));
+    gone.cancelled_by = Some(CancelledBy::Driver);
+    case.tell(DriverCommand::RideUpdated { ride: Arc::new(gone) }, 200);
+    case.tell(DriverCommand::PutProfile { profile: profile(), reply: None }, 300);
+    assert!(!case.machine.record().rider_blocks.is_empty());
+    case.offered("r2", 6_000);
+    assert_eq!(case.refused_to_ride(), [Exclusion::BlockedForRider]);
 }

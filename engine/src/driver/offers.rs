@@ -6,7 +6,7 @@ use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::grid::Contact;
 use crate::id::OfferId;
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
-use crate::ride::RideCommand;
+use crate::ride::{RideCommand, suits, tier_with_least_downgrade};
 use crate::time::Timestamp;
 
 impl DriverMachine {
@@ -71,17 +71,30 @@ impl DriverMachine {
         if self.offers.len() >= usize::from(self.policy.live_offers_max) {
             return Err(Exclusion::OfferSlotsFull);
         }
-        let tags = &self.record.profile.tags;
         let serves = self.record.profile.service_tiers.contains(&offer.service_tier);
-        let carries = offer.terms.require_tags.iter().all(|tag| tags.contains(tag));
         let checks = [
             (self.blocked(now), Exclusion::Blocked),
             (self.contact() != Contact::Live, Exclusion::StalePosition),
             (self.cooldown_until > now, Exclusion::CoolingDown),
             (!serves, Exclusion::ServiceTier),
-            (!carries, Exclusion::MissingTag),
         ];
-        checks.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
+        if let Some((_, reason)) = checks.into_iter().find(|(holds, _)| *holds) {
+            return Err(reason);
+        }
+        self.suits(offer, now)
+    }
+
+    /// The rules of the search, with what this machine knows better: his profile, his place.
+    fn suits(&self, offer: &Offer, now: Timestamp) -> Result<(), Exclusion> {
+        let needs = &offer.terms.needs;
+        let wanted = self.market.tier_set(std::slice::from_ref(&offer.service_tier));
+        let wanted = wanted.map_err(|_| Exclusion::ServiceTier)?;
+        let levels_max = needs.downgrade_levels_max();
+        if tier_with_least_downgrade(self.tiers, wanted, levels_max).is_none() {
+            return Err(Exclusion::TierDowngrade);
+        }
+        let reading = self.slot.read().ok_or(Exclusion::StalePosition)?;
+        suits(needs, &self.facts, reading.position, now)
     }
 
     pub(super) fn ended_offer(&self, id: &OfferId) -> Option<EndedOffer> {

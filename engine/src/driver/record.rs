@@ -1,15 +1,17 @@
 //! The durable facts about a driver, and the view of his whole state.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use crate::driver::facts::{RidePreferences, VehicleCapacity};
+use crate::driver::rider_blocks::RiderBlocks;
 use crate::grid::{Contact, DriverStatus, Reading};
 use crate::id::{DriverId, MarketId, RideId, ServiceTierId};
 use crate::offer::Offer;
 use crate::time::Timestamp;
+use crate::units::Money;
 
 /// What the platform says about a driver.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +31,16 @@ pub struct DriverProfile {
     pub blocked_until: Option<Timestamp>,
     /// What he likes to drive.
     pub preferences: RidePreferences,
+    /// What fits into his vehicle.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub capacity: VehicleCapacity,
+    /// His balance at the platform, an input figure.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub wallet: Option<Money>,
+    /// When a ride begins that the platform has promised him to, an input figure.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub scheduled_pickup_at: Option<Timestamp>,
 }
-
-/// Opaque preferences, shown back.
-pub type RidePreferences = BTreeMap<String, String>;
 
 /// The durable state of a driver.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +52,9 @@ pub struct DriverRecord {
     pub profile: DriverProfile,
     /// Whether he wants to work.
     pub online: bool,
+    /// Riders he is kept from, because he cancelled on them.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub rider_blocks: RiderBlocks,
 }
 
 /// A driver's whole state, for people.

@@ -155,7 +155,7 @@ impl Grid {
 
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
-        self.drivers.get(driver).map(|placement| placement.entry.supply)
+        self.drivers.get(driver).map(|placement| placement.entry.supply.clone())
     }
 
     /// The cell a driver's entry is in.
@@ -306,6 +306,7 @@ mod tests {
             cooling_down: false,
             blocked: false,
             hold: Hold::default(),
+            facts: Arc::default(),
         }
     }
 

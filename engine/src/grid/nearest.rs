@@ -234,7 +234,7 @@ where
         match (self.admit)(slot.driver(), supply, &reading) {
             Ok(()) => {
                 let slot = Arc::clone(slot);
-                self.keep(Judged { chord_squared, slot, verdict: (*supply, reading) });
+                self.keep(Judged { chord_squared, slot, verdict: (supply.clone(), reading) });
             }
             Err(reason) => self.refuse(chord_squared, slot, reason),
         }

@@ -1,5 +1,8 @@
-//! What the grid knows of a driver besides the position: enough to filter, small enough to copy.
+//! What the grid knows of a driver besides the position: enough to filter, small enough to clone.
 
+use std::sync::Arc;
+
+use crate::driver::DriverFacts;
 use crate::id::stable_hash;
 use crate::time::Timestamp;
 
@@ -124,7 +127,7 @@ impl TagFilter {
 }
 
 /// The facts of a driver that candidate filters read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supply {
     /// The tiers the vehicle may serve.
     pub tiers: TierSet,
@@ -142,6 +145,8 @@ pub struct Supply {
     pub blocked: bool,
     /// Offers on their way to the driver that his own count does not know yet.
     pub hold: Hold,
+    /// What finer filters read; shared with the driver's machine.
+    pub facts: Arc<DriverFacts>,
 }
 
 /// Slots that rides count on while their waves become durable.

@@ -47,6 +47,9 @@ policy_keys! {
     reallocations_max: u32 = 3, "0..=100" if |v| *v <= 100;
     /// Live offers a driver may hold at once (slots).
     live_offers_max: u8 = 2, "1..=20" if |v| (1..=20).contains(v);
+    /// Live offers from which on a driver is asked only when the wave would be short; from
+    /// live_offers_max on without effect.
+    live_offers_soft_max: u8 = 2, "1..=20" if |v| (1..=20).contains(v);
     /// Milliseconds after an accept in which a driver gets no new offer; losing a race ends it.
     accept_cooldown_ms: u64 = 5_000, "0..=600000" if |v| *v <= 600_000;
     /// Milliseconds after which a driver repeats an accept that has no answer.
@@ -67,6 +70,16 @@ policy_keys! {
     pickup_speed_mps: f64 = 4.2, "0.5..=60.0" if |v| (0.5..=60.0).contains(v);
     /// Drivers whose exclusion is recorded one by one, per wave; beyond it only counts are kept.
     explained_max: usize = 32, "0..=1000" if |v| *v <= 1_000;
+    /// Milliseconds in which a driver who cancelled on a rider is not offered another ride of theirs.
+    rider_block_ms: u64 = 3_600_000, "0..=2592000000" if |v| *v <= 2_592_000_000;
+    /// Balance in minor units that a driver needs for any ride; 0 = off.
+    wallet_floor: u64 = 0, "0..=1000000000000" if |v| *v <= 1_000_000_000_000;
+    /// Milliseconds between the end of a ride and the scheduled pickup its driver is promised to.
+    scheduled_buffer_ms: u64 = 600_000, "0..=86400000" if |v| *v <= 86_400_000;
+    /// Longest estimated time to the pickup in seconds; 0 = off.
+    pickup_eta_s_max: u32 = 0, "0..=86400" if |v| *v <= 86_400;
+    /// Tiers below his best one that a driver may be offered, in the market's order of tiers.
+    downgrade_levels_max: u8 = 31, "0..=31" if |v| *v <= 31;
 }
 
 impl DispatchPolicy {

@@ -55,6 +55,7 @@ pub(super) fn request(pickup_at: Option<Timestamp>) -> RideRequest {
         pickup_at,
         attributes: BTreeMap::new(),
         require_tags: Vec::new(),
+        forbid_tags: Vec::new(),
         blocked_drivers: BTreeSet::new(),
         favourite_drivers: BTreeSet::new(),
         requested_at: START,

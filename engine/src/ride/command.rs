@@ -7,6 +7,7 @@ use crate::geo::Position;
 use crate::grid::{TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, ServiceTierId};
 use crate::offer::Exclusion;
+use crate::ride::needs::RideNeeds;
 use crate::ride::record::{CancelledBy, WaveExclusion};
 use crate::time::Timestamp;
 use crate::units::{Meters, Money};
@@ -122,6 +123,8 @@ pub struct CandidateQuery {
     pub now: Timestamp,
     /// Slots a driver may hold.
     pub live_offers_max: u8,
+    /// Slots from which on a driver is taken only when the wave would be short.
+    pub live_offers_soft_max: u8,
     /// A driver whose newest fix is older is not offered the ride.
     pub fix_received_after: Timestamp,
     /// Drivers asked in this attempt.
@@ -132,6 +135,8 @@ pub struct CandidateQuery {
     pub explains: bool,
     /// How many exclusions to report one by one.
     pub explained_max: usize,
+    /// What the ride asks of a driver.
+    pub needs: Arc<RideNeeds>,
 }
 
 /// The result of a [`CandidateQuery`].

@@ -219,7 +219,7 @@ impl RideMachine {
             dropoff: request.dropoff,
             fare: request.fare.clone(),
             tip: self.record.tip.clone(),
-            require_tags: request.require_tags.clone(),
+            needs: self.needs(),
         })
     }
 

@@ -35,10 +35,13 @@ pub struct RideRequest {
     pub tip: Option<Money>,
     /// When the rider wants to leave, if not now.
     pub pickup_at: Option<Timestamp>,
-    /// Opaque facts of the platform, shown back.
+    /// Facts of the platform, shown back; dispatch reads those named in [`attribute`](super::attribute).
     pub attributes: BTreeMap<String, String>,
     /// Tags the driver must carry.
     pub require_tags: Vec<String>,
+    /// Tags the driver must not carry.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub forbid_tags: Vec<String>,
     /// Drivers who are never offered this ride.
     pub blocked_drivers: BTreeSet<DriverId>,
     /// Drivers the rider prefers.

@@ -1,53 +1,23 @@
-//! The search of the supply index for a wave: who is eligible, and why the others are not.
+//! The search of the supply index for a wave.
 
-use crate::grid::{Contact, DriverStatus, Grid, NearbyQuery, Reading, Supply};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::grid::{Grid, NearbyQuery};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::eligibility::classify;
 use crate::ride::record::WaveExclusion;
-
-/// Decides from the supply index whether a driver may be offered the ride.
-///
-/// The index may lag behind the driver by a message: his own machine checks again when offered.
-///
-/// # Errors
-/// The first [`Exclusion`] that holds.
-pub fn classify(
-    query: &CandidateQuery,
-    driver: &DriverId,
-    supply: &Supply,
-    reading: &Reading,
-) -> Result<(), Exclusion> {
-    match supply.status {
-        DriverStatus::Offline => return Err(Exclusion::Offline),
-        DriverStatus::Reserved => return Err(Exclusion::Reserved),
-        DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
-            return Err(Exclusion::OnRide);
-        }
-        DriverStatus::Available => {}
-    }
-    let stale = reading.received_at < query.fix_received_after;
-    let checks = [
-        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
-        (supply.blocked, Exclusion::Blocked),
-        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
-        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
-        (supply.slots_taken(query.now) >= query.live_offers_max, Exclusion::OfferSlotsFull),
-        (supply.cooling_down, Exclusion::CoolingDown),
-        (query.blocked.contains(driver), Exclusion::BlockedForRide),
-        (query.asked.contains(driver), Exclusion::AlreadyAsked),
-    ];
-    match checks.into_iter().find(|(holds, _)| *holds) {
-        Some((_, reason)) => Err(reason),
-        None => Ok(()),
-    }
-}
 
 /// A wave that is not durable after this long has failed: what it counted on is free again.
 const HOLD_MS: u64 = 3_000;
 
 /// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, and
 /// holds a slot of each for the offer that is on its way.
+///
+/// Drivers below the soft cap of live offers come first, wherever within the radius they are; those
+/// between the caps only take the places that would stay empty.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
@@ -56,11 +26,18 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         excluded_max: query.explained_max,
         offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
-    let result =
-        grid.nearest(&nearby, |driver, supply, reading| classify(query, driver, supply, reading));
-    for found in &result.found {
-        grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
-    }
+    // A search that finds too few has seen its whole radius, so these are all there are.
+    let mut busy = BTreeMap::new();
+    let result = grid.nearest(&nearby, |driver, supply, reading| {
+        let verdict = classify(query, driver, supply, reading);
+        if verdict == Err(Exclusion::OfferSlotsBusy) {
+            let distance = query.pickup.distance(reading.position);
+            let driver = driver.clone();
+            let candidate = Candidate { driver: driver.clone(), distance, tiers: supply.tiers };
+            busy.insert(driver, candidate);
+        }
+        verdict
+    });
     let found = result.found.into_iter().map(|found| Candidate {
         driver: found.driver,
         distance: found.distance,
@@ -71,10 +48,36 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         distance: excluded.distance,
         reason: excluded.reason,
     });
-    Candidates {
+    let mut candidates = Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
         found: found.collect(),
         excluded_counts: result.excluded_counts,
+    };
+    fill_up(&mut candidates, busy, query.limit);
+    for found in &candidates.found {
+        grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
     }
+    candidates
+}
+
+/// Gives the places that are left to the nearest drivers between the caps.
+fn fill_up(candidates: &mut Candidates, busy: BTreeMap<DriverId, Candidate>, limit: usize) {
+    let places = limit.saturating_sub(candidates.found.len());
+    let mut busy: Vec<Candidate> = busy.into_values().collect();
+    busy.retain(|one| candidates.found.iter().all(|found| found.driver != one.driver));
+    busy.sort_by(nearer);
+    busy.truncate(places);
+    if let Some(count) = candidates.excluded_counts.get_mut(&Exclusion::OfferSlotsBusy) {
+        *count = count.saturating_sub(u32::try_from(busy.len()).unwrap_or(u32::MAX));
+    }
+    candidates.excluded_counts.retain(|_, count| *count > 0);
+    candidates.excluded.retain(|one| busy.iter().all(|taken| taken.driver != one.driver));
+    candidates.found.extend(busy);
+    candidates.found.sort_by(nearer);
+}
+
+fn nearer(a: &Candidate, b: &Candidate) -> Ordering {
+    let by_distance = a.distance.get().total_cmp(&b.distance.get());
+    by_distance.then_with(|| a.driver.cmp(&b.driver))
 }

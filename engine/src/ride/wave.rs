@@ -10,6 +10,7 @@ use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
 use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::record::{
     AssignedDriver, Assignment, LiveOffer, RideEventKind, RideStatus, WaveDecision,
@@ -79,6 +80,8 @@ impl RideMachine {
             blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
             explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
+            live_offers_soft_max: self.policy.live_offers_soft_max,
+            needs: self.needs(),
         })));
     }
 
@@ -196,13 +199,12 @@ impl RideMachine {
         Some((id, live))
     }
 
-    /// The first tier of the request that the driver serves.
+    /// The tier of the request that is least below the driver's own.
     fn tier_for(&self, candidate: &Candidate) -> Option<ServiceTierId> {
-        let serves = |tier: &&ServiceTierId| {
-            let wanted = self.market.tier_set(std::slice::from_ref(*tier));
-            wanted.is_ok_and(|wanted| wanted.intersects(candidate.tiers))
-        };
-        self.record.service_tiers.iter().find(serves).cloned()
+        let wanted = self.market.tier_set(&self.record.service_tiers).ok()?;
+        let levels_max = self.policy.downgrade_levels_max;
+        let index = tier_with_least_downgrade(candidate.tiers, wanted, levels_max)?;
+        self.market.tiers().get(usize::from(index)).cloned()
     }
 
     fn decision(

@@ -189,7 +189,7 @@ impl World {
         let status = machine.status();
         let placed = effects.iter().find_map(|effect| {
             let Effect::PlaceSupply(supply) = effect else { return None };
-            Some(*supply)
+            Some(supply)
         });
         let paused = placed.is_some_and(|supply| supply.cooling_down);
         let visible = machine.record().online && self.drivers[driver].slot.read().is_some();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::driver::DriverCommand;
+use muster_engine::driver::{DriverCommand, RiderBlocks};
 use muster_engine::effect::{Answer, Asker, ReplyTo};
 use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
@@ -12,7 +12,7 @@ use muster_engine::time::Timestamp;
 use crate::city;
 use crate::link::{Actor, Payload};
 use crate::shell::Shell;
-use crate::world::{EPOCH, Errand, RideSite, World};
+use crate::world::{Errand, RideSite, World};
 
 /// A call as the client means it.
 #[derive(Debug, Clone)]
@@ -69,7 +69,8 @@ impl World {
         match call {
             Call::PutProfile { driver, blocked_until } => {
                 let market = &self.markets[self.drivers[*driver].market].market;
-                let profile = city::profile(market, *blocked_until);
+                let profile =
+                    city::profile(market, &self.options.drivers[*driver].taste, *blocked_until);
                 self.ensure_driver(*driver);
                 self.ask_driver(*driver, |reply| DriverCommand::PutProfile {
                     profile,
@@ -141,9 +142,15 @@ impl World {
             return;
         }
         let site = &self.drivers[driver];
-        let profile = city::profile(&self.markets[site.market].market, None);
+        let taste = &self.options.drivers[driver].taste;
+        let profile = city::profile(&self.markets[site.market].market, taste, None);
         let id = site.id.clone();
-        let record = muster_engine::driver::DriverRecord { driver: id, profile, online: false };
+        let record = muster_engine::driver::DriverRecord {
+            driver: id,
+            profile,
+            online: false,
+            rider_blocks: RiderBlocks::default(),
+        };
         let machine = self.driver_machine(driver, record);
         let incarnation = self.number();
         self.drivers[driver].shell = Some(Shell::new(machine, incarnation));
@@ -157,10 +164,8 @@ impl World {
             return self.count("requests refused: the id is taken");
         }
         let plan = self.options.rides[ride].clone();
-        let pickup = city::place(plan.market, plan.pickup);
-        let pickup_at = plan.pickup_at_ms.map(|ms| EPOCH.plus_millis(ms));
         let site = &self.markets[plan.market];
-        let request = city::request(ride, &site.market, pickup, pickup_at, self.now);
+        let request = city::request(ride, &site.market, &plan, self.now);
         let (rules, book) = (Arc::clone(&site.market), Arc::clone(&site.book));
         let machine = RideMachine::new(request, rules, book);
         let shell = Shell::new(machine, self.number());
