@@ -196,6 +196,7 @@ impl Dispatch {
         if handle.board.market.market.id() != &profile.market {
             return Err(CallError::DriverInOtherMarket);
         }
+        let profile = Box::new(profile);
         let ask = |reply| DriverCommand::PutProfile { profile, reply: Some(reply) };
         self.ask_driver(&handle, ask).await
     }

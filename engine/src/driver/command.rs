@@ -14,7 +14,7 @@ pub enum DriverCommand {
     /// Create or replace the profile.
     PutProfile {
         /// The new profile, validated.
-        profile: DriverProfile,
+        profile: Box<DriverProfile>,
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
     },

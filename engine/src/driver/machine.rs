@@ -293,7 +293,7 @@ impl DriverMachine {
     fn apply(&mut self, command: DriverCommand, now: Timestamp, out: &mut Outbox) {
         match command {
             DriverCommand::PutProfile { profile, reply } => {
-                self.on_put_profile(profile, reply, now, out);
+                self.on_put_profile(*profile, reply, now, out);
             }
             DriverCommand::SetOnline { online, reply } => self.on_set_online(online, reply, out),
             DriverCommand::PositionChanged => {}

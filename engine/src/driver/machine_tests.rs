@@ -47,7 +47,7 @@ fn a_driver_who_cannot_take_an_offer_refuses_it_with_the_reason() {
     serving.wins("r1", 0);
     let mut blocked = Case::available();
     let until = DriverProfile { blocked_until: Some(at(60_000)), ..profile() };
-    blocked.tell(DriverCommand::PutProfile { profile: until, reply: None }, 0);
+    blocked.tell(DriverCommand::PutProfile { profile: Box::new(until), reply: None }, 0);
     let silent = Case::with(DispatchPolicy { stale_after_ms: 1_000, ..DispatchPolicy::default() });
     let cases = [
         (offline, Exclusion::Offline),
@@ -325,9 +325,9 @@ fn a_driver_who_gives_a_ride_back_is_kept_from_its_rider_durably() {
         case.wins("r1", 100);
         let ride = end(RideRecord::clone(&ride("r1", RideStatus::Assigned, 100)));
         case.tell(DriverCommand::RideUpdated { ride: Arc::new(ride) }, 200);
-        let durable = case.effects.iter().find_map(|effect| match effect {
-            Effect::PersistDriver(record) => Some(record.rider_blocks.clone()),
-            _ => None,
+        let durable = case.effects.iter().find_map(|effect| {
+            let Effect::PersistDriver(record) = effect else { return None };
+            Some(record.rider_blocks.clone())
         });
         let rider = RiderId::new("rider").unwrap();
         let placed = case.supply().unwrap().facts.rider_blocks.clone();
@@ -351,7 +351,7 @@ fn a_new_profile_keeps_the_riders_he_is_kept_from() {
     let mut gone = RideRecord::clone(&ride("r1", RideStatus::Cancelled, 100));
     gone.cancelled_by = Some(CancelledBy::Driver);
     case.tell(DriverCommand::RideUpdated { ride: Arc::new(gone) }, 200);
-    case.tell(DriverCommand::PutProfile { profile: profile(), reply: None }, 300);
+    case.tell(DriverCommand::PutProfile { profile: Box::new(profile()), reply: None }, 300);
     assert!(!case.machine.record().rider_blocks.is_empty());
     case.offered("r2", 6_000);
     assert_eq!(case.refused_to_ride(), [Exclusion::BlockedForRider]);

@@ -73,7 +73,7 @@ impl World {
                     city::profile(market, &self.options.drivers[*driver].taste, *blocked_until);
                 self.ensure_driver(*driver);
                 self.ask_driver(*driver, |reply| DriverCommand::PutProfile {
-                    profile,
+                    profile: Box::new(profile),
                     reply: Some(reply),
                 });
             }
