@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
+use socket2::SockRef;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
@@ -28,6 +29,8 @@ const DATABASE: &str = "muster.db";
 const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
 const WORKER_CONNECTIONS_MAX: usize = 20_000;
+/// How long a peer may take nothing of what was sent to it.
+const UNREAD_MAX: Duration = Duration::from_secs(10);
 /// How often old decisions, answers and history are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How often the write-ahead log is folded into the database.
@@ -166,6 +169,7 @@ fn start(
         .backlog(ACCEPT_BACKLOG)
         .max_connections(WORKER_CONNECTIONS_MAX)
         .disable_signals()
+        .on_connect(|connection, _| bound_unread(connection))
         // A client that closes an event stream gives its place back at once.
         .h1_allow_half_closed(false)
         .shutdown_timeout(1)
@@ -174,6 +178,16 @@ fn start(
     println!("listening on http://{address}");
     tracing::info!(%address, workers, version = version::VERSION, "serving");
     Ok(server)
+}
+
+/// Has the kernel reset a connection whose peer takes nothing of what was sent: the response of a
+/// phone that does not read would otherwise wait in its buffers for as long as the phone likes.
+fn bound_unread(connection: &dyn std::any::Any) {
+    if let Some(tcp) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(UNREAD_MAX))
+    {
+        tracing::warn!(%error, "a connection has no bound on what its peer does not read");
+    }
 }
 
 /// Drains in order: no new rides, sockets told to reconnect, store flushed, listeners closed.

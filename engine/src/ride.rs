@@ -12,6 +12,8 @@ mod cancel;
 #[cfg(test)]
 mod case_tests;
 mod command;
+#[cfg(test)]
+mod congestion_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -39,6 +39,10 @@ pub struct RideMachine {
     pub(super) retry_at: Option<Timestamp>,
     /// Drivers whose machine refused an offer, until when they are passed over.
     pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
+    /// Offers ended in this turn whose end is written with what comes of the search for others.
+    pub(super) ends_unwritten: bool,
+    /// Drivers' machines that refused since the wave was sent.
+    pub(super) refusals: u32,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
 }
@@ -105,6 +109,8 @@ impl RideMachine {
             empty_searches: 0,
             retry_at: None,
             set_aside: BTreeMap::new(),
+            ends_unwritten: false,
+            refusals: 0,
             retired: false,
         }
     }
@@ -137,6 +143,7 @@ impl RideMachine {
         decision: Option<WaveDecision>,
         out: &mut Outbox,
     ) {
+        self.ends_unwritten = false;
         self.record.version += 1;
         self.told = Arc::new(self.record.clone());
         let record = Arc::clone(&self.told);
@@ -289,9 +296,18 @@ impl RideMachine {
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
-        self.commit(RideEventKind::OffersEnded, now, None, out);
+        self.ends_unwritten = true;
         if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
             self.begin_wave(now, out);
+        } else {
+            self.write_ends(now, out);
+        }
+    }
+
+    /// Makes the end of offers durable that nothing else was written with.
+    pub(super) fn write_ends(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.ends_unwritten {
+            self.commit(RideEventKind::OffersEnded, now, None, out);
         }
     }
 

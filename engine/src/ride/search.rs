@@ -43,8 +43,10 @@ pub fn classify(
     }
 }
 
-/// A wave that is not durable after this long has failed: what it counted on is free again.
-const HOLD_MS: u64 = 3_000;
+/// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
+/// than a slow commit it would end in a storm: rides choose the same drivers, are refused, and make
+/// commits slower by choosing again.
+const HOLD_MS: u64 = 15_000;
 
 /// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, and
 /// holds a slot of each for the offer that is on its way.

@@ -104,10 +104,14 @@ impl RideMachine {
         let Some(seeking) = self.seeking.take() else { return };
         let current = candidates.attempt == self.record.attempt;
         if self.record.status != RideStatus::Searching || !current {
-            return;
+            return self.write_ends(now, out);
         }
         if candidates.found.is_empty() {
-            return self.on_nobody_found(seeking, candidates, now, out);
+            self.on_nobody_found(seeking, candidates, now, out);
+            if self.seeking.is_none() {
+                self.write_ends(now, out);
+            }
+            return;
         }
         if !matches!(seeking, Seeking::Places(_)) {
             if seeking == Seeking::Widest {
@@ -116,6 +120,7 @@ impl RideMachine {
             }
             self.record.search_radius_m = self.radius_of_next_wave();
             self.record.wave += 1;
+            self.refusals = 0;
         }
         self.send_wave(candidates, now, out);
     }
@@ -258,10 +263,19 @@ impl RideMachine {
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.asked.remove(&driver);
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
-        self.commit(RideEventKind::OffersEnded, now, None, out);
-        if self.record.status == RideStatus::Searching {
-            self.seek(Seeking::Places(1), now, out);
+        self.ends_unwritten = true;
+        self.refusals += 1;
+        if self.record.status != RideStatus::Searching {
+            return self.write_ends(now, out);
         }
+        if self.refusals <= self.policy.places_per_wave() {
+            return self.seek(Seeking::Places(1), now, out);
+        }
+        // The index is that far behind: looking again at once would only be refused again.
+        if self.record.offers.is_empty() {
+            self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
+        }
+        self.write_ends(now, out);
     }
 
     /// The first accept of a live offer wins; everyone else is let go without penalty.
@@ -337,12 +351,12 @@ impl RideMachine {
         if now >= self.record.search_deadline {
             return self.give_up("search_limit", now, out);
         }
-        if !expired.is_empty() {
-            self.commit(RideEventKind::OffersEnded, now, None, out);
-        }
+        self.ends_unwritten |= !expired.is_empty();
         let wave_over = !expired.is_empty() && self.record.offers.is_empty();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);
+        } else if self.seeking.is_none() {
+            self.write_ends(now, out);
         }
     }
 
