@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod policy;
 pub mod replay;
 pub mod serve;
 pub mod store;

@@ -15,6 +15,7 @@ use muster_actors::{Dispatch, Ports, StartError, StoreError};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
@@ -81,7 +82,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let _file_size_limit = signals::survive_file_size_limit();
     let config = Config::load(args.config.file().as_deref())?;
-    let dispatch_config = config.dispatch()?;
+    let mut dispatch_config = config.dispatch()?;
     let address = args.listen.unwrap_or(config.server.listen);
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
@@ -92,11 +93,15 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
     let metrics = Metrics::new();
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
+    let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
+    dispatch_config.policies = standings.books();
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
+    let policies = Arc::new(policies);
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
-    let state = app_state(&config, &dispatch, &store, &metrics);
+    let state = app_state(&config, &dispatch, &store, &policies, &metrics);
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
@@ -114,11 +119,13 @@ fn app_state(
     config: &Config,
     dispatch: &Dispatch,
     store: &Arc<SqliteStore>,
+    policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
         history: store.clone(),
+        policies: Arc::clone(policies),
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,

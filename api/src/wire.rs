@@ -13,6 +13,7 @@ mod live;
 mod market;
 mod money;
 mod offer;
+mod policy;
 mod problem;
 mod ride;
 mod ride_event;
@@ -32,6 +33,7 @@ pub use market::{
 };
 pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};
+pub use policy::{PolicyChangeView, PolicyHistory, PolicyView};
 pub use problem::{PROBLEM_JSON, Problem, ProblemBody};
 pub use ride::{AssignedDriverView, OfferCountsView, RideView};
 pub use ride_event::{DriverPositionEvent, RideEventView};
