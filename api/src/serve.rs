@@ -1,6 +1,7 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
 mod metrics;
+mod policy_file;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
@@ -12,6 +13,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
 
+use self::policy_file::{PolicyFile, Stamp};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
@@ -81,7 +83,9 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let _file_size_limit = signals::survive_file_size_limit();
-    let config = Config::load(args.config.file().as_deref())?;
+    let file = args.config.file();
+    let read = file.as_deref().map(Stamp::of);
+    let config = Config::load(file.as_deref())?;
     let mut dispatch_config = config.dispatch()?;
     let address = args.listen.unwrap_or(config.server.listen);
     if !address.ip().is_loopback() {
@@ -98,6 +102,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
     let policies = Arc::new(policies);
+    if let Some((file, read)) = file.zip(read) {
+        PolicyFile::new(file, read, config.clone(), Arc::clone(&policies)).watch();
+    }
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
