@@ -29,7 +29,7 @@ pub use geo::{Fix, LatLng, Metres, PositionView};
 pub use live::LiveDriver;
 pub use market::{
     BoundingBoxView, CellSupplyView, MarketList, MarketSummary, MarketView, StatusCountsView,
-    SupplyView,
+    SupplyView, TierSupplyView,
 };
 pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};
