@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod http;
 pub mod policy;
 pub mod replay;

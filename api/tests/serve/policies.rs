@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, muster};
 
 const POLICY: &str = "/v1/markets/nyc/policy";
 
@@ -54,4 +54,38 @@ async fn an_edited_file_changes_policies_without_a_restart() {
     let server = Server::start_on_file(folder).await;
     let (_, kept) = server.get(POLICY).await;
     assert_eq!((size(&kept), &kept["version"]), (8, &json!(3)));
+}
+
+#[tokio::test]
+async fn the_arms_of_an_experiment_are_counted_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let arm = json!({"name": "wide", "weight": 1, "set": {"search_radius_m_min": 2_000}});
+    let body = json!({"experiment": {"name": "radius", "arms": [arm]}});
+    assert_eq!(server.put(POLICY, body).await.0, 200);
+    let ride = json!({"ride_id": "ride-1", "rider_id": "r-1",
+        "pickup": {"lat": 40.7484, "lng": -73.9857}});
+    assert_eq!(server.post("/v1/rides", ride).await.0, 202);
+    server.post("/v1/rides/ride-1/cancel", json!({"by": "rider"})).await;
+    let counted = |outcome: &str| {
+        let labels = format!("market=\"nyc\",arm=\"radius/wide\",outcome=\"{outcome}\"");
+        format!("muster_experiment_rides_total{{{labels}}} 1")
+    };
+    let wanted = [counted("requested"), counted("cancelled")];
+    server
+        .until("/metrics", |_, text| {
+            wanted.iter().all(|line| text.as_str().is_some_and(|text| text.contains(line)))
+        })
+        .await;
+    let explain = |ride: &str| {
+        let url = server.url().to_owned();
+        muster(folder.path()).args(["explain", ride, "--url", &url]).output().unwrap()
+    };
+    let told = explain("ride-1");
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(told.status.success() && text.starts_with("ride ride-1: cancelled\n"), "{text}");
+    assert!(text.contains("policy version 1, no rules, arm radius/wide"), "{text}");
+    let unknown = explain("ride-2");
+    let text = String::from_utf8(unknown.stderr).unwrap();
+    assert!(!unknown.status.success() && text.contains("no ride has this id"), "{text}");
 }

@@ -52,6 +52,10 @@ impl Server {
         server
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn socket_url(&self, driver: &str, query: &str) -> String {
         let host = self.url.strip_prefix("http://").unwrap();
         format!("ws://{host}/v1/drivers/{driver}/stream{query}")
