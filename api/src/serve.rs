@@ -1,6 +1,7 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
 mod metrics;
+mod policy_file;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
@@ -13,9 +14,11 @@ use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
 use socket2::SockRef;
 
+use self::policy_file::{PolicyFile, Stamp};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
@@ -83,8 +86,10 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let _file_size_limit = signals::survive_file_size_limit();
-    let config = Config::load(args.config.file().as_deref())?;
-    let dispatch_config = config.dispatch()?;
+    let file = args.config.file();
+    let read = file.as_deref().map(Stamp::of);
+    let config = Config::load(file.as_deref())?;
+    let mut dispatch_config = config.dispatch()?;
     let address = args.listen.unwrap_or(config.server.listen);
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
@@ -95,11 +100,18 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
     let metrics = Metrics::new();
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
+    let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
+    dispatch_config.policies = standings.books();
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
+    let policies = Arc::new(policies);
+    if let Some((file, read)) = file.zip(read) {
+        PolicyFile::new(file, read, config.clone(), Arc::clone(&policies)).watch();
+    }
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
-    let state = app_state(&config, &dispatch, &store, &metrics);
+    let state = app_state(&config, &dispatch, &store, &policies, &metrics);
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
@@ -117,11 +129,13 @@ fn app_state(
     config: &Config,
     dispatch: &Dispatch,
     store: &Arc<SqliteStore>,
+    policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
         history: store.clone(),
+        policies: Arc::clone(policies),
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,

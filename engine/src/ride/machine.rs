@@ -152,6 +152,11 @@ impl RideMachine {
 
     pub(super) fn publish(&self, kind: EventKind, out: &mut Outbox) {
         let market = self.record.request.market.clone();
+        let arm = self.record.policy.arm.as_ref();
+        if let Some((outcome, arm)) = kind.experiment_outcome().zip(arm) {
+            let kind = EventKind::ExperimentRide { arm: arm.clone(), outcome };
+            out.push(Effect::Publish(Event { market: market.clone(), kind }));
+        }
         out.push(Effect::Publish(Event { market, kind }));
     }
 
@@ -240,13 +245,13 @@ impl RideMachine {
         if self.record.version > 0 {
             return Self::refuse(reply, Refusal::RideAlreadyExists, out);
         }
-        self.publish(EventKind::RideRequested, out);
         let kind = if self.record.request.pickup_at.is_some() {
             AttemptKind::Scheduled
         } else {
             AttemptKind::Initial
         };
         self.pin_policy(kind, now);
+        self.publish(EventKind::RideRequested, out);
         let waits = self.scheduled_search_at().is_some_and(|at| at > now);
         if waits {
             self.commit(RideEventKind::RideRequested, now, None, out);
