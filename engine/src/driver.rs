@@ -11,6 +11,8 @@ mod accept;
 mod case_tests;
 mod command;
 mod frames;
+#[cfg(test)]
+mod hidden_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -19,11 +19,14 @@ mod progress;
 mod record;
 mod search;
 mod wave;
+#[cfg(test)]
+mod wave_tests;
 
 pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
 pub use machine::RideMachine;
 pub use record::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
-    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
+    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision,
+    WaveExclusion,
 };
 pub use search::{classify, find_candidates};

@@ -12,8 +12,9 @@ use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTie
 use muster_engine::offer::Exclusion;
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
-    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
+    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision,
+    WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -97,6 +98,7 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         distance: Meters::new(1.0 / 3.0 * 1_000.0),
         pickup_eta: EtaSeconds::new(240),
         offered_at: at(1),
+        visible_at: at(1),
         expires_at: at(15_001),
     }
 }
@@ -119,6 +121,7 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         service_tiers: vec![tier("standard")],
         tip: Some(Money { amount: 500, currency: "USD".to_owned() }),
         offers: BTreeMap::from([(OfferId::new("o-1").unwrap(), live_offer("d-1"))]),
+        attempt_offers: AttemptOffers { sent: 4, declined: 1 },
         offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
         asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
         gave_back: BTreeSet::from([driver_id("d-4")]),

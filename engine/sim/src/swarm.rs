@@ -262,6 +262,10 @@ fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
         search_radius_m_step: dice.between(100, 1_500) as u32,
         search_radius_m_max: min + dice.between(0, 4_000) as u32,
         wave_size: dice.between(1, 5) as u32,
+        wave_sizes: drawn_sizes(dice),
+        split_sizes: drawn_sizes(dice),
+        split_delay_ms: dice.between(0, 5_000),
+        reject_feedback_step: dice.between(0, 3) as u32,
         wave_count_max: dice.between(1, 8) as u32,
         offer_ttl_ms,
         search_limit_ms: offer_ttl_ms + dice.between(0, 90_000),
@@ -277,6 +281,12 @@ fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
         otp_required: dice.chance(0.7),
         ..DispatchPolicy::default()
     }
+}
+
+/// No sizes in every other run.
+fn drawn_sizes(dice: &mut Dice) -> Vec<u32> {
+    let sizes = if dice.chance(0.5) { dice.between(1, 3) } else { 0 };
+    (0..sizes).map(|_| dice.between(1, 5) as u32).collect()
 }
 
 #[cfg(test)]

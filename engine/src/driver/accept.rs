@@ -42,7 +42,7 @@ impl DriverMachine {
             }
             Duty::Serving { .. } | Duty::Free => {}
         }
-        let Some(offer) = self.offers.get(&id) else {
+        let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
             return self.answer_dead_offer(&id, asker, out);
         };
         let ride = offer.ride.clone();
@@ -117,11 +117,7 @@ impl DriverMachine {
         match answer {
             AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, out),
             AcceptAnswer::Lost(reason) => {
-                if self.close_offer(offer, OfferEnd::Withdrawn, reason, out).is_some() {
-                    let id = offer.clone();
-                    let frame = |seq| PhoneFrame::OfferWithdrawn { seq, offer: id, reason };
-                    self.frames.push(frame, out);
-                }
+                self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
             }
         }

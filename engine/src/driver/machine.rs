@@ -35,6 +35,9 @@ pub struct DriverMachine {
     /// Those of `offers` that came back after a restart. They were on a screen, so they are good
     /// until they end, even when an answer that was lost with the process freed a slot for another.
     pub(super) redelivered: BTreeSet<OfferId>,
+    /// Those of `offers` whose time on the screen has yet to come: no frame, no view and no answer
+    /// knows them.
+    pub(super) hidden: BTreeSet<OfferId>,
     pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
@@ -90,6 +93,7 @@ impl DriverMachine {
             duty: Duty::Free,
             offers: BTreeMap::new(),
             redelivered: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             ended: VecDeque::new(),
             cooldown_until: Timestamp::default(),
             frames: PhoneFrames::new(now),
@@ -118,9 +122,14 @@ impl DriverMachine {
         }
     }
 
-    /// Offers he holds.
+    /// Offers he holds, seen or not.
     pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.values()
+    }
+
+    /// Offers that are on his screen.
+    fn shown(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values().filter(|offer| !self.hidden.contains(&offer.id))
     }
 
     /// Slots in use, without those of offers that came back after a restart: the cap of M2 counts
@@ -146,7 +155,7 @@ impl DriverMachine {
             status: self.status(),
             contact: self.contact,
             reading: self.slot.read(),
-            offers: self.offers.values().cloned().collect(),
+            offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
         }
     }
@@ -159,7 +168,8 @@ impl DriverMachine {
         if self.slots_held() > usize::from(self.policy.live_offers_max) {
             return Err(Invariant::M2);
         }
-        let kept = self.redelivered.iter().all(|id| self.offers.contains_key(id));
+        let mut parts = self.redelivered.iter().chain(&self.hidden);
+        let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
             Duty::Reserved { .. } | Duty::Free => true,
@@ -339,6 +349,8 @@ impl Machine for DriverMachine {
     fn next_deadline(&self) -> Option<Deadline> {
         let expiry = self.unanswered().map(|offer| offer.expires_at).min();
         let expiry = expiry.map(|at| Deadline { at, reason: DeadlineReason::OfferExpiry });
+        let showing = self.next_showing();
+        let showing = showing.map(|at| Deadline { at, reason: DeadlineReason::OfferShowing });
         let retry = match &self.duty {
             Duty::Reserved { retry_at, .. } => {
                 Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
@@ -354,12 +366,13 @@ impl Machine for DriverMachine {
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })
         });
         let contact = if placed.is_some() { self.contact_deadline() } else { None };
-        [expiry, retry, cooldown, block, contact].into_iter().flatten().min()
+        [expiry, showing, retry, cooldown, block, contact].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
         self.refresh_contact(now);
         self.expire_offers(now, out);
+        self.show_due(now, out);
         self.repeat_accept(now, out);
         self.refresh_supply(now, false, out);
     }

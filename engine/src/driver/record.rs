@@ -57,7 +57,7 @@ pub struct DriverView {
     pub contact: Contact,
     /// Where he was last.
     pub reading: Option<Reading>,
-    /// Offers he holds, in order of their ids.
+    /// Offers on his screen, in order of their ids.
     pub offers: Vec<Offer>,
     /// The ride he serves.
     pub ride: Option<RideId>,

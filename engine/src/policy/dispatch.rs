@@ -35,6 +35,15 @@ policy_keys! {
     search_radius_m_max: u32 = 3_000, "search_radius_m_min..=100000" if |v| (50..=100_000).contains(v);
     /// Drivers offered the ride at once in broadcast mode.
     wave_size: u32 = 3, "1..=100" if |v| (1..=100).contains(v);
+    /// Drivers offered the ride at once in wave 1, 2, …; the last size repeats; empty: wave_size.
+    wave_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
+    /// Drivers of a wave who see the offer at once, one split_delay_ms later, two later, …; the
+    /// rest follows after the last of them; empty: all at once.
+    split_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
+    /// Milliseconds between the parts of a wave.
+    split_delay_ms: u64 = 3_000, "0..=60000" if |v| *v <= 60_000;
+    /// Drivers by which a wave grows when half of the attempt's offers or more were declined.
+    reject_feedback_step: u32 = 0, "0..=100" if |v| *v <= 100;
     /// Waves sent before the attempt gives up.
     wave_count_max: u32 = 12, "1..=1000" if |v| (1..=1_000).contains(v);
     /// Response deadline of an offer in milliseconds.
@@ -67,6 +76,14 @@ policy_keys! {
     pickup_speed_mps: f64 = 4.2, "0.5..=60.0" if |v| (0.5..=60.0).contains(v);
     /// Drivers whose exclusion is recorded one by one, per wave; beyond it only counts are kept.
     explained_max: usize = 32, "0..=1000" if |v| *v <= 1_000;
+}
+
+/// The most drivers that one wave may offer to, and the most sizes a list of them holds.
+const WAVE_PLACES_MAX: u32 = 100;
+
+fn sizes_are_valid(sizes: &[u32]) -> bool {
+    let allowed = 1..=WAVE_PLACES_MAX;
+    sizes.len() <= WAVE_PLACES_MAX as usize && sizes.iter().all(|size| allowed.contains(size))
 }
 
 impl DispatchPolicy {
@@ -110,12 +127,33 @@ impl DispatchPolicy {
         self.search_radius_m_min.saturating_add(growth).min(self.search_radius_m_max)
     }
 
-    /// Drivers that one wave may offer to.
-    pub const fn places_per_wave(&self) -> u32 {
+    /// Drivers that wave `wave` (the first is 1) may offer to, when `declined` of the attempt's
+    /// `sent` offers were declined so far.
+    pub fn places_of_wave(&self, wave: u32, sent: u32, declined: u32) -> u32 {
         match self.mode {
-            DispatchMode::Broadcast => self.wave_size,
+            DispatchMode::Broadcast => {
+                let unwanted = declined > 0 && declined.saturating_mul(2) >= sent;
+                let growth = if unwanted { self.reject_feedback_step } else { 0 };
+                self.size_of_wave(wave).saturating_add(growth).min(WAVE_PLACES_MAX)
+            }
             DispatchMode::Sequential => 1,
         }
+    }
+
+    fn size_of_wave(&self, wave: u32) -> u32 {
+        let of_wave = self.wave_sizes.get(wave.saturating_sub(1) as usize);
+        of_wave.or(self.wave_sizes.last()).copied().unwrap_or(self.wave_size)
+    }
+
+    /// How much later than the first the driver at `place` (the first is 0) of a wave sees his
+    /// offer, in milliseconds.
+    pub fn split_delay_at(&self, place: usize) -> u64 {
+        let mut end = 0;
+        let earlier_parts = self.split_sizes.iter().take_while(|size| {
+            end += **size as usize;
+            end <= place
+        });
+        self.split_delay_ms * earlier_parts.count() as u64
     }
 
     /// The time a driver `distance` away (straight line) needs to the pickup.

@@ -174,6 +174,9 @@ pub struct LiveOffer {
     pub pickup_eta: EtaSeconds,
     /// When planned.
     pub offered_at: Timestamp,
+    /// From when the driver sees it; records from before this was kept say the beginning of time.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
 }
@@ -192,6 +195,16 @@ pub struct OfferCounts {
     pub expired: u32,
     /// Taken back.
     pub withdrawn: u32,
+}
+
+/// What the drivers of one attempt say to it; later waves follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct AttemptOffers {
+    /// Offers that reached a driver's machine, as far as the ride knows.
+    pub sent: u32,
+    /// Those the driver declined.
+    pub declined: u32,
 }
 
 /// A driver's assignment to this ride.
@@ -286,6 +299,9 @@ pub struct RideRecord {
     pub offers: BTreeMap<OfferId, LiveOffer>,
     /// Offers by their end.
     pub offer_counts: OfferCounts,
+    /// Offers of this attempt.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub attempt_offers: AttemptOffers,
     /// Drivers asked in this attempt.
     pub asked: BTreeSet<DriverId>,
     /// Drivers who gave this ride back: never asked again.

@@ -12,7 +12,7 @@ use crate::policy::AttemptKind;
 use crate::ride::command::{Candidate, CandidateQuery, Candidates};
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::record::{
-    AssignedDriver, Assignment, LiveOffer, RideEventKind, RideStatus, WaveDecision,
+    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus, WaveDecision,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -32,6 +32,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
         record.otp = None;
         record.ended_at = None;
@@ -53,8 +54,8 @@ impl RideMachine {
 
     fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
         let (limit, radius) = match seeking {
-            Seeking::Wave => (self.policy.places_per_wave(), self.radius_of_next_wave()),
-            Seeking::Widest => (self.policy.places_per_wave(), self.policy.search_radius_m_max),
+            Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
+            Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
@@ -80,6 +81,11 @@ impl RideMachine {
             explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
         })));
+    }
+
+    fn places_of_next_wave(&self) -> u32 {
+        let AttemptOffers { sent, declined } = self.record.attempt_offers;
+        self.policy.places_of_wave(self.record.wave.saturating_add(1), sent, declined)
     }
 
     fn radius_of_next_wave(&self) -> u32 {
@@ -117,7 +123,7 @@ impl RideMachine {
             self.record.search_radius_m = self.radius_of_next_wave();
             self.record.wave += 1;
         }
-        self.send_wave(candidates, now, out);
+        self.send_wave(seeking, candidates, now, out);
     }
 
     fn on_nobody_found(
@@ -153,13 +159,26 @@ impl RideMachine {
         }
     }
 
-    fn send_wave(&mut self, candidates: Candidates, now: Timestamp, out: &mut Outbox) {
+    fn send_wave(
+        &mut self,
+        seeking: Seeking,
+        candidates: Candidates,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         self.empty_searches = 0;
+        // Who takes a freed place comes late already.
+        let fills_up = matches!(seeking, Seeking::Places(_));
         let planned: Vec<(OfferId, LiveOffer)> = candidates
             .found
             .iter()
-            .filter_map(|candidate| self.plan_offer(candidate, now))
+            .enumerate()
+            .filter_map(|(place, candidate)| {
+                let delay_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
+                self.plan_offer(candidate, delay_ms, now)
+            })
             .collect();
+        self.record.attempt_offers.sent += planned.len() as u32;
         for (id, live) in &planned {
             self.record.asked.insert(live.driver.clone());
             self.record.offers.insert(id.clone(), live.clone());
@@ -178,19 +197,25 @@ impl RideMachine {
     fn plan_offer(
         &mut self,
         candidate: &Candidate,
+        delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
         let service_tier = self.tier_for(candidate)?;
         let ordinal = u64::from(self.record.offer_counts.sent);
         let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
         self.record.offer_counts.sent += 1;
-        let expires_at = now.plus_millis(self.policy.offer_ttl_ms).min(self.record.search_deadline);
+        let deadline = self.record.search_deadline;
+        // A delay that the search does not outlive would keep the offer from its driver for good.
+        let delayed = Some(now.plus_millis(delay_ms)).filter(|at| *at < deadline);
+        let visible_at = delayed.unwrap_or(now);
+        let expires_at = visible_at.plus_millis(self.policy.offer_ttl_ms).min(deadline);
         let live = LiveOffer {
             driver: candidate.driver.clone(),
             service_tier,
             distance: candidate.distance,
             pickup_eta: self.policy.pickup_eta(candidate.distance),
             offered_at: now,
+            visible_at,
             expires_at,
         };
         Some((id, live))
@@ -240,7 +265,7 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             service_tier: live.service_tier.clone(),
             offered_at: live.offered_at,
-            visible_at: live.offered_at,
+            visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
             terms: self.terms(),
         }
@@ -257,6 +282,7 @@ impl RideMachine {
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.asked.remove(&driver);
+        self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.commit(RideEventKind::OffersEnded, now, None, out);
         if self.record.status == RideStatus::Searching {
