@@ -13,5 +13,5 @@ pub use book::{
     AttemptKind, BookError, Experiment, ExperimentArm, PolicyBook, PolicyContext, PolicyRule,
     Resolution, RuleMatch, TimeWindow,
 };
-pub use dispatch::{DispatchMode, DispatchPolicy, PolicyPatch};
+pub use dispatch::{DispatchMode, DispatchPolicy, PolicyPatch, Ranking};
 pub use keys::{KeyDoc, PolicyError};

@@ -13,8 +13,8 @@ use muster_engine::offer::Exclusion;
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
-    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision,
-    WaveExclusion,
+    PriorityGroup, RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest,
+    RideStatus, ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -171,6 +171,19 @@ pub(crate) fn decision(wave: u32) -> WaveDecision {
         at: at(u64::from(wave)),
         radius_m: 1_000,
         offered: vec![(OfferId::new("o-1").unwrap(), live_offer("d-1"))],
+        ranked: vec![RankedDriver {
+            driver: driver_id("d-1"),
+            distance: Meters::new(12.5),
+            group: PriorityGroup::Favourite,
+            score: Some(ScoreTerms {
+                score: 500,
+                acceptance: 1,
+                cancellation: 2,
+                idle: 3,
+                pickup_eta: 4,
+                rides: 5,
+            }),
+        }],
         excluded: vec![WaveExclusion {
             driver: driver_id("d-2"),
             distance: Meters::new(12.345_678_901_234_567),
@@ -190,6 +203,10 @@ pub(crate) fn step(ride: &str, version: u64, driver: Option<&str>) -> Durable {
     transition(plain_record(ride, version, driver), RideEventKind::OffersEnded, version)
 }
 
+/// Counts of a driver as they are stored.
+const STATS: &str = r#"{"buckets":[{"began_at":5,"offers_answered":4,"offers_accepted":3,
+    "rides_assigned":3,"rides_cancelled":1,"rides_completed":2}],"counted_offer":"o-1","idle_since":9}"#;
+
 pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
     DriverRecord {
         driver: driver_id(driver),
@@ -200,9 +217,11 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
             tags: vec!["wheelchair".to_owned()],
             rating: Some(4.1 + 0.7),
             blocked_until: Some(at(9)),
+            home: Position::from_degrees(40.7, -73.9).ok(),
             preferences: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
         },
         online,
+        stats: serde_json::from_str(STATS).unwrap(),
     }
 }
 

@@ -112,10 +112,11 @@ impl DriverMachine {
         &mut self,
         offer: &OfferId,
         answer: AcceptAnswer,
+        now: Timestamp,
         out: &mut Outbox,
     ) {
         match answer {
-            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, out),
+            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
             AcceptAnswer::Lost(reason) => {
                 self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
@@ -137,14 +138,22 @@ impl DriverMachine {
     }
 
     /// A ride tells how it stands; whether it is this driver's follows from its record.
-    pub(super) fn on_ride_updated(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    pub(super) fn on_ride_updated(
+        &mut self,
+        ride: &Arc<RideRecord>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let assigned = ride.assignment.as_ref().filter(|a| a.driver.id == *self.id());
         match (assigned, driver_status(ride.status)) {
             (Some(assignment), Some(status)) => {
                 let offer = assignment.offer.clone();
+                self.count_assignment(&offer, now);
                 self.serve(ride, &offer, status, out);
             }
-            (Some(_) | None, Some(_) | None) => self.stop_serving(ride, out),
+            (Some(_) | None, Some(_) | None) => {
+                self.stop_serving(ride, now, out);
+            }
         }
     }
 
@@ -203,12 +212,13 @@ impl DriverMachine {
     }
 
     /// The ride is over or not this driver's any more.
-    fn stop_serving(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    fn stop_serving(&mut self, ride: &Arc<RideRecord>, now: Timestamp, out: &mut Outbox) {
         let id = &ride.request.ride;
         if self.serving() != Some(id) {
             return;
         }
         self.duty = Duty::Free;
+        self.count_end(ride, now, out);
         self.frames.void_assigned(id);
         let told = Arc::clone(ride);
         if ride.status == RideStatus::Completed {

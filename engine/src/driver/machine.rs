@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
+use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
 use crate::grid::{Contact, DriverSlot, DriverStatus, Hold, Supply, TagFilter, TierSet};
@@ -39,6 +40,8 @@ pub struct DriverMachine {
     /// knows them.
     pub(super) hidden: BTreeSet<OfferId>,
     pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
+    /// Ahead of the record's until they are written with it.
+    pub(super) stats: DriverStats,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
     contact: Contact,
@@ -87,6 +90,7 @@ impl DriverMachine {
         Self {
             tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
             market,
+            stats: record.stats.clone().begun(now),
             record,
             policy,
             slot,
@@ -213,15 +217,24 @@ impl DriverMachine {
         if self.blocked(now) {
             self.release_offers(Exclusion::Blocked, out);
         }
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        self.persist(out);
         self.answer(reply, out);
     }
 
     /// Going offline withdraws live offers at once; a ride under way is finished first.
-    fn on_set_online(&mut self, online: bool, reply: Option<ReplyTo>, out: &mut Outbox) {
+    fn on_set_online(
+        &mut self,
+        online: bool,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         if self.record.online != online {
             self.record.online = online;
-            out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+            if online {
+                self.count_going_online(now);
+            }
+            self.persist(out);
             if !online {
                 self.release_offers(Exclusion::Offline, out);
             }
@@ -265,6 +278,7 @@ impl DriverMachine {
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
             hold: Hold::default(),
+            standing: self.standing(now),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
         if !visible {
@@ -298,19 +312,21 @@ impl DriverMachine {
             DriverCommand::PutProfile { profile, reply } => {
                 self.on_put_profile(profile, reply, now, out);
             }
-            DriverCommand::SetOnline { online, reply } => self.on_set_online(online, reply, out),
+            DriverCommand::SetOnline { online, reply } => {
+                self.on_set_online(online, reply, now, out);
+            }
             DriverCommand::PositionChanged => {}
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
             }
             DriverCommand::Withdraw { offer, reason } => self.on_withdraw(&offer, reason, out),
             DriverCommand::AcceptAnswered { offer, answer } => {
-                self.on_accept_answered(&offer, answer, out);
+                self.on_accept_answered(&offer, answer, now, out);
             }
-            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, out),
+            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
             DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
-                self.on_decline(&offer, reply, out);
+                self.on_decline(&offer, reply, now, out);
             }
             DriverCommand::Connect { session, last_seq } => {
                 self.on_connect(session, last_seq, out);

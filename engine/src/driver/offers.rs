@@ -192,11 +192,20 @@ impl DriverMachine {
             .map(|offer| offer.id.clone())
             .collect();
         for id in dead {
+            if !self.hidden.contains(&id) {
+                self.count_unanswered(now);
+            }
             self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
         }
     }
 
-    pub(super) fn on_decline(&mut self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
+    pub(super) fn on_decline(
+        &mut self,
+        id: &OfferId,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
         if pending {
             return Self::refuse(reply, Refusal::AcceptPending, out);
@@ -206,6 +215,7 @@ impl DriverMachine {
         }
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
             Some(offer) => {
+                self.count_unanswered(now);
                 let command = RideCommand::OfferDeclined { offer: id.clone() };
                 out.push(Effect::ToRide(offer.ride, command));
                 self.answer(reply, out);

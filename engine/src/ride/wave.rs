@@ -9,10 +9,12 @@ use crate::grid::TagFilter;
 use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
-use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery, RankedCandidate};
 use crate::ride::record::{
-    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus, WaveDecision,
+    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RankedDriver, RideEventKind, RideStatus,
+    WaveDecision,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -80,7 +82,23 @@ impl RideMachine {
             blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
             explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
+            ranking: self.rank_query(seeking),
         })));
+    }
+
+    fn rank_query(&self, seeking: Seeking) -> RankQuery {
+        let request = &self.record.request;
+        let wave = match seeking {
+            Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
+            Seeking::Places(_) => self.record.wave,
+        };
+        RankQuery {
+            policy: Arc::clone(&self.policy),
+            favourite_drivers: request.favourite_drivers.clone(),
+            pickup: request.pickup,
+            dropoff: request.dropoff,
+            seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
+        }
     }
 
     fn places_of_next_wave(&self) -> u32 {
@@ -117,7 +135,8 @@ impl RideMachine {
         }
         if !matches!(seeking, Seeking::Places(_)) {
             if seeking == Seeking::Widest {
-                let farthest = candidates.found.last().map_or(0.0, |last| last.distance.get());
+                let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
+                let farthest = distances.fold(0.0, f64::max);
                 self.widen_to(farthest);
             }
             self.record.search_radius_m = self.radius_of_next_wave();
@@ -173,9 +192,11 @@ impl RideMachine {
             .found
             .iter()
             .enumerate()
-            .filter_map(|(place, candidate)| {
-                let delay_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
-                self.plan_offer(candidate, delay_ms, now)
+            .filter_map(|(place, RankedCandidate { candidate, .. })| {
+                let split_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
+                let cancelled = candidate.standing.cancellation_permille;
+                let penalty_ms = self.policy.popup_delay_for(cancelled);
+                self.plan_offer(candidate, split_ms + penalty_ms, now)
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
@@ -236,6 +257,13 @@ impl RideMachine {
         offered: Vec<(OfferId, LiveOffer)>,
         now: Timestamp,
     ) -> WaveDecision {
+        let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
+        let ranked: Vec<RankedDriver> =
+            candidates.found.iter().chain(passed_over).map(RankedDriver::from).collect();
+        let tells =
+            |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
+        let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
+        let ranked = if ordered { ranked } else { Vec::new() };
         WaveDecision {
             attempt: self.record.attempt,
             wave: self.record.wave,
@@ -243,6 +271,7 @@ impl RideMachine {
             policy: self.record.policy.clone(),
             radius_m: self.record.search_radius_m,
             offered,
+            ranked,
             excluded: candidates.excluded,
             excluded_counts: candidates.excluded_counts,
         }
