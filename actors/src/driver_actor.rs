@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use muster_engine::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord};
+use muster_engine::driver::{
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats,
+};
 use muster_engine::effect::{CloseReason, Effect, SessionId};
 use muster_engine::event::{Event, EventKind};
 use muster_engine::id::DriverId;
@@ -152,7 +154,12 @@ pub(crate) fn get_or_begin(
     driver: &DriverId,
     profile: &DriverProfile,
 ) -> Arc<DriverHandle> {
-    let record = DriverRecord { driver: driver.clone(), profile: profile.clone(), online: false };
+    let record = DriverRecord {
+        driver: driver.clone(),
+        profile: profile.clone(),
+        online: false,
+        stats: DriverStats::default(),
+    };
     start(runtime, market, record, false)
 }
 

@@ -11,13 +11,19 @@ mod accept;
 mod case_tests;
 mod command;
 mod frames;
+#[cfg(test)]
+mod hidden_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod offers;
 mod record;
+mod stats;
+#[cfg(test)]
+mod stats_tests;
 
 pub use command::{DriverCommand, PhoneFrame};
 pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
 pub use record::{DriverProfile, DriverRecord, DriverView, RidePreferences};
+pub use stats::{DriverStats, STATS_BUCKETS_MAX};

@@ -18,14 +18,25 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod progress;
+mod ranking;
+#[cfg(test)]
+mod ranking_tests;
 mod record;
 mod search;
 mod wave;
+#[cfg(test)]
+mod wave_tests;
 
-pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
 pub use machine::RideMachine;
+pub use progress::RIDER_NO_SHOW;
+pub use ranking::{
+    Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
+    rank,
+};
 pub use record::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
-    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
+    RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
+    WaveDecision, WaveExclusion,
 };
 pub use search::{classify, find_candidates};

@@ -89,6 +89,7 @@ impl City {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
+            home: None,
             preferences: BTreeMap::new(),
         };
         self.dispatch.put_driver(&id, profile).await.unwrap();

@@ -15,7 +15,7 @@ use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
 use super::rows::{from_json, instant, ride_record, timestamp};
 
-type DriverColumns = (String, bool, String);
+type DriverColumns = (String, bool, String, Option<String>);
 type PositionColumns = (String, i64, i64, i64, i64);
 
 /// Takes ownership: increments the epoch.
@@ -50,13 +50,15 @@ pub(super) async fn recover(readers: &SqlitePool) -> Result<Recovered, StoreErro
 
 async fn drivers(connection: &mut SqliteConnection) -> Result<Vec<DriverRecord>, StoreError> {
     let rows: Vec<DriverColumns> =
-        sqlx::query_as("SELECT driver_id, online, profile FROM drivers ORDER BY driver_id")
+        sqlx::query_as("SELECT driver_id, online, profile, stats FROM drivers ORDER BY driver_id")
             .fetch_all(connection)
             .await
             .map_err(from_sql)?;
-    let driver = |(id, online, profile): DriverColumns| {
+    let driver = |(id, online, profile, stats): DriverColumns| {
         let driver = DriverId::new(&id).map_err(|error| corrupt("a driver's id", error))?;
-        Ok(DriverRecord { driver, profile: from_json("a driver's profile", &profile)?, online })
+        let profile = from_json("a driver's profile", &profile)?;
+        let stats = stats.map(|stats| from_json("a driver's statistics", &stats)).transpose()?;
+        Ok(DriverRecord { driver, profile, online, stats: stats.unwrap_or_default() })
     };
     rows.into_iter().map(driver).collect()
 }

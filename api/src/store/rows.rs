@@ -35,6 +35,7 @@ impl RideRow<'_> {
 pub(super) struct DriverRow<'a> {
     pub(super) record: &'a DriverRecord,
     pub(super) profile: String,
+    pub(super) stats: String,
 }
 
 /// One item of a batch, ready to be written.
@@ -58,9 +59,11 @@ impl<'a> Row<'a> {
                 state: to_json(&*commit.record)?,
                 decision: commit.decision.as_ref().map(to_json).transpose()?,
             })),
-            Durable::Driver(record) => {
-                Ok(Self::Driver(DriverRow { record, profile: to_json(&record.profile)? }))
-            }
+            Durable::Driver(record) => Ok(Self::Driver(DriverRow {
+                record,
+                profile: to_json(&record.profile)?,
+                stats: to_json(&record.stats)?,
+            })),
         }
     }
 

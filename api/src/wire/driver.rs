@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::driver_profile::read_preferences;
-use crate::wire::geo::PositionView;
+use crate::wire::geo::{LatLng, PositionView};
 use crate::wire::offer::OfferView;
 use crate::wire::ride::json_object;
 use crate::wire::time::rfc3339;
@@ -45,6 +45,8 @@ pub struct DriverView {
     /// Until when an operator blocks him.
     #[schema(format = DateTime)]
     pub blocked_until: Option<String>,
+    /// Where he goes when the day is over.
+    pub home: Option<LatLng>,
     /// What he likes to drive, as the platform described it.
     #[schema(value_type = Object)]
     pub preferences: BTreeMap<String, serde_json::Value>,
@@ -67,6 +69,7 @@ impl From<&driver::DriverView> for DriverView {
             tags: profile.tags.clone(),
             rating: profile.rating,
             blocked_until: profile.blocked_until.map(rfc3339),
+            home: profile.home.map(LatLng::from),
             preferences: read_preferences(&profile.preferences),
         }
     }

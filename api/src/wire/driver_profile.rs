@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::wire::fault::{Faults, RequestFault, TEXT_CHARS_MAX};
+use crate::wire::geo::LatLng;
 use crate::wire::ride_request::{ATTRIBUTES_MAX, TIERS_MAX, check_tag, check_tiers, distinct};
 use crate::wire::time::parse_rfc3339;
 
@@ -45,6 +46,8 @@ pub struct DriverProfileBody {
     /// Until when an operator blocks him.
     #[schema(format = DateTime)]
     pub blocked_until: Option<String>,
+    /// Where he goes when the day is over: rides toward it may come to him first.
+    pub home: Option<LatLng>,
     /// What he likes to drive: shown back as it is.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -69,6 +72,7 @@ impl DriverProfileBody {
             faults.add("/rating", "a rating is within 1..=5");
         }
         let blocked_until = checked_instant(self.blocked_until, &mut faults);
+        let home = self.home.and_then(|home| home.checked("/home", &mut faults));
         let preferences = write_preferences(&self.preferences, &mut faults);
         let vehicle = write_vehicle(self.vehicle, &mut faults);
         faults.finish()?;
@@ -84,6 +88,7 @@ impl DriverProfileBody {
             tags: distinct(tags),
             rating: self.rating,
             blocked_until,
+            home,
             preferences,
         })
     }

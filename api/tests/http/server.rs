@@ -284,6 +284,7 @@ pub(crate) fn profile() -> Value {
         "vehicle": {"plate": "T123456C", "seats": 4},
         "tags": ["pet_friendly"],
         "rating": 4.8,
+        "home": {"lat": 40.8, "lng": -73.9},
         "preferences": {"airport": true},
     })
 }

@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_benches::city;
-use muster_engine::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord};
+use muster_engine::driver::{
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats,
+};
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Supply, TagFilter, TierSet,
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
+    TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{
-    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideRequest, RideStatus,
+    Candidate, CandidateQuery, Candidates, PriorityGroup, RankQuery, RankedCandidate, RideCommand,
+    RideMachine, RideRequest, RideStatus,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -67,6 +71,7 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         cooling_down: false,
         blocked: false,
         hold: Hold::default(),
+        standing: Standing::default(),
     }
 }
 
@@ -116,6 +121,13 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         now: NOW,
         explains: true,
         explained_max: 32,
+        ranking: RankQuery {
+            policy: Arc::new(DispatchPolicy::default()),
+            favourite_drivers: BTreeSet::new(),
+            pickup: place(seed),
+            dropoff: None,
+            seed: 0,
+        },
     }
 }
 
@@ -123,7 +135,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
 pub(crate) struct Round {
     ride: RideMachine,
     driver: DriverMachine,
-    candidate: Candidate,
+    candidate: RankedCandidate,
 }
 
 impl Round {
@@ -139,9 +151,15 @@ impl Round {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
+            home: None,
             preferences: BTreeMap::new(),
         };
-        let record = DriverRecord { driver: id.clone(), profile, online: true };
+        let record = DriverRecord {
+            driver: id.clone(),
+            profile,
+            online: true,
+            stats: DriverStats::default(),
+        };
         let slot = slot_at("d", place(1));
         let driver = DriverMachine::new(record, slot, Arc::clone(market), policy, NOW);
         let request = RideRequest {
@@ -163,7 +181,17 @@ impl Round {
             request_key: None,
         };
         let tiers = TierSet::EMPTY.with(0);
-        let candidate = Candidate { driver: id, distance: Meters::new(10.0), tiers };
+        let candidate = RankedCandidate {
+            candidate: Candidate {
+                driver: id,
+                distance: Meters::new(10.0),
+                tiers,
+                tags: TagFilter::default(),
+                standing: Standing::default(),
+            },
+            group: PriorityGroup::Other,
+            score: None,
+        };
         Self { ride: RideMachine::new(request, Arc::clone(market), book), driver, candidate }
     }
 
@@ -190,6 +218,7 @@ impl Round {
                         let found = Candidates {
                             attempt: query.attempt,
                             found: vec![self.candidate.clone()],
+                            passed_over: Vec::new(),
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                         };

@@ -94,6 +94,7 @@ pub(crate) fn profile(market: &Market, blocked_until: Option<Timestamp>) -> Driv
         tags: Vec::new(),
         rating: None,
         blocked_until,
+        home: None,
         preferences: BTreeMap::new(),
     }
 }

@@ -42,7 +42,7 @@ impl DriverMachine {
             }
             Duty::Serving { .. } | Duty::Free => {}
         }
-        let Some(offer) = self.offers.get(&id) else {
+        let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
             return self.answer_dead_offer(&id, asker, out);
         };
         let ride = offer.ride.clone();
@@ -112,16 +112,13 @@ impl DriverMachine {
         &mut self,
         offer: &OfferId,
         answer: AcceptAnswer,
+        now: Timestamp,
         out: &mut Outbox,
     ) {
         match answer {
-            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, out),
+            AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
             AcceptAnswer::Lost(reason) => {
-                if self.close_offer(offer, OfferEnd::Withdrawn, reason, out).is_some() {
-                    let id = offer.clone();
-                    let frame = |seq| PhoneFrame::OfferWithdrawn { seq, offer: id, reason };
-                    self.frames.push(frame, out);
-                }
+                self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
             }
         }
@@ -141,14 +138,22 @@ impl DriverMachine {
     }
 
     /// A ride tells how it stands; whether it is this driver's follows from its record.
-    pub(super) fn on_ride_updated(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    pub(super) fn on_ride_updated(
+        &mut self,
+        ride: &Arc<RideRecord>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let assigned = ride.assignment.as_ref().filter(|a| a.driver.id == *self.id());
         match (assigned, driver_status(ride.status)) {
             (Some(assignment), Some(status)) => {
                 let offer = assignment.offer.clone();
+                self.count_assignment(&offer, now);
                 self.serve(ride, &offer, status, out);
             }
-            (Some(_) | None, Some(_) | None) => self.stop_serving(ride, out),
+            (Some(_) | None, Some(_) | None) => {
+                self.stop_serving(ride, now, out);
+            }
         }
     }
 
@@ -207,12 +212,13 @@ impl DriverMachine {
     }
 
     /// The ride is over or not this driver's any more.
-    fn stop_serving(&mut self, ride: &Arc<RideRecord>, out: &mut Outbox) {
+    fn stop_serving(&mut self, ride: &Arc<RideRecord>, now: Timestamp, out: &mut Outbox) {
         let id = &ride.request.ride;
         if self.serving() != Some(id) {
             return;
         }
         self.duty = Duty::Free;
+        self.count_end(ride, now, out);
         self.frames.void_assigned(id);
         let told = Arc::clone(ride);
         if ride.status == RideStatus::Completed {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::driver::{DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame};
+use crate::driver::{
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
+};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
 use crate::geo::{CellResolution, Position};
 use crate::grid::{DriverSlot, Fix, FixLimits, Supply};
@@ -60,6 +62,7 @@ pub(super) fn profile() -> DriverProfile {
         tags: Vec::new(),
         rating: None,
         blocked_until: None,
+        home: None,
         preferences: BTreeMap::new(),
     }
 }
@@ -144,7 +147,12 @@ impl Case {
         let position = place();
         let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
         slot.apply(&fix, START, &FixLimits::default(), &market).unwrap();
-        let record = DriverRecord { driver, profile: profile(), online: true };
+        let record = DriverRecord {
+            driver,
+            profile: profile(),
+            online: true,
+            stats: DriverStats::default(),
+        };
         let machine = DriverMachine::new(record, slot, market, Arc::new(policy), START);
         let mut case = Self { machine, effects: Vec::new() };
         case.connect(1, None, 0);

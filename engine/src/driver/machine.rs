@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
+use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
 use crate::grid::{Contact, DriverSlot, DriverStatus, Hold, Supply, TagFilter, TierSet};
@@ -35,7 +36,12 @@ pub struct DriverMachine {
     /// Those of `offers` that came back after a restart. They were on a screen, so they are good
     /// until they end, even when an answer that was lost with the process freed a slot for another.
     pub(super) redelivered: BTreeSet<OfferId>,
+    /// Those of `offers` whose time on the screen has yet to come: no frame, no view and no answer
+    /// knows them.
+    pub(super) hidden: BTreeSet<OfferId>,
     pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
+    /// Ahead of the record's until they are written with it.
+    pub(super) stats: DriverStats,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
     contact: Contact,
@@ -84,12 +90,14 @@ impl DriverMachine {
         Self {
             tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
             market,
+            stats: record.stats.clone().begun(now),
             record,
             policy,
             slot,
             duty: Duty::Free,
             offers: BTreeMap::new(),
             redelivered: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             ended: VecDeque::new(),
             cooldown_until: Timestamp::default(),
             frames: PhoneFrames::new(now),
@@ -118,9 +126,14 @@ impl DriverMachine {
         }
     }
 
-    /// Offers he holds.
+    /// Offers he holds, seen or not.
     pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.values()
+    }
+
+    /// Offers that are on his screen.
+    fn shown(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values().filter(|offer| !self.hidden.contains(&offer.id))
     }
 
     /// Slots in use, without those of offers that came back after a restart: the cap of M2 counts
@@ -146,7 +159,7 @@ impl DriverMachine {
             status: self.status(),
             contact: self.contact,
             reading: self.slot.read(),
-            offers: self.offers.values().cloned().collect(),
+            offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
         }
     }
@@ -159,7 +172,8 @@ impl DriverMachine {
         if self.slots_held() > usize::from(self.policy.live_offers_max) {
             return Err(Invariant::M2);
         }
-        let kept = self.redelivered.iter().all(|id| self.offers.contains_key(id));
+        let mut parts = self.redelivered.iter().chain(&self.hidden);
+        let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
             Duty::Reserved { .. } | Duty::Free => true,
@@ -203,15 +217,24 @@ impl DriverMachine {
         if self.blocked(now) {
             self.release_offers(Exclusion::Blocked, out);
         }
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        self.persist(out);
         self.answer(reply, out);
     }
 
     /// Going offline withdraws live offers at once; a ride under way is finished first.
-    fn on_set_online(&mut self, online: bool, reply: Option<ReplyTo>, out: &mut Outbox) {
+    fn on_set_online(
+        &mut self,
+        online: bool,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         if self.record.online != online {
             self.record.online = online;
-            out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+            if online {
+                self.count_going_online(now);
+            }
+            self.persist(out);
             if !online {
                 self.release_offers(Exclusion::Offline, out);
             }
@@ -255,6 +278,7 @@ impl DriverMachine {
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
             hold: Hold::default(),
+            standing: self.standing(now),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
         if !visible {
@@ -288,19 +312,21 @@ impl DriverMachine {
             DriverCommand::PutProfile { profile, reply } => {
                 self.on_put_profile(profile, reply, now, out);
             }
-            DriverCommand::SetOnline { online, reply } => self.on_set_online(online, reply, out),
+            DriverCommand::SetOnline { online, reply } => {
+                self.on_set_online(online, reply, now, out);
+            }
             DriverCommand::PositionChanged => {}
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
             }
             DriverCommand::Withdraw { offer, reason } => self.on_withdraw(&offer, reason, out),
             DriverCommand::AcceptAnswered { offer, answer } => {
-                self.on_accept_answered(&offer, answer, out);
+                self.on_accept_answered(&offer, answer, now, out);
             }
-            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, out),
+            DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
             DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
-                self.on_decline(&offer, reply, out);
+                self.on_decline(&offer, reply, now, out);
             }
             DriverCommand::Connect { session, last_seq } => {
                 self.on_connect(session, last_seq, out);
@@ -339,6 +365,8 @@ impl Machine for DriverMachine {
     fn next_deadline(&self) -> Option<Deadline> {
         let expiry = self.unanswered().map(|offer| offer.expires_at).min();
         let expiry = expiry.map(|at| Deadline { at, reason: DeadlineReason::OfferExpiry });
+        let showing = self.next_showing();
+        let showing = showing.map(|at| Deadline { at, reason: DeadlineReason::OfferShowing });
         let retry = match &self.duty {
             Duty::Reserved { retry_at, .. } => {
                 Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
@@ -354,12 +382,13 @@ impl Machine for DriverMachine {
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })
         });
         let contact = if placed.is_some() { self.contact_deadline() } else { None };
-        [expiry, retry, cooldown, block, contact].into_iter().flatten().min()
+        [expiry, showing, retry, cooldown, block, contact].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
         self.refresh_contact(now);
         self.expire_offers(now, out);
+        self.show_due(now, out);
         self.repeat_accept(now, out);
         self.refresh_supply(now, false, out);
     }

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
-    use crate::grid::{Contact, Hold, NearbyQuery, TagFilter, TierSet};
+    use crate::grid::{Contact, Hold, NearbyQuery, Standing, TagFilter, TierSet};
     use crate::units::Meters;
 
     fn supply(status: DriverStatus) -> Supply {
@@ -322,6 +322,7 @@ mod tests {
             cooling_down: false,
             blocked: false,
             hold: Hold::default(),
+            standing: Standing::default(),
         }
     }
 

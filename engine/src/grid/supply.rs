@@ -1,5 +1,6 @@
 //! What the grid knows of a driver besides the position: enough to filter, small enough to copy.
 
+use crate::geo::Position;
 use crate::id::stable_hash;
 use crate::time::Timestamp;
 
@@ -142,6 +143,36 @@ pub struct Supply {
     pub blocked: bool,
     /// Offers on their way to the driver that his own count does not know yet.
     pub hold: Hold,
+    /// What ranking reads.
+    pub standing: Standing,
+}
+
+/// What ranking reads of a driver: his record of late, and his home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Offers he accepted per thousand answered.
+    pub acceptance_permille: u16,
+    /// Rides he gave back per thousand assigned.
+    pub cancellation_permille: u16,
+    /// Rides he completed.
+    pub rides_completed: u16,
+    /// Since when he has been without a ride.
+    pub idle_since: Timestamp,
+    /// Where he goes when the day is over, if that counts.
+    pub home: Option<Position>,
+}
+
+impl Default for Standing {
+    /// A driver without a history: neither for him nor against him.
+    fn default() -> Self {
+        Self {
+            acceptance_permille: 1_000,
+            cancellation_permille: 0,
+            rides_completed: 0,
+            idle_since: Timestamp::default(),
+            home: None,
+        }
+    }
 }
 
 /// Slots that rides count on while their waves become durable.

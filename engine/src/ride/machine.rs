@@ -13,8 +13,8 @@ use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
 use crate::ride::record::{
-    OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
-    WaveDecision,
+    AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
+    RideStatus, WaveDecision,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -75,6 +75,7 @@ impl RideMachine {
             tip: request.tip.clone(),
             offers: BTreeMap::new(),
             offer_counts: OfferCounts::default(),
+            attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
             assignment: None,
@@ -301,6 +302,7 @@ impl RideMachine {
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
+        self.record.attempt_offers.declined += 1;
         self.ends_unwritten = true;
         if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
             self.begin_wave(now, out);

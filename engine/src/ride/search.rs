@@ -3,7 +3,8 @@
 use crate::grid::{Contact, DriverStatus, Grid, NearbyQuery, Reading, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
-use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::command::{CandidateQuery, Candidates};
+use crate::ride::ranking::{Candidate, rank};
 use crate::ride::record::WaveExclusion;
 
 /// Decides from the supply index whether a driver may be offered the ride.
@@ -48,26 +49,30 @@ pub fn classify(
 /// commits slower by choosing again.
 const HOLD_MS: u64 = 15_000;
 
-/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, and
-/// holds a slot of each for the offer that is on its way.
+/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, ranks
+/// them, and holds a slot of each that is chosen for the offer that is on its way.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
-        limit: query.limit,
+        limit: query.ranking.pool_size(query.limit),
         excluded_max: query.explained_max,
         offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
     let result =
         grid.nearest(&nearby, |driver, supply, reading| classify(query, driver, supply, reading));
-    for found in &result.found {
-        grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
-    }
-    let found = result.found.into_iter().map(|found| Candidate {
+    let pool = result.found.into_iter().map(|found| Candidate {
         driver: found.driver,
         distance: found.distance,
         tiers: found.supply.tiers,
+        tags: found.supply.tags,
+        standing: found.supply.standing,
     });
+    let mut found = rank(pool.collect(), &query.ranking, query.now);
+    let passed_over = found.split_off(query.limit.min(found.len()));
+    for chosen in &found {
+        grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
+    }
     let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
         driver: excluded.slot.driver().clone(),
         distance: excluded.distance,
@@ -76,7 +81,8 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
-        found: found.collect(),
+        found,
+        passed_over,
         excluded_counts: result.excluded_counts,
     }
 }

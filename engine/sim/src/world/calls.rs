@@ -143,7 +143,12 @@ impl World {
         let site = &self.drivers[driver];
         let profile = city::profile(&self.markets[site.market].market, None);
         let id = site.id.clone();
-        let record = muster_engine::driver::DriverRecord { driver: id, profile, online: false };
+        let record = muster_engine::driver::DriverRecord {
+            driver: id,
+            profile,
+            online: false,
+            stats: muster_engine::driver::DriverStats::default(),
+        };
         let machine = self.driver_machine(driver, record);
         let incarnation = self.number();
         self.drivers[driver].shell = Some(Shell::new(machine, incarnation));
