@@ -285,7 +285,7 @@ proptest! {
         prop_assert_eq!(&build(rules).unwrap().resolve(&context), &resolved);
         let held = book.rules().iter().filter(|rule| resolved.rules.contains(&rule.name));
         // The last rule that sets a key is the one that holds.
-        let wanted = held.filter_map(|rule| rule.set.wave_size).last().unwrap_or(3);
+        let wanted = held.filter_map(|rule| rule.set.wave_size).next_back().unwrap_or(3);
         prop_assert_eq!(resolved.policy.wave_size, wanted);
     }
 }

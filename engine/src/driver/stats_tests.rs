@@ -64,10 +64,11 @@ fn written(case: &Case) -> Vec<&DriverRecord> {
     let record = |effect: &'_ Effect| matches!(effect, Effect::PersistDriver(_));
     let persisted = case.effects.iter().filter(|effect| record(effect));
     persisted
-        .filter_map(|effect| match effect {
-            Effect::PersistDriver(record) => Some(&**record),
-            _ => None,
-        })
+        .filter_map(
+            |effect| {
+                if let Effect::PersistDriver(record) = effect { Some(&**record) } else { None }
+            },
+        )
         .collect()
 }
 

@@ -23,9 +23,8 @@ fn refuse_one(case: &mut Case, ms: u64) {
 }
 
 fn written(case: &Case) -> Vec<RideEventKind> {
-    let kind = |effect: &Effect| match effect {
-        Effect::PersistRide(commit) => Some(commit.kind),
-        _ => None,
+    let kind = |effect: &Effect| {
+        if let Effect::PersistRide(commit) = effect { Some(commit.kind) } else { None }
     };
     case.effects.iter().filter_map(kind).collect()
 }

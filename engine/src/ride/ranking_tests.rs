@@ -241,9 +241,8 @@ fn only_the_chosen_of_the_pool_are_held() {
     let mut case = Case::new((*ranking.policy).clone(), &[]);
     let mut out = crate::effect::Outbox::default();
     case.machine.handle(RideCommand::Request { reply: None }, START, &mut out);
-    let mut asked = out.drain().filter_map(|effect| match effect {
-        Effect::FindCandidates(query) => Some(query),
-        _ => None,
+    let mut asked = out.drain().filter_map(|effect| {
+        if let Effect::FindCandidates(query) = effect { Some(query) } else { None }
     });
     let mut query = asked.next().unwrap();
     query.limit = 1;
@@ -255,9 +254,8 @@ fn only_the_chosen_of_the_pool_are_held() {
 }
 
 fn decision(case: &Case) -> WaveDecision {
-    let decision = |effect: &Effect| match effect {
-        Effect::PersistRide(commit) => commit.decision.clone(),
-        _ => None,
+    let decision = |effect: &Effect| {
+        if let Effect::PersistRide(commit) = effect { commit.decision.clone() } else { None }
     };
     case.effects.iter().find_map(decision).unwrap()
 }
