@@ -17,7 +17,7 @@ use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 use tokio::sync::{mpsc, watch};
 
-pub use self::supply::{DriverGauge, NearbyDriver, RideGauge};
+pub use self::supply::{DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 
 use crate::clock::Clock;
 use crate::driver_actor::{self, Attach};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use muster_engine::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, RiderBlocks,
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RiderBlocks,
 };
 use muster_engine::effect::{CloseReason, Effect, SessionId};
 use muster_engine::event::{Event, EventKind};
@@ -154,9 +154,13 @@ pub(crate) fn get_or_begin(
     driver: &DriverId,
     profile: &DriverProfile,
 ) -> Arc<DriverHandle> {
-    let rider_blocks = RiderBlocks::default();
-    let (driver_id, profile) = (driver.clone(), profile.clone());
-    let record = DriverRecord { driver: driver_id, profile, online: false, rider_blocks };
+    let record = DriverRecord {
+        driver: driver.clone(),
+        profile: profile.clone(),
+        online: false,
+        stats: DriverStats::default(),
+        rider_blocks: RiderBlocks::default(),
+    };
     start(runtime, market, record, false)
 }
 

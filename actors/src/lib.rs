@@ -20,7 +20,7 @@ mod store_actor;
 mod timers;
 
 pub use clock::Clock;
-pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, RideGauge};
+pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 pub use error::CallError;
 pub use ports::{
     Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,

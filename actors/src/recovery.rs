@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use muster_engine::geo::Position;
 use muster_engine::grid::{Fix, PositionSnapshot as SlotSnapshot};
 use muster_engine::ride::RideCommand;
@@ -80,12 +81,11 @@ fn restore_position(runtime: &Runtime, snapshot: &PositionSnapshot) {
 /// Waits until every actor has handled what recovery sent it, and what that caused.
 async fn settle(runtime: &Runtime) {
     for _round in 0..2 {
-        for ride in runtime.registry.rides() {
-            // An actor that ended meanwhile has nothing left to handle.
-            let _ended = ride.addr.send(Barrier).await;
-        }
-        for driver in runtime.registry.drivers() {
-            let _ended = driver.addr.send(Barrier).await;
-        }
+        // All at once: one after the other, a city's actors would cost a wake-up of a thread each.
+        let rides = runtime.registry.rides();
+        join_all(rides.iter().map(|ride| ride.addr.send(Barrier))).await;
+        let drivers = runtime.registry.drivers();
+        // An actor that ended meanwhile has nothing left to handle.
+        let _ended = join_all(drivers.iter().map(|driver| driver.addr.send(Barrier))).await;
     }
 }

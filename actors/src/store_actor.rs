@@ -134,7 +134,8 @@ fn verdict_of_turn(
     results: &mut impl Iterator<Item = Result<(), StoreError>>,
     items: usize,
 ) -> Result<(), StoreError> {
-    results.take(items).fold(Ok(()), |verdict, result| verdict.and(result))
+    let of_turn: Vec<Result<(), StoreError>> = results.take(items).collect();
+    of_turn.into_iter().collect()
 }
 
 fn finish(

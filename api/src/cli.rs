@@ -23,6 +23,7 @@ Examples:
   muster replay --speed 20                      a real Manhattan hour in three minutes
   MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
+  muster explain ride-1                         why each driver near ride-1 was asked or not
 
 Exit codes: 0 done (a clean drain, a replay without violations), 1 failed, 2 bad configuration or
 arguments.";
@@ -36,6 +37,8 @@ pub enum Command {
     ///
     /// Without --url a server is started on embedded defaults and thrown away afterwards.
     Replay(ReplayArgs),
+    /// Print why a ride was offered to whom: per search and wave, drivers asked and left out.
+    Explain(ExplainArgs),
     /// Print version and source revision.
     Version,
 }
@@ -78,4 +81,15 @@ pub struct ReplayArgs {
     /// What to replay.
     #[command(flatten)]
     pub options: ReplayOptions,
+}
+
+/// `muster explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The ride.
+    #[arg(value_name = "RIDE")]
+    pub ride: String,
+    /// The server that knows it.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
+    pub url: String,
 }

@@ -37,6 +37,9 @@ pub struct Config {
     /// Where relative paths of this configuration begin.
     #[serde(skip)]
     pub base: PathBuf,
+    /// What was read, as errors name it.
+    #[serde(skip)]
+    pub origin: String,
 }
 
 /// `[server]`
@@ -190,14 +193,15 @@ impl Config {
             figment.merge(env).extract().map_err(|error| ConfigError::Shape(Box::new(error)))?;
         config.base =
             file.and_then(Path::parent).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        config.check(file)?;
+        config.origin = file.map_or("built-in configuration or environment".to_owned(), |path| {
+            format!("{} or environment", path.display())
+        });
+        config.check()?;
         Ok(config)
     }
 
-    fn check(&self, file: Option<&Path>) -> Result<(), ConfigError> {
-        let origin = file.map_or("built-in configuration or environment".to_owned(), |path| {
-            format!("{} or environment", path.display())
-        });
+    fn check(&self) -> Result<(), ConfigError> {
+        let origin = &self.origin;
         let refuse = |holds: bool, key: &str, value: String, allowed: &str| {
             let (key, allowed, origin) = (key.to_owned(), allowed.to_owned(), origin.clone());
             if holds { Ok(()) } else { Err(ConfigError::Value { origin, key, value, allowed }) }

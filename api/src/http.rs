@@ -19,6 +19,7 @@ mod openapi;
 mod operations;
 mod params;
 mod path;
+mod policies;
 mod problem;
 mod ride_calls;
 mod ride_events;

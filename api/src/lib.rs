@@ -2,7 +2,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod http;
+pub mod policy;
 pub mod replay;
 pub mod serve;
 pub mod store;

@@ -1,6 +1,7 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
 mod metrics;
+mod policy_file;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
@@ -11,10 +12,13 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, Ports, StartError, StoreError};
+use socket2::SockRef;
 
+use self::policy_file::{PolicyFile, Stamp};
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
@@ -28,6 +32,8 @@ const DATABASE: &str = "muster.db";
 const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
 const WORKER_CONNECTIONS_MAX: usize = 20_000;
+/// How long a peer may take nothing of what was sent to it.
+const UNREAD_MAX: Duration = Duration::from_secs(10);
 /// How often old decisions, answers and history are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// How often the write-ahead log is folded into the database.
@@ -80,8 +86,10 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let _file_size_limit = signals::survive_file_size_limit();
-    let config = Config::load(args.config.file().as_deref())?;
-    let dispatch_config = config.dispatch()?;
+    let file = args.config.file();
+    let read = file.as_deref().map(Stamp::of);
+    let config = Config::load(file.as_deref())?;
+    let mut dispatch_config = config.dispatch()?;
     let address = args.listen.unwrap_or(config.server.listen);
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
@@ -92,11 +100,18 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
     let metrics = Metrics::new();
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
+    let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
+    dispatch_config.policies = standings.books();
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
+    let policies = Arc::new(policies);
+    if let Some((file, read)) = file.zip(read) {
+        PolicyFile::new(file, read, config.clone(), Arc::clone(&policies)).watch();
+    }
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
-    let state = app_state(&config, &dispatch, &store, &metrics);
+    let state = app_state(&config, &dispatch, &store, &policies, &metrics);
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
@@ -114,11 +129,13 @@ fn app_state(
     config: &Config,
     dispatch: &Dispatch,
     store: &Arc<SqliteStore>,
+    policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
         history: store.clone(),
+        policies: Arc::clone(policies),
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
@@ -166,6 +183,7 @@ fn start(
         .backlog(ACCEPT_BACKLOG)
         .max_connections(WORKER_CONNECTIONS_MAX)
         .disable_signals()
+        .on_connect(|connection, _| bound_unread(connection))
         // A client that closes an event stream gives its place back at once.
         .h1_allow_half_closed(false)
         .shutdown_timeout(1)
@@ -174,6 +192,16 @@ fn start(
     println!("listening on http://{address}");
     tracing::info!(%address, workers, version = version::VERSION, "serving");
     Ok(server)
+}
+
+/// Has the kernel reset a connection whose peer takes nothing of what was sent: the response of a
+/// phone that does not read would otherwise wait in its buffers for as long as the phone likes.
+fn bound_unread(connection: &dyn std::any::Any) {
+    if let Some(tcp) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(UNREAD_MAX))
+    {
+        tracing::warn!(%error, "a connection has no bound on what its peer does not read");
+    }
 }
 
 /// Drains in order: no new rides, sockets told to reconnect, store flushed, listeners closed.

@@ -9,6 +9,7 @@ mod commit;
 mod connection;
 mod error;
 mod history;
+mod policies;
 mod reads;
 mod recover;
 mod rows;

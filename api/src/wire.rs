@@ -13,6 +13,7 @@ mod live;
 mod market;
 mod money;
 mod offer;
+mod policy;
 mod preferences;
 mod problem;
 mod ride;
@@ -29,10 +30,11 @@ pub use geo::{Fix, LatLng, Metres, PositionView};
 pub use live::LiveDriver;
 pub use market::{
     BoundingBoxView, CellSupplyView, MarketList, MarketSummary, MarketView, StatusCountsView,
-    SupplyView,
+    SupplyView, TierSupplyView,
 };
 pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};
+pub use policy::{PolicyChangeView, PolicyHistory, PolicyView};
 pub use problem::{PROBLEM_JSON, Problem, ProblemBody};
 pub use ride::{AssignedDriverView, OfferCountsView, RideView};
 pub use ride_event::{DriverPositionEvent, RideEventView};

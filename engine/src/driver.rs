@@ -12,12 +12,17 @@ mod case_tests;
 mod command;
 mod facts;
 mod frames;
+#[cfg(test)]
+mod hidden_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod offers;
 mod record;
 mod rider_blocks;
+mod stats;
+#[cfg(test)]
+mod stats_tests;
 
 pub use command::{DriverCommand, PhoneFrame};
 pub use facts::{DriverFacts, RidePreferences, VehicleCapacity};
@@ -25,3 +30,4 @@ pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
 pub use record::{DriverProfile, DriverRecord, DriverView};
 pub use rider_blocks::{RIDER_BLOCKS_MAX, RiderBlocks};
+pub use stats::{DriverStats, STATS_BUCKETS_MAX};

@@ -66,6 +66,60 @@ pub enum EventKind {
         /// Whether a new attempt began.
         retried: bool,
     },
+    /// What became of a ride or one of its searches under an experiment, told beside the event that
+    /// says so.
+    ExperimentRide {
+        /// `experiment/arm`.
+        arm: String,
+        /// What became of it.
+        outcome: ExperimentOutcome,
+    },
     /// A machine found an invariant broken in itself.
     InvariantViolated(Invariant),
+}
+
+/// What is compared between the arms of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExperimentOutcome {
+    /// The ride was asked for.
+    Requested,
+    /// A driver won it.
+    Assigned,
+    /// A search ended without a driver.
+    Unfulfilled,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl ExperimentOutcome {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Assigned => "assigned",
+            Self::Unfulfilled => "unfulfilled",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl EventKind {
+    /// What this event means to an experiment; nothing for most.
+    pub const fn experiment_outcome(&self) -> Option<ExperimentOutcome> {
+        match self {
+            Self::RideRequested => Some(ExperimentOutcome::Requested),
+            Self::RideAssigned { .. } => Some(ExperimentOutcome::Assigned),
+            Self::RideUnfulfilled { .. } => Some(ExperimentOutcome::Unfulfilled),
+            Self::RideCancelled { .. } => Some(ExperimentOutcome::Cancelled),
+            Self::WaveSent { .. }
+            | Self::CandidatesExcluded { .. }
+            | Self::OfferEnded { .. }
+            | Self::DriverArrived
+            | Self::RideStarted
+            | Self::RideCompleted
+            | Self::RideGivenBack { .. }
+            | Self::ExperimentRide { .. }
+            | Self::InvariantViolated(_) => None,
+        }
+    }
 }

@@ -14,7 +14,7 @@ mod slot;
 mod supply;
 
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
-pub use index::{Grid, StatusCounts};
+pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
 pub use slot::{Applied, DriverSlot, PositionSnapshot, Reading};
-pub use supply::{Contact, DriverStatus, Hold, Supply, TagFilter, TierSet};
+pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, TierSet};

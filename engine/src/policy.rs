@@ -10,8 +10,8 @@ mod dispatch;
 mod keys;
 
 pub use book::{
-    AttemptKind, BookError, Experiment, ExperimentArm, PolicyBook, PolicyContext, PolicyRule,
-    Resolution, RuleMatch, TimeWindow,
+    AttemptKind, BookError, EXPERIMENT_ARMS_MAX, Experiment, ExperimentArm, PolicyBook,
+    PolicyContext, PolicyRule, RULES_MAX, Resolution, RuleMatch, TimeWindow,
 };
-pub use dispatch::{DispatchMode, DispatchPolicy, PolicyPatch};
+pub use dispatch::{DispatchMode, DispatchPolicy, PolicyPatch, Ranking};
 pub use keys::{KeyDoc, PolicyError};

@@ -12,22 +12,35 @@ mod cancel;
 #[cfg(test)]
 mod case_tests;
 mod command;
+#[cfg(test)]
+mod congestion_tests;
 mod eligibility;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod needs;
 mod progress;
+mod ranking;
+#[cfg(test)]
+mod ranking_tests;
 mod record;
 mod search;
 mod wave;
+#[cfg(test)]
+mod wave_tests;
 
-pub use command::{Candidate, CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
+pub use progress::RIDER_NO_SHOW;
+pub use ranking::{
+    Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
+    rank,
+};
 pub use record::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
-    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
+    RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
+    WaveDecision, WaveExclusion,
 };
 pub use search::find_candidates;

@@ -57,6 +57,8 @@ pub struct Deadline {
 pub enum DeadlineReason {
     /// A driver's live offer runs out.
     OfferExpiry,
+    /// An offer that a driver holds unseen comes on his screen.
+    OfferShowing,
     /// A wave's response deadline.
     WaveClose,
     /// A ride without candidates looks again.

@@ -7,20 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_engine::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, RidePreferences, RiderBlocks,
-    VehicleCapacity,
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RidePreferences,
+    RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
-use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, TagFilter, TierSet};
+use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, TagFilter, TierSet};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::offer::{Exclusion, Offer};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{
-    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideRequest, attribute,
-    find_candidates,
+    Candidate, CandidateQuery, Candidates, PriorityGroup, RankedCandidate, RideCommand,
+    RideMachine, RideRequest, attribute, find_candidates,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{Meters, Money};
@@ -85,6 +85,7 @@ impl Pair {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
+            home: None,
             preferences: RidePreferences::default(),
             capacity: VehicleCapacity::default(),
             wallet: None,
@@ -92,7 +93,13 @@ impl Pair {
         };
         let driver = DriverId::new("d").unwrap();
         let rider_blocks = RiderBlocks::default();
-        let record = DriverRecord { driver, profile, online: true, rider_blocks };
+        let record = DriverRecord {
+            driver,
+            profile,
+            online: true,
+            rider_blocks,
+            stats: DriverStats::default(),
+        };
         Self { policy: DispatchPolicy::default(), request, record }
     }
 
@@ -168,10 +175,19 @@ impl Pair {
         let serves = serves.indices().filter(|index| query.tiers.contains(*index));
         let tiers = serves.fold(TierSet::EMPTY, TierSet::with);
         let driver = self.record.driver.clone();
-        let found = vec![Candidate { driver, distance: Meters::new(500.0), tiers }];
+        let candidate = Candidate {
+            driver,
+            distance: Meters::new(500.0),
+            tiers,
+            tags: TagFilter::default(),
+            standing: Standing::default(),
+        };
+        let group = PriorityGroup::Other;
+        let found = vec![RankedCandidate { candidate, group, score: None }];
         let (attempt, excluded) = (query.attempt, Vec::new());
         let excluded_counts = BTreeMap::new();
-        let candidates = Candidates { attempt, found, excluded, excluded_counts };
+        let candidates =
+            Candidates { attempt, found, passed_over: Vec::new(), excluded, excluded_counts };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(candidates), NOW, &mut out);
         let offer = out.drain().find_map(|effect| match effect {
@@ -402,7 +418,7 @@ fn search(drivers: &[(&str, f64, u8)], limit: usize, soft: u8) -> Candidates {
 }
 
 fn found(candidates: &Candidates) -> Vec<&str> {
-    candidates.found.iter().map(|found| found.driver.as_str()).collect()
+    candidates.found.iter().map(|found| found.candidate.driver.as_str()).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
     Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
-    NearbyQuery, Supply, TagFilter, TierSet,
+    NearbyQuery, Standing, Supply, TagFilter, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -143,6 +143,7 @@ fn supply() -> Supply {
         blocked: false,
         hold: Hold::default(),
         facts: Arc::default(),
+        standing: Standing::default(),
     }
 }
 

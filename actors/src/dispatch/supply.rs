@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverStatus, Found, NearbyQuery, Reading, StatusCounts, TierSet,
+    CellCounts, Contact, DriverStatus, Found, NearbyQuery, Reading, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::ride::RideStatus;
@@ -26,6 +26,15 @@ pub struct NearbyDriver {
     pub reading: Reading,
     /// Tiers he serves.
     pub tiers: TierSet,
+}
+
+/// A ride that searches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenSearch {
+    /// Where its rider waits.
+    pub pickup: Position,
+    /// The tiers that will do.
+    pub service_tiers: Vec<ServiceTierId>,
 }
 
 /// A kind of drivers, for the gauges.
@@ -83,7 +92,7 @@ impl Dispatch {
         Ok(result.found.into_iter().map(near).collect())
     }
 
-    /// Drivers by status per cell.
+    /// Drivers by status and tier per cell.
     ///
     /// # Errors
     /// [`CallError::UnknownMarket`].
@@ -91,7 +100,7 @@ impl Dispatch {
         &self,
         market: &MarketId,
         resolution: CellResolution,
-    ) -> Result<BTreeMap<Cell, StatusCounts>, CallError> {
+    ) -> Result<BTreeMap<Cell, CellCounts>, CallError> {
         let market = self.runtime.market(market).ok_or(CallError::UnknownMarket)?;
         Ok(market.grid.counts_by_cell(resolution))
     }
@@ -117,14 +126,17 @@ impl Dispatch {
         counts.collect()
     }
 
-    /// Open rides of a market with their pickups, for supply and demand.
-    pub fn open_pickups(&self, market: &MarketId) -> Vec<Position> {
+    /// Searching rides of a market, for supply and demand.
+    pub fn open_searches(&self, market: &MarketId) -> Vec<OpenSearch> {
         let rides = self.runtime.registry.rides().into_iter();
         rides
             .filter(|handle| handle.board.market.market.id() == market)
             .filter_map(|handle| handle.board.told())
             .filter(|record| record.status == RideStatus::Searching)
-            .map(|record| record.request.pickup)
+            .map(|record| OpenSearch {
+                pickup: record.request.pickup,
+                service_tiers: record.service_tiers.clone(),
+            })
             .collect()
     }
 }

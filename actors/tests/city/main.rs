@@ -93,6 +93,7 @@ impl City {
             capacity: VehicleCapacity::default(),
             wallet: None,
             scheduled_pickup_at: None,
+            home: None,
         };
         self.dispatch.put_driver(&id, profile).await.unwrap();
         let link = self.dispatch.connect(&id, None).unwrap();

@@ -98,15 +98,28 @@ impl Config {
         let book = PolicyBook::new(0, base, rules, experiment, section.utc_offset_min);
         book.map_err(|error| match error {
             BookError::Value { place, error } => ConfigError::Value {
-                origin: "configuration".to_owned(),
+                origin: self.origin.clone(),
                 key: format!("{place}.{} (market {id})", error.key),
                 value: error.value,
                 allowed: error.allowed.to_owned(),
             },
             BookError::Duplicate { .. } | BookError::Shape { .. } => {
-                invalid(&format!("markets.{id}"), &error, "rules and arms that can hold")
+                let key = format!("markets.{id}");
+                let refused = invalid(&key, &error, "rules and arms that can hold");
+                refused.of_origin(&self.origin)
             }
         })
+    }
+}
+
+impl ConfigError {
+    fn of_origin(self, read: &str) -> Self {
+        match self {
+            Self::Value { origin: _, key, value, allowed } => {
+                Self::Value { origin: read.to_owned(), key, value, allowed }
+            }
+            Self::File { .. } | Self::Shape(_) => self,
+        }
     }
 }
 

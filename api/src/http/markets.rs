@@ -38,7 +38,7 @@ pub(super) async fn get(
     Ok(web::Json(MarketView::new(market, &policies)))
 }
 
-/// Count drivers and open rides per cell
+/// Count drivers and open rides per cell and tier
 #[utoipa::path(get, path = "/v1/markets/{market}/supply", tag = "markets",
     operation_id = "market_supply",
     params(
@@ -58,8 +58,8 @@ pub(super) async fn supply(
     let wanted = CellResolution::new(wanted).map_err(|error| fault("resolution", error))?;
     let resolution = wanted.min(market.resolution());
     let drivers = state.dispatch.supply(market.id(), resolution)?;
-    let pickups = state.dispatch.open_pickups(market.id());
-    Ok(web::Json(SupplyView::new(market, resolution, drivers, &pickups)))
+    let searches = state.dispatch.open_searches(market.id());
+    Ok(web::Json(SupplyView::new(market, resolution, drivers, &searches)))
 }
 
 fn known<'s>(state: &'s AppState, market: &str) -> Result<&'s Arc<Market>, Problem> {

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use crate::http::{
-    drivers, explain, markets, offers, operations, ride_events, ride_progress, rides,
+    drivers, explain, markets, offers, operations, policies, ride_events, ride_progress, rides,
 };
 use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
 
@@ -30,6 +30,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
         drivers::put, drivers::get, drivers::set_status, drivers::positions, drivers::offers,
         drivers::nearby, offers::accept, offers::decline,
         markets::list, markets::get, markets::supply,
+        policies::get, policies::put, policies::history,
         operations::healthz, operations::readyz, operations::version, operations::drain,
     ),
     components(schemas(ProblemBody, DriverPositionEvent)),

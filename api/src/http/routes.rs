@@ -9,7 +9,8 @@ use actix_web::{HttpResponse, Route};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
-    drivers, explain, idempotency, markets, offers, operations, ride_events, ride_progress, rides,
+    drivers, explain, idempotency, markets, offers, operations, policies, ride_events,
+    ride_progress, rides,
 };
 
 /// Registers every route of the HTTP edge. More specific routes of others go before.
@@ -55,10 +56,13 @@ fn driver_routes(config: &mut ServiceConfig) {
 }
 
 fn market_routes(config: &mut ServiceConfig) {
+    let policy = [get(policies::get), (Method::PUT, web::put().to(policies::put))];
     let markets = web::scope("/v1/markets")
         .service(resource("", [get(markets::list)]))
         .service(resource("/{market}", [get(markets::get)]))
-        .service(resource("/{market}/supply", [get(markets::supply)]));
+        .service(resource("/{market}/supply", [get(markets::supply)]))
+        .service(resource("/{market}/policy", policy))
+        .service(resource("/{market}/policy/history", [get(policies::history)]));
     config.service(markets);
 }
 

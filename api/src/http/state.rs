@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::http::history::RideHistory;
 use crate::http::idempotency::KeysInFlight;
 use crate::http::rider_rate::RiderRate;
+use crate::policy::PolicyDesk;
 
 /// Bounds of the HTTP edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct AppParts {
     pub dispatch: Dispatch,
     /// The past.
     pub history: Arc<dyn RideHistory>,
+    /// Policies that may change.
+    pub policies: Arc<PolicyDesk>,
     /// Is told of every answer.
     pub observe: Arc<dyn HttpObserver>,
     /// Bounds.
@@ -67,6 +70,7 @@ pub struct AppParts {
 pub struct AppState {
     pub(super) dispatch: Dispatch,
     pub(super) history: Arc<dyn RideHistory>,
+    pub(super) policies: Arc<PolicyDesk>,
     pub(super) observe: Arc<dyn HttpObserver>,
     pub(super) build: BuildInfo,
     pub(super) rider_rate: RiderRate,
@@ -80,6 +84,7 @@ impl AppState {
         Self {
             dispatch: parts.dispatch,
             history: parts.history,
+            policies: parts.policies,
             observe: parts.observe,
             build: parts.build,
             rider_rate: RiderRate::new(parts.limits.ride_requests_per_rider_per_min),

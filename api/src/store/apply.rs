@@ -354,24 +354,27 @@ impl Script {
         let last: Vec<(&str, &DriverRow<'_>)> = last.into_iter().collect();
         for piece in last.chunks(STATEMENT_ROWS_MAX) {
             self.begin(
-                "INSERT INTO drivers (driver_id, market, online, profile, rider_blocks, updated_at) \
-                 SELECT column1, column2, column3, column4, column5, \
+                "INSERT INTO drivers \
+                 (driver_id, market, online, profile, rider_blocks, stats, updated_at) \
+                 SELECT column1, column2, column3, column4, column5, column6, \
                  CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM (",
                 None,
             );
-            self.values(piece, 5, |values, (driver, row)| {
+            self.values(piece, 6, |values, (driver, row)| {
                 values
                     .push_bind(*driver)
                     .push_bind(row.record.profile.market.as_str())
                     .push_bind(row.record.online)
                     .push_bind(row.profile.as_str())
-                    .push_bind(row.rider_blocks.as_str());
+                    .push_bind(row.rider_blocks.as_str())
+                    .push_bind(row.stats.as_str());
             });
             self.sql.push(
                 ") WHERE column1 IS NOT NULL \
                  ON CONFLICT (driver_id) DO UPDATE SET market = excluded.market, \
                  online = excluded.online, profile = excluded.profile, \
                  rider_blocks = excluded.rider_blocks, \
+                 stats = excluded.stats, \
                  updated_at = excluded.updated_at",
             );
         }

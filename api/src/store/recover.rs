@@ -15,7 +15,7 @@ use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
 use super::rows::{from_json, instant, ride_record, timestamp};
 
-type DriverColumns = (String, bool, String, String);
+type DriverColumns = (String, bool, String, String, Option<String>);
 type PositionColumns = (String, i64, i64, i64, i64);
 
 /// Takes ownership: increments the epoch.
@@ -50,16 +50,18 @@ pub(super) async fn recover(readers: &SqlitePool) -> Result<Recovered, StoreErro
 
 async fn drivers(connection: &mut SqliteConnection) -> Result<Vec<DriverRecord>, StoreError> {
     let rows: Vec<DriverColumns> = sqlx::query_as(
-        "SELECT driver_id, online, profile, rider_blocks FROM drivers ORDER BY driver_id",
+        "SELECT driver_id, online, profile, rider_blocks, stats FROM drivers ORDER BY driver_id",
     )
     .fetch_all(connection)
     .await
     .map_err(from_sql)?;
-    let driver = |(id, online, profile, rider_blocks): DriverColumns| {
+    let driver = |(id, online, profile, rider_blocks, stats): DriverColumns| {
         let driver = DriverId::new(&id).map_err(|error| corrupt("a driver's id", error))?;
         let profile = from_json("a driver's profile", &profile)?;
         let rider_blocks = from_json("a driver's rider blocks", &rider_blocks)?;
-        Ok(DriverRecord { driver, profile, online, rider_blocks })
+        let stats = stats.map(|stats| from_json("a driver's statistics", &stats)).transpose()?;
+        let stats = stats.unwrap_or_default();
+        Ok(DriverRecord { driver, profile, online, rider_blocks, stats })
     };
     rows.into_iter().map(driver).collect()
 }

@@ -36,6 +36,7 @@ pub(super) struct DriverRow<'a> {
     pub(super) record: &'a DriverRecord,
     pub(super) profile: String,
     pub(super) rider_blocks: String,
+    pub(super) stats: String,
 }
 
 /// One item of a batch, ready to be written.
@@ -59,11 +60,12 @@ impl<'a> Row<'a> {
                 state: to_json(&*commit.record)?,
                 decision: commit.decision.as_ref().map(to_json).transpose()?,
             })),
-            Durable::Driver(record) => {
-                let profile = to_json(&record.profile)?;
-                let rider_blocks = to_json(&record.rider_blocks)?;
-                Ok(Self::Driver(DriverRow { record, profile, rider_blocks }))
-            }
+            Durable::Driver(record) => Ok(Self::Driver(DriverRow {
+                record,
+                profile: to_json(&record.profile)?,
+                rider_blocks: to_json(&record.rider_blocks)?,
+                stats: to_json(&record.stats)?,
+            })),
         }
     }
 

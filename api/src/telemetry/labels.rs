@@ -23,6 +23,14 @@ pub(super) struct OutcomeLabels {
     pub(super) outcome: &'static str,
 }
 
+/// `{market, arm, outcome}`; a validated book has few arms, and names fit for a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ArmLabels {
+    pub(super) market: String,
+    pub(super) arm: String,
+    pub(super) outcome: &'static str,
+}
+
 /// `{market, by}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByLabels {

@@ -16,8 +16,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::labels::{
-    ActorLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels, InvariantLabels,
-    MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
+    ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
+    InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
 
 /// Engine latency: microseconds to seconds.
@@ -55,6 +55,7 @@ pub struct Metrics {
     rides_cancelled: Family<ByLabels, Counter>,
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
+    experiment_rides: Family<ArmLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
     offer_response: Histograms<MarketLabels>,
@@ -93,6 +94,7 @@ impl Metrics {
             rides_cancelled: Family::default(),
             rides_open: Family::default(),
             reallocations: Family::default(),
+            experiment_rides: Family::default(),
             offers_sent: Family::default(),
             offers_ended: Family::default(),
             offer_response: histograms(&HUMAN_SECONDS),
@@ -136,6 +138,9 @@ impl Metrics {
         r.register("rides_open", "Rides that are not over", self.rides_open.clone());
         let help = "Rides that a driver gave back";
         r.register("reallocations", help, self.reallocations.clone());
+        let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
+            once per ride, assigned and unfulfilled once per search that ended so";
+        r.register("experiment_rides", help, self.experiment_rides.clone());
         let help = "Request or search start to assignment, in engine time";
         r.register("time_to_assign_seconds", help, self.time_to_assign.clone());
         let help = "Estimated pickup time at assignment";
@@ -290,6 +295,10 @@ impl EventSink for Metrics {
             EventKind::RideGivenBack { retried } => {
                 let outcome = if *retried { "retried" } else { "cancelled" };
                 self.reallocations.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
+            EventKind::ExperimentRide { arm, outcome } => {
+                let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };
+                self.experiment_rides.get_or_create(&labels).inc();
             }
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };

@@ -6,7 +6,7 @@ use muster_engine::driver;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::wire::geo::PositionView;
+use crate::wire::geo::{LatLng, PositionView};
 use crate::wire::money::Money;
 use crate::wire::offer::OfferView;
 use crate::wire::preferences::read_preferences;
@@ -46,6 +46,8 @@ pub struct DriverView {
     /// Until when an operator blocks him.
     #[schema(format = DateTime)]
     pub blocked_until: Option<String>,
+    /// Where he goes when the day is over.
+    pub home: Option<LatLng>,
     /// What he likes to drive, as the platform described it.
     #[schema(value_type = Object)]
     pub preferences: BTreeMap<String, serde_json::Value>,
@@ -73,6 +75,7 @@ impl From<&driver::DriverView> for DriverView {
             tags: profile.tags.clone(),
             rating: profile.rating,
             blocked_until: profile.blocked_until.map(rfc3339),
+            home: profile.home.map(LatLng::from),
             preferences: read_preferences(&profile.preferences),
             wallet: profile.wallet.as_ref().map(Money::from),
             scheduled_pickup_at: profile.scheduled_pickup_at.map(rfc3339),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::wire::fault::{Faults, RequestFault};
+use crate::wire::geo::LatLng;
 use crate::wire::money::Money;
 use crate::wire::preferences::write_preferences;
 use crate::wire::ride_request::{TIERS_MAX, check_tag, check_tiers, distinct};
@@ -48,6 +49,8 @@ pub struct DriverProfileBody {
     /// Until when an operator blocks him.
     #[schema(format = DateTime)]
     pub blocked_until: Option<String>,
+    /// Where he goes when the day is over: rides toward it may come to him first.
+    pub home: Option<LatLng>,
     /// What he likes to drive. Dispatch reads `categories` (absent = all but rental, intercity,
     /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no),
     /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines);
@@ -88,6 +91,7 @@ impl DriverProfileBody {
             checked_instant("/scheduled_pickup_at", self.scheduled_pickup_at, &mut faults);
         let wallet = self.wallet.and_then(|wallet| wallet.checked("/wallet", &mut faults));
         let capacity = read_capacity(&self.vehicle);
+        let home = self.home.and_then(|home| home.checked("/home", &mut faults));
         let preferences = write_preferences(&self.preferences, &mut faults);
         let vehicle = write_vehicle(self.vehicle, &mut faults);
         faults.finish()?;
@@ -103,6 +107,7 @@ impl DriverProfileBody {
             tags: distinct(tags),
             rating: self.rating,
             blocked_until,
+            home,
             preferences,
             capacity,
             wallet,

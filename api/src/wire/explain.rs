@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use muster_engine::id::OfferId;
+use muster_engine::id::{DriverId, OfferId};
 use muster_engine::policy::DispatchPolicy;
-use muster_engine::ride::{LiveOffer, PinnedPolicy, RideRecord, WaveDecision, WaveExclusion};
+use muster_engine::ride::{
+    LiveOffer, PinnedPolicy, RankedDriver, RideRecord, ScoreTerms, WaveDecision, WaveExclusion,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -75,8 +77,9 @@ pub struct WaveView {
     pub at: String,
     /// How far it looked.
     pub radius_m: u32,
-    /// Drivers considered: those offered the ride, then those that fell out, nearest first. Only
-    /// so many of the latter are listed as the policy says.
+    /// Drivers considered: those offered the ride and those that others were preferred to, best
+    /// first, then those that fell out, nearest first. Only so many of either are listed as the
+    /// policy says.
     pub candidates: Vec<CandidateView>,
     /// All that fell out, by reason, listed or not.
     pub counts: BTreeMap<&'static str, u32>,
@@ -87,7 +90,8 @@ pub struct WaveView {
 pub struct CandidateView {
     /// The driver.
     pub driver_id: String,
-    /// How far he came: `nearby` when a filter took him out, `offered` when he was asked.
+    /// How far he came: `nearby` when a filter took him out, `ranked` when others were preferred
+    /// to him, `offered` when he was asked.
     #[schema(example = "nearby")]
     pub stage: &'static str,
     /// Why he came no farther.
@@ -96,10 +100,40 @@ pub struct CandidateView {
     pub distance_m: Metres,
     /// Estimated time to the pickup.
     pub pickup_eta_s: Option<u32>,
+    /// What put him before others, where more than distance did: `favourite`, `heading_home`,
+    /// `priority_tag` or `other`.
+    #[schema(example = "favourite")]
+    pub group: Option<&'static str>,
+    /// What his place within the group follows from, when the policy ranks by score.
+    pub score: Option<ScoreView>,
     /// The offer he got.
     pub offer_id: Option<String>,
     /// The tier it was for.
     pub service_tier: Option<String>,
+}
+
+/// A score, and the terms it is the weighted mean of: each 0–1000, higher is better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct ScoreView {
+    /// The weighted mean.
+    pub score: u16,
+    /// Offers accepted.
+    pub acceptance: u16,
+    /// Rides not given back.
+    pub cancellation: u16,
+    /// Time without a ride.
+    pub idle: u16,
+    /// Nearness to the pickup.
+    pub pickup_eta: u16,
+    /// Rides completed.
+    pub rides: u16,
+}
+
+impl From<ScoreTerms> for ScoreView {
+    fn from(terms: ScoreTerms) -> Self {
+        let ScoreTerms { score, acceptance, cancellation, idle, pickup_eta, rides } = terms;
+        Self { score, acceptance, cancellation, idle, pickup_eta, rides }
+    }
 }
 
 impl ExplainView {
@@ -137,7 +171,15 @@ impl ExplainView {
 
 impl WaveView {
     fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
-        let offered = decision.offered.iter().map(|(id, live)| CandidateView::offered(id, live));
+        let place =
+            |driver: &DriverId| decision.ranked.iter().find(|ranked| ranked.driver == *driver);
+        let offered = decision.offered.iter();
+        let asked =
+            |driver: &DriverId| decision.offered.iter().any(|(_, live)| live.driver == *driver);
+        let offered =
+            offered.map(|(id, live)| CandidateView::offered(id, live, place(&live.driver)));
+        let passed_over = decision.ranked.iter().filter(|ranked| !asked(&ranked.driver));
+        let passed_over = passed_over.map(|ranked| CandidateView::passed_over(ranked, policy));
         let excluded = decision.excluded.iter();
         let excluded = excluded.map(|excluded| CandidateView::excluded(excluded, policy));
         let counts = decision.excluded_counts.iter();
@@ -145,22 +187,38 @@ impl WaveView {
             wave: decision.wave,
             at: rfc3339(decision.at),
             radius_m: decision.radius_m,
-            candidates: offered.chain(excluded).collect(),
+            candidates: offered.chain(passed_over).chain(excluded).collect(),
             counts: counts.map(|(reason, count)| (reason.name(), *count)).collect(),
         }
     }
 }
 
 impl CandidateView {
-    fn offered(offer: &OfferId, live: &LiveOffer) -> Self {
+    fn offered(offer: &OfferId, live: &LiveOffer, place: Option<&RankedDriver>) -> Self {
         Self {
             driver_id: live.driver.to_string(),
             stage: "offered",
             reason: None,
             distance_m: metres(live.distance),
             pickup_eta_s: Some(live.pickup_eta.get()),
+            group: place.map(|place| place.group.name()),
+            score: place.and_then(|place| place.score).map(ScoreView::from),
             offer_id: Some(offer.to_string()),
             service_tier: Some(live.service_tier.to_string()),
+        }
+    }
+
+    fn passed_over(ranked: &RankedDriver, policy: Option<&DispatchPolicy>) -> Self {
+        Self {
+            driver_id: ranked.driver.to_string(),
+            stage: "ranked",
+            reason: None,
+            distance_m: metres(ranked.distance),
+            pickup_eta_s: policy.map(|policy| policy.pickup_eta(ranked.distance).get()),
+            group: Some(ranked.group.name()),
+            score: ranked.score.map(ScoreView::from),
+            offer_id: None,
+            service_tier: None,
         }
     }
 
@@ -171,6 +229,8 @@ impl CandidateView {
             reason: Some(excluded.reason.name()),
             distance_m: metres(excluded.distance),
             pickup_eta_s: policy.map(|policy| policy.pickup_eta(excluded.distance).get()),
+            group: None,
+            score: None,
             offer_id: None,
             service_tier: None,
         }

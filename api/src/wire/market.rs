@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use muster_engine::geo::{Cell, CellResolution, Position};
-use muster_engine::grid::StatusCounts;
+use muster_actors::OpenSearch;
+use muster_engine::geo::{Cell, CellResolution};
+use muster_engine::grid::{CellCounts, StatusCounts};
 use muster_engine::market::{BoundingBox, Market};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use serde::Serialize;
@@ -86,6 +87,21 @@ pub struct CellSupplyView {
     pub drivers: StatusCountsView,
     /// Rides whose search is open and whose pickup is here.
     pub open_rides: u32,
+    /// Available drivers per searching ride; nothing when nobody searches here.
+    pub ratio: Option<f64>,
+    /// Every tier of the market.
+    pub service_tiers: BTreeMap<String, TierSupplyView>,
+}
+
+/// Supply and demand of one tier in one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct TierSupplyView {
+    /// Available drivers who serve the tier; one counts for each tier he serves.
+    pub available: u32,
+    /// Searching rides that the tier will do for; one counts for each tier it names.
+    pub searching: u32,
+    /// Available drivers per searching ride; nothing when nobody searches here.
+    pub ratio: Option<f64>,
 }
 
 /// Drivers by status; drivers who are offline are nowhere.
@@ -137,18 +153,17 @@ impl SupplyView {
     pub fn new(
         market: &Market,
         resolution: CellResolution,
-        drivers: BTreeMap<Cell, StatusCounts>,
-        pickups: &[Position],
+        drivers: BTreeMap<Cell, CellCounts>,
+        searches: &[OpenSearch],
     ) -> Self {
-        let mut cells: BTreeMap<Cell, (StatusCounts, u32)> =
-            drivers.into_iter().map(|(cell, counts)| (cell, (counts, 0))).collect();
-        for pickup in pickups {
-            cells.entry(Cell::at(*pickup, resolution)).or_default().1 += 1;
+        let mut cells: BTreeMap<Cell, (CellCounts, Vec<&OpenSearch>)> =
+            drivers.into_iter().map(|(cell, counts)| (cell, (counts, Vec::new()))).collect();
+        for search in searches {
+            let cell = Cell::at(search.pickup, resolution);
+            cells.entry(cell).or_default().1.push(search);
         }
-        let view = |(cell, (counts, open_rides)): (Cell, (StatusCounts, u32))| CellSupplyView {
-            cell: cell.to_string(),
-            drivers: counts.into(),
-            open_rides,
+        let view = |(cell, (counts, searches)): (Cell, (CellCounts, Vec<&OpenSearch>))| {
+            CellSupplyView::new(market, cell, &counts, &searches)
         };
         Self {
             market: market.id().to_string(),
@@ -156,6 +171,30 @@ impl SupplyView {
             cells: cells.into_iter().map(view).collect(),
         }
     }
+}
+
+impl CellSupplyView {
+    fn new(market: &Market, cell: Cell, counts: &CellCounts, searches: &[&OpenSearch]) -> Self {
+        let open_rides = searches.len() as u32;
+        let tiers = market.tiers().iter().zip(counts.available_by_tier);
+        let tiers = tiers.map(|(tier, available)| {
+            let wants = |search: &&&OpenSearch| search.service_tiers.contains(tier);
+            let searching = searches.iter().filter(wants).count() as u32;
+            let ratio = per_ride(available, searching);
+            (tier.to_string(), TierSupplyView { available, searching, ratio })
+        });
+        Self {
+            cell: cell.to_string(),
+            drivers: counts.drivers.into(),
+            open_rides,
+            ratio: per_ride(counts.drivers.available, open_rides),
+            service_tiers: tiers.collect(),
+        }
+    }
+}
+
+fn per_ride(available: u32, searching: u32) -> Option<f64> {
+    (searching > 0).then(|| f64::from(available) / f64::from(searching))
 }
 
 impl From<StatusCounts> for StatusCountsView {

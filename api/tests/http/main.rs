@@ -7,6 +7,7 @@ mod idempotency;
 #[path = "../support/memory_store.rs"]
 mod memory_store;
 mod operations;
+mod policies;
 mod refusals;
 mod rides;
 mod server;

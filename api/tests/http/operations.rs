@@ -37,6 +37,34 @@ async fn supply_counts_drivers_and_open_rides_per_cell() {
 }
 
 #[actix_web::test]
+async fn supply_and_demand_are_told_per_tier_with_their_ratio() {
+    let server = server().await;
+    server.driver("d-1", 40.7484, -73.9857).await;
+    let both = json!({"market": "nyc", "service_tiers": ["standard", "xl"]});
+    server.put("/v1/drivers/d-2", both).await.ok();
+    server.post("/v1/drivers/d-2/status", json!({"status": "online"})).await.ok();
+    server.seen("d-2", 40.7485, -73.9857).await;
+    let path = "/v1/markets/nyc/supply?resolution=5";
+    let cell = |supply: &Value| supply["cells"][0].clone();
+    let both = |supply: &Value| cell(supply)["service_tiers"]["standard"]["available"] == 2;
+    let idle = cell(&server.until(path, both).await);
+    assert_eq!(idle["ratio"], Value::Null);
+    let tier = |available, searching, ratio: Option<f64>| json!({"available": available, "searching": searching, "ratio": ratio});
+    assert_eq!(
+        idle["service_tiers"],
+        json!({"standard": tier(2, 0, None), "xl": tier(1, 0, None)})
+    );
+    server.ride("r-1").await;
+    let body = json!({"rider_id": "r-2", "pickup": {"lat": 40.7484, "lng": -73.9857},
+        "service_tiers": ["standard", "xl"]});
+    server.post("/v1/rides", body).await.ok();
+    let asked = |supply: &Value| cell(supply)["open_rides"] == 2;
+    let busy = cell(&server.until(path, asked).await);
+    let tiers = json!({"standard": tier(2, 2, Some(1.0)), "xl": tier(1, 1, Some(1.0))});
+    assert_eq!((&busy["ratio"], &busy["service_tiers"]), (&json!(1.0), &tiers));
+}
+
+#[actix_web::test]
 async fn a_draining_server_is_alive_but_takes_no_new_work() {
     let server = server().await;
     let ride = server.ride("r-1").await["ride_id"].as_str().unwrap().to_owned();

@@ -182,3 +182,30 @@ async fn explain_names_every_driver_considered() {
     assert!(excluded["distance_m"].as_f64() > offered["distance_m"].as_f64());
     assert!(excluded["pickup_eta_s"].as_u64() > Some(0));
 }
+
+#[actix_web::test]
+async fn explain_tells_who_others_were_preferred_to() {
+    let server = server().await;
+    for (name, lat) in [("a", 40.7485), ("b", 40.7486), ("c", 40.7487), ("liked", 40.7500)] {
+        server.driver(name, lat, -73.9857).await;
+    }
+    let favourite = json!({
+        "rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857},
+        "favourite_driver_ids": ["liked"],
+    });
+    let ride = server.post("/v1/rides", favourite).await.ok();
+    let path = format!("/v1/rides/{}/explain", ride["ride_id"].as_str().unwrap());
+    let explained = server.until(&path, |e| !e["attempts"].as_array().unwrap().is_empty()).await;
+    let candidates = explained["attempts"][0]["waves"][0]["candidates"].as_array().unwrap();
+    let told: Vec<_> = candidates
+        .iter()
+        .map(|c| ["driver_id", "stage", "group"].map(|key| c[key].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ["liked", "offered", "favourite"],
+        ["a", "offered", "other"],
+        ["b", "offered", "other"],
+        ["c", "ranked", "other"],
+    ];
+    assert_eq!(told, expected);
+}

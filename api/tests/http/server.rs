@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use muster_actors::{Dispatch, DispatchConfig, DispatchLimits, EventSink, Meter, Ports};
 use muster_api::http::{self, AppParts, AppState, BuildInfo, HttpLimits, HttpObserver};
+use muster_api::policy::{PolicyDesk, Standings};
 use muster_engine::event::Event;
 use muster_engine::geo::CellResolution;
 use muster_engine::grid::FixLimits;
@@ -146,12 +147,27 @@ pub(crate) async fn server() -> Server {
 }
 
 pub(crate) async fn server_with(policy: DispatchPolicy, limits: HttpLimits) -> Server {
-    let (store, answers) = (MemoryStore::new(), Arc::new(Answers::default()));
+    let store = MemoryStore::new();
+    server_on(store, policy, limits).await
+}
+
+/// A server on what `store` holds.
+pub(crate) async fn server_on(
+    store: Arc<MemoryStore>,
+    policy: DispatchPolicy,
+    limits: HttpLimits,
+) -> Server {
+    let answers = Arc::new(Answers::default());
     let ports = Ports { store: store.clone(), events: Arc::new(Silent), meter: Arc::new(Silent) };
-    let dispatch = Dispatch::start(config(policy), ports).await.unwrap();
+    let mut config = config(policy);
+    let standings = Standings::load(store.as_ref(), &config.policies).await.unwrap();
+    config.policies = standings.books();
+    let dispatch = Dispatch::start(config, ports).await.unwrap();
+    let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await.unwrap();
     let state = web::Data::new(AppState::new(AppParts {
         dispatch,
         history: store.clone(),
+        policies: Arc::new(policies),
         observe: answers.clone(),
         limits,
         build: BuildInfo { version: "0.1.0".to_owned(), revision: "abc".to_owned() },
@@ -268,6 +284,7 @@ pub(crate) fn profile() -> Value {
         "vehicle": {"plate": "T123456C", "seats": 4},
         "tags": ["pet_friendly"],
         "rating": 4.8,
+        "home": {"lat": 40.8, "lng": -73.9},
         "preferences": {"airport": true},
     })
 }

@@ -27,19 +27,33 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on the data in `folder` and waits until it is ready.
     pub(crate) async fn start(folder: &Path, env: &[(&str, &str)]) -> Self {
-        let mut child = muster(folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = muster(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]);
+        command.envs(env.iter().copied()).stderr(Stdio::null());
+        Self::ready(command).await
+    }
+
+    /// Starts a server on `config.toml` in `folder`, with what it logs in the file `log`.
+    pub(crate) async fn start_on_file(folder: &Path) -> Self {
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut command = muster(folder);
+        command.args(["serve", "--config", "config.toml", "--listen", "127.0.0.1:0"]);
+        command.args(["--data", "data"]).stderr(log);
+        Self::ready(command).await
+    }
+
+    async fn ready(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first_line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
         let url = first_line.trim().strip_prefix("listening on ").expect(&first_line).to_owned();
         let server = Self { child, url, http: reqwest::Client::new() };
         server.until("/readyz", |status, _| status == 200).await;
         server
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn socket_url(&self, driver: &str, query: &str) -> String {
@@ -57,6 +71,12 @@ impl Server {
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let request = self.http.post(format!("{}{path}", self.url)).json(&body);
         let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> (u16, Value) {
+        let response = self.http.put(format!("{}{path}", self.url)).json(&body).send();
+        let response = response.await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::phone::{Phone, now_ms};
-use crate::server::Server;
+use crate::server::{PATIENCE, Server};
 
 fn request(ride: &str) -> Value {
     json!({"ride_id": ride, "rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857},
@@ -186,4 +186,32 @@ async fn a_silent_phone_is_let_go_after_three_heartbeats() {
     });
     let heard = String::from_utf8_lossy(&read.await.unwrap().unwrap()).into_owned();
     assert!(heard.contains(r#"{"type":"bye","reason":"idle"}"#), "{heard}");
+}
+
+/// Resident bytes of a process.
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_let_go_and_costs_little() {
+    let (_folder, server) = city().await;
+    let (mut other, _) = Phone::online(&server, "d-2", 40.7490).await;
+    server.put_driver("d-1").await;
+    let mut deaf = Phone::connect(&server, "d-1", "").await;
+    deaf.frame("welcome").await;
+    let before = resident_bytes(server.pid());
+    // Each ping is answered; nobody reads the answers, so sooner or later the server cannot write.
+    let ping = json!({"type": "ping", "at": 1}).to_string();
+    let flood = async { while deaf.try_say_text(&ping).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, flood).await.expect("the server kept the slow reader");
+    let grown = resident_bytes(server.pid()).saturating_sub(before);
+    assert!(grown < 64 * 1024 * 1024, "{grown} bytes for one phone");
+    while server.metric("muster_ws_sessions").await > 1.5 {
+        tokio::task::yield_now().await;
+    }
+    other.say(json!({"type": "ping", "at": 2})).await;
+    other.frame("pong").await;
 }

@@ -14,8 +14,9 @@ use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTie
 use muster_engine::offer::Exclusion;
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy, RequestKey,
-    RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
+    PriorityGroup, RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest,
+    RideStatus, ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -100,6 +101,7 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         distance: Meters::new(1.0 / 3.0 * 1_000.0),
         pickup_eta: EtaSeconds::new(240),
         offered_at: at(1),
+        visible_at: at(1),
         expires_at: at(15_001),
     }
 }
@@ -122,6 +124,7 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         service_tiers: vec![tier("standard")],
         tip: Some(Money { amount: 500, currency: "USD".to_owned() }),
         offers: BTreeMap::from([(OfferId::new("o-1").unwrap(), live_offer("d-1"))]),
+        attempt_offers: AttemptOffers { sent: 4, declined: 1 },
         offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
         asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
         gave_back: BTreeSet::from([driver_id("d-4")]),
@@ -171,6 +174,19 @@ pub(crate) fn decision(wave: u32) -> WaveDecision {
         at: at(u64::from(wave)),
         radius_m: 1_000,
         offered: vec![(OfferId::new("o-1").unwrap(), live_offer("d-1"))],
+        ranked: vec![RankedDriver {
+            driver: driver_id("d-1"),
+            distance: Meters::new(12.5),
+            group: PriorityGroup::Favourite,
+            score: Some(ScoreTerms {
+                score: 500,
+                acceptance: 1,
+                cancellation: 2,
+                idle: 3,
+                pickup_eta: 4,
+                rides: 5,
+            }),
+        }],
         excluded: vec![WaveExclusion {
             driver: driver_id("d-2"),
             distance: Meters::new(12.345_678_901_234_567),
@@ -190,6 +206,10 @@ pub(crate) fn step(ride: &str, version: u64, driver: Option<&str>) -> Durable {
     transition(plain_record(ride, version, driver), RideEventKind::OffersEnded, version)
 }
 
+/// Counts of a driver as they are stored.
+const STATS: &str = r#"{"buckets":[{"began_at":5,"offers_answered":4,"offers_accepted":3,
+    "rides_assigned":3,"rides_cancelled":1,"rides_completed":2}],"counted_offer":"o-1","idle_since":9}"#;
+
 pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
     DriverRecord {
         driver: driver_id(driver),
@@ -200,6 +220,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
             tags: vec!["wheelchair".to_owned()],
             rating: Some(4.1 + 0.7),
             blocked_until: Some(at(9)),
+            home: Position::from_degrees(40.7, -73.9).ok(),
             preferences: RidePreferences {
                 categories: Some(BTreeSet::from(["rental".to_owned()])),
                 trip_distance_m_max: Some(30_000),
@@ -217,6 +238,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
             blocks.add(&RiderId::new("rider:7").unwrap(), at(5), at(1));
             blocks
         },
+        stats: serde_json::from_str(STATS).unwrap(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod commits;
 mod failures;
 mod fixtures;
+mod policies;
 mod reading;
 mod recovery;
 mod upkeep;

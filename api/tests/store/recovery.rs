@@ -102,8 +102,9 @@ fn copy_files(from: &Path, to: &Path) {
 #[tokio::test]
 async fn a_process_that_dies_loses_no_commit() {
     let world = World::new().await;
-    let copy = world.folder.path().join("copy.db");
     for version in 1..=20 {
+        // A file of its own each time: a dropped connection closes, and tidies up, a little later.
+        let copy = world.folder.path().join(format!("copy-{version}.db"));
         let batch = [step("r-1", version, Some("d-1")), step(&format!("n-{version}"), 1, None)];
         world.commit_all(&batch).await;
         copy_files(&world.path(), &copy);
@@ -115,10 +116,5 @@ async fn a_process_that_dies_loses_no_commit() {
         assert_eq!(store.recover().await.unwrap().open_rides.len() as u64, version + 1);
         store.close().await.unwrap();
         assert_eq!(store.check_writable().await, Ok(()), "a closed writer opens again");
-        drop(store);
-        for suffix in ["", "-wal", "-shm"] {
-            // The log is gone already when the store closed in good order.
-            let _gone = std::fs::remove_file(format!("{}{suffix}", copy.display()));
-        }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
 use muster_api::http::history::{Read, RideHistory};
+use muster_api::policy::{PolicyChange, PolicyLog};
 use muster_api::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId};
 use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
 use tokio::sync::watch;
 
@@ -19,6 +20,7 @@ struct Rows {
     decisions: BTreeMap<RideId, Vec<WaveDecision>>,
     drivers: BTreeMap<DriverId, DriverRecord>,
     answers: BTreeMap<String, SavedAnswer>,
+    policies: Vec<PolicyChange>,
     epoch: u64,
 }
 
@@ -214,5 +216,29 @@ impl RideHistory for MemoryStore {
             self.rows.lock().unwrap().answers.insert(key.to_owned(), answer);
         }
         Box::pin(std::future::ready(result))
+    }
+}
+
+impl PolicyLog for MemoryStore {
+    fn append_policy<'a>(
+        &'a self,
+        change: &'a PolicyChange,
+    ) -> PortFuture<'a, Result<(), StoreError>> {
+        let result = self.check();
+        if result.is_ok() {
+            self.rows.lock().unwrap().policies.push(change.clone());
+        }
+        Box::pin(std::future::ready(result))
+    }
+
+    fn policy_changes<'a>(
+        &'a self,
+        market: &'a MarketId,
+        limit: u32,
+    ) -> PortFuture<'a, Result<Vec<PolicyChange>, StoreError>> {
+        self.read(|rows| {
+            let newest = rows.policies.iter().rev().filter(|change| change.market == *market);
+            newest.take(limit as usize).cloned().collect()
+        })
     }
 }

@@ -5,21 +5,22 @@ use std::sync::{Arc, LazyLock};
 
 use muster_benches::city;
 use muster_engine::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, RidePreferences, RiderBlocks,
-    VehicleCapacity,
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RidePreferences,
+    RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Supply, TagFilter, TierSet,
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
+    TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::{
-    Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideNeeds, RideRequest,
-    RideStatus,
+    Candidate, CandidateQuery, Candidates, PriorityGroup, RankQuery, RankedCandidate, RideCommand,
+    RideMachine, RideNeeds, RideRequest, RideStatus,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -72,6 +73,7 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         blocked: false,
         hold: Hold::default(),
         facts: Arc::default(),
+        standing: Standing::default(),
     }
 }
 
@@ -151,6 +153,13 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         explained_max: 32,
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
+        ranking: RankQuery {
+            policy: Arc::new(DispatchPolicy::default()),
+            favourite_drivers: BTreeSet::new(),
+            pickup: place(seed),
+            dropoff: None,
+            seed: 0,
+        },
     }
 }
 
@@ -158,7 +167,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
 pub(crate) struct Round {
     ride: RideMachine,
     driver: DriverMachine,
-    candidate: Candidate,
+    candidate: RankedCandidate,
 }
 
 impl Round {
@@ -174,6 +183,7 @@ impl Round {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
+            home: None,
             preferences: RidePreferences::default(),
             capacity: VehicleCapacity::default(),
             wallet: None,
@@ -184,12 +194,23 @@ impl Round {
             profile,
             online: true,
             rider_blocks: RiderBlocks::default(),
+            stats: DriverStats::default(),
         };
         let slot = slot_at("d", place(1));
         let driver = DriverMachine::new(record, slot, Arc::clone(market), policy, NOW);
         let request = request(market, place(1));
         let tiers = TierSet::EMPTY.with(0);
-        let candidate = Candidate { driver: id, distance: Meters::new(10.0), tiers };
+        let candidate = RankedCandidate {
+            candidate: Candidate {
+                driver: id,
+                distance: Meters::new(10.0),
+                tiers,
+                tags: TagFilter::default(),
+                standing: Standing::default(),
+            },
+            group: PriorityGroup::Other,
+            score: None,
+        };
         Self { ride: RideMachine::new(request, Arc::clone(market), book), driver, candidate }
     }
 
@@ -216,6 +237,7 @@ impl Round {
                         let found = Candidates {
                             attempt: query.attempt,
                             found: vec![self.candidate.clone()],
+                            passed_over: Vec::new(),
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                         };

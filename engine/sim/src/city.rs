@@ -111,6 +111,7 @@ pub(crate) fn profile(
         capacity: taste.capacity,
         wallet: taste.wallet.map(|amount| Money { amount, currency }),
         scheduled_pickup_at: taste.scheduled_at_ms.map(|ms| EPOCH.plus_millis(ms)),
+        home: None,
     }
 }
 

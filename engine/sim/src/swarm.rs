@@ -1,6 +1,6 @@
 //! What one seed is about: first which faults exist at all, then how often, then city and policy.
 
-use muster_engine::policy::{DispatchMode, DispatchPolicy};
+use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
 use crate::taste::{Taste, Wishes};
@@ -278,6 +278,21 @@ fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
         search_radius_m_step: dice.between(100, 1_500) as u32,
         search_radius_m_max: min + dice.between(0, 4_000) as u32,
         wave_size: dice.between(1, 5) as u32,
+        wave_sizes: drawn_sizes(dice),
+        split_sizes: drawn_sizes(dice),
+        split_delay_ms: dice.between(0, 5_000),
+        reject_feedback_step: dice.between(0, 3) as u32,
+        ranking: drawn_ranking(dice),
+        pool_size: dice.between(5, 20) as u32,
+        weight_acceptance: dice.between(0, 100) as u8,
+        weight_cancellation: dice.between(0, 100) as u8,
+        weight_idle: dice.between(0, 100) as u8,
+        weight_pickup_eta: dice.between(0, 100) as u8,
+        weight_rides: dice.between(0, 100) as u8,
+        stats_window_ms: dice.between(60_000, 600_000),
+        ratio_history_min: dice.between(0, 5) as u32,
+        popup_delay_ms: if dice.chance(0.5) { dice.between(0, 4_000) } else { 0 },
+        popup_delay_cancel_permille: dice.between(0, 1_000) as u16,
         wave_count_max: dice.between(1, 8) as u32,
         offer_ttl_ms,
         search_limit_ms: offer_ttl_ms + dice.between(0, 90_000),
@@ -308,6 +323,20 @@ fn with_drawn_eligibility(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPo
         downgrade_levels_max: dice.between(0, 2) as u8,
         ..policy
     }
+}
+
+fn drawn_ranking(dice: &mut Dice) -> Ranking {
+    match dice.between(0, 2) {
+        0 => Ranking::Nearest,
+        1 => Ranking::Score,
+        _ => Ranking::Random,
+    }
+}
+
+/// No sizes in every other run.
+fn drawn_sizes(dice: &mut Dice) -> Vec<u32> {
+    let sizes = if dice.chance(0.5) { dice.between(1, 3) } else { 0 };
+    (0..sizes).map(|_| dice.between(1, 5) as u32).collect()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl DriverMachine {
             }
             Duty::Serving { .. } | Duty::Free => {}
         }
-        let Some(offer) = self.offers.get(&id) else {
+        let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
             return self.answer_dead_offer(&id, asker, out);
         };
         let ride = offer.ride.clone();
@@ -119,11 +119,7 @@ impl DriverMachine {
         match answer {
             AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
             AcceptAnswer::Lost(reason) => {
-                if self.close_offer(offer, OfferEnd::Withdrawn, reason, out).is_some() {
-                    let id = offer.clone();
-                    let frame = |seq| PhoneFrame::OfferWithdrawn { seq, offer: id, reason };
-                    self.frames.push(frame, out);
-                }
+                self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
             }
         }
@@ -153,6 +149,7 @@ impl DriverMachine {
         match (assigned, driver_status(ride.status)) {
             (Some(assignment), Some(status)) => {
                 let offer = assignment.offer.clone();
+                self.count_assignment(&offer, now);
                 self.serve(ride, &offer, status, out);
             }
             (Some(_) | None, Some(_) | None) => self.stop_serving(ride, now, out),
@@ -231,6 +228,7 @@ impl DriverMachine {
             return;
         }
         self.duty = Duty::Free;
+        self.count_end(ride, now, out);
         self.frames.void_assigned(id);
         self.keep_from_rider(ride, now, out);
         let told = Arc::clone(ride);

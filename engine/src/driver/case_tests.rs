@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, PhoneFrame, RidePreferences,
-    RiderBlocks, VehicleCapacity,
+    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
+    RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
 use crate::geo::{CellResolution, Position};
@@ -68,6 +68,7 @@ pub(super) fn profile() -> DriverProfile {
         capacity: VehicleCapacity::default(),
         wallet: None,
         scheduled_pickup_at: None,
+        home: None,
     }
 }
 
@@ -160,6 +161,7 @@ impl Case {
             profile: profile(),
             online: true,
             rider_blocks: RiderBlocks::default(),
+            stats: DriverStats::default(),
         };
         let machine = DriverMachine::new(record, slot, market, Arc::new(policy), START);
         let mut case = Self { machine, effects: Vec::new() };

@@ -7,6 +7,7 @@ use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::facts::DriverFacts;
 use crate::driver::frames::PhoneFrames;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
+use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
 use crate::grid::{Contact, DriverSlot, DriverStatus, Hold, Supply, TagFilter, TierSet};
@@ -36,7 +37,12 @@ pub struct DriverMachine {
     /// Those of `offers` that came back after a restart. They were on a screen, so they are good
     /// until they end, even when an answer that was lost with the process freed a slot for another.
     pub(super) redelivered: BTreeSet<OfferId>,
+    /// Those of `offers` whose time on the screen has yet to come: no frame, no view and no answer
+    /// knows them.
+    pub(super) hidden: BTreeSet<OfferId>,
     pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
+    /// Ahead of the record's until they are written with it.
+    pub(super) stats: DriverStats,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
     contact: Contact,
@@ -88,6 +94,7 @@ impl DriverMachine {
         Self {
             tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
             market,
+            stats: record.stats.clone().begun(now),
             record,
             policy,
             slot,
@@ -95,6 +102,7 @@ impl DriverMachine {
             duty: Duty::Free,
             offers: BTreeMap::new(),
             redelivered: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             ended: VecDeque::new(),
             cooldown_until: Timestamp::default(),
             frames: PhoneFrames::new(now),
@@ -123,9 +131,14 @@ impl DriverMachine {
         }
     }
 
-    /// Offers he holds.
+    /// Offers he holds, seen or not.
     pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.values()
+    }
+
+    /// Offers that are on his screen.
+    fn shown(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values().filter(|offer| !self.hidden.contains(&offer.id))
     }
 
     /// Slots in use, without those of offers that came back after a restart: the cap of M2 counts
@@ -151,7 +164,7 @@ impl DriverMachine {
             status: self.status(),
             contact: self.contact,
             reading: self.slot.read(),
-            offers: self.offers.values().cloned().collect(),
+            offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
         }
     }
@@ -164,7 +177,8 @@ impl DriverMachine {
         if self.slots_held() > usize::from(self.policy.live_offers_max) {
             return Err(Invariant::M2);
         }
-        let kept = self.redelivered.iter().all(|id| self.offers.contains_key(id));
+        let mut parts = self.redelivered.iter().chain(&self.hidden);
+        let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
             Duty::Reserved { .. } | Duty::Free => true,
@@ -209,15 +223,24 @@ impl DriverMachine {
         if self.blocked(now) {
             self.release_offers(Exclusion::Blocked, out);
         }
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        self.persist(out);
         self.answer(reply, out);
     }
 
     /// Going offline withdraws live offers at once; a ride under way is finished first.
-    fn on_set_online(&mut self, online: bool, reply: Option<ReplyTo>, out: &mut Outbox) {
+    fn on_set_online(
+        &mut self,
+        online: bool,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         if self.record.online != online {
             self.record.online = online;
-            out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+            if online {
+                self.count_going_online(now);
+            }
+            self.persist(out);
             if !online {
                 self.release_offers(Exclusion::Offline, out);
             }
@@ -262,6 +285,7 @@ impl DriverMachine {
             blocked: self.blocked(now),
             hold: Hold::default(),
             facts: Arc::clone(&self.facts),
+            standing: self.standing(now),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
         if !visible {
@@ -295,7 +319,9 @@ impl DriverMachine {
             DriverCommand::PutProfile { profile, reply } => {
                 self.on_put_profile(*profile, reply, now, out);
             }
-            DriverCommand::SetOnline { online, reply } => self.on_set_online(online, reply, out),
+            DriverCommand::SetOnline { online, reply } => {
+                self.on_set_online(online, reply, now, out);
+            }
             DriverCommand::PositionChanged => {}
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
@@ -307,7 +333,7 @@ impl DriverMachine {
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
             DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
-                self.on_decline(&offer, reply, out);
+                self.on_decline(&offer, reply, now, out);
             }
             DriverCommand::Connect { session, last_seq } => {
                 self.on_connect(session, last_seq, out);
@@ -346,6 +372,8 @@ impl Machine for DriverMachine {
     fn next_deadline(&self) -> Option<Deadline> {
         let expiry = self.unanswered().map(|offer| offer.expires_at).min();
         let expiry = expiry.map(|at| Deadline { at, reason: DeadlineReason::OfferExpiry });
+        let showing = self.next_showing();
+        let showing = showing.map(|at| Deadline { at, reason: DeadlineReason::OfferShowing });
         let retry = match &self.duty {
             Duty::Reserved { retry_at, .. } => {
                 Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
@@ -361,12 +389,13 @@ impl Machine for DriverMachine {
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })
         });
         let contact = if placed.is_some() { self.contact_deadline() } else { None };
-        [expiry, retry, cooldown, block, contact].into_iter().flatten().min()
+        [expiry, showing, retry, cooldown, block, contact].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
         self.refresh_contact(now);
         self.expire_offers(now, out);
+        self.show_due(now, out);
         self.repeat_accept(now, out);
         self.refresh_supply(now, false, out);
     }

@@ -10,7 +10,8 @@ use crate::ride::{RideCommand, suits, tier_with_least_downgrade};
 use crate::time::Timestamp;
 
 impl DriverMachine {
-    /// Holds a slot and shows the offer, or answers why not: this check is the authoritative one.
+    /// Holds a slot and shows the offer, now or at its time, or answers why not: this check is the
+    /// authoritative one.
     pub(super) fn on_offer(
         &mut self,
         offer: Offer,
@@ -33,12 +34,35 @@ impl DriverMachine {
             return out.push(Effect::ToRide(offer.ride, command));
         }
         out.push(Effect::IndexOffer(offer.id.clone()));
-        let shown = Box::new(offer.clone());
-        self.frames.push(|seq| PhoneFrame::Offer { seq, offer: shown }, out);
+        if offer.visible_at > now {
+            self.hidden.insert(offer.id.clone());
+        } else {
+            self.show(&offer, out);
+        }
         if redelivered {
             self.redelivered.insert(offer.id.clone());
         }
         self.offers.insert(offer.id.clone(), offer);
+    }
+
+    fn show(&mut self, offer: &Offer, out: &mut Outbox) {
+        let offer = Box::new(offer.clone());
+        self.frames.push(|seq| PhoneFrame::Offer { seq, offer }, out);
+    }
+
+    /// When the next offer comes on the screen.
+    pub(super) fn next_showing(&self) -> Option<Timestamp> {
+        self.hidden.iter().filter_map(|id| self.offers.get(id)).map(|offer| offer.visible_at).min()
+    }
+
+    /// Shows the offers whose time has come.
+    pub(super) fn show_due(&mut self, now: Timestamp, out: &mut Outbox) {
+        let is_due = |offer: &&Offer| offer.visible_at <= now && self.hidden.contains(&offer.id);
+        let due: Vec<Offer> = self.offers.values().filter(is_due).cloned().collect();
+        for offer in due {
+            self.hidden.remove(&offer.id);
+            self.show(&offer, out);
+        }
     }
 
     /// The ride missed how this offer ended: say it again.
@@ -101,6 +125,24 @@ impl DriverMachine {
         self.ended.iter().find(|(ended, _)| ended == id).map(|(_, how)| *how)
     }
 
+    /// Lets a live offer go that its driver did not end himself, and takes it off his screen if it
+    /// was on it.
+    pub(super) fn take_back(
+        &mut self,
+        id: &OfferId,
+        end: OfferEnd,
+        reason: WithdrawReason,
+        out: &mut Outbox,
+    ) -> Option<Offer> {
+        let seen = !self.hidden.contains(id);
+        let closed = self.close_offer(id, end, reason, out)?;
+        if seen {
+            let offer = id.clone();
+            self.frames.push(|seq| PhoneFrame::OfferWithdrawn { seq, offer, reason }, out);
+        }
+        Some(closed)
+    }
+
     /// Lets a live offer go and remembers how (M4, M5).
     pub(super) fn close_offer(
         &mut self,
@@ -111,6 +153,7 @@ impl DriverMachine {
     ) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
         self.redelivered.remove(id);
+        self.hidden.remove(id);
         self.frames.void_offer(id);
         self.remember_end(id.clone(), EndedOffer { end, reason }, out);
         Some(offer)
@@ -125,16 +168,9 @@ impl DriverMachine {
         self.ended.push_back((id, ended));
     }
 
-    fn show_withdrawn(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
-        let offer = id.clone();
-        self.frames.push(|seq| PhoneFrame::OfferWithdrawn { seq, offer, reason }, out);
-    }
-
     /// The ride takes its offer back; nothing is held against the driver (M11).
     pub(super) fn on_withdraw(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
-        if self.close_offer(id, OfferEnd::Withdrawn, reason, out).is_some() {
-            self.show_withdrawn(id, reason, out);
-        }
+        self.take_back(id, OfferEnd::Withdrawn, reason, out);
         self.lose(id, reason, out);
     }
 
@@ -153,8 +189,7 @@ impl DriverMachine {
         let ids: Vec<OfferId> = self.unanswered().map(|offer| offer.id.clone()).collect();
         for id in ids {
             let reason = WithdrawReason::Superseded;
-            if let Some(offer) = self.close_offer(&id, OfferEnd::Withdrawn, reason, out) {
-                self.show_withdrawn(&id, reason, out);
+            if let Some(offer) = self.take_back(&id, OfferEnd::Withdrawn, reason, out) {
                 let command = RideCommand::OfferRefused { offer: id, reason: why };
                 out.push(Effect::ToRide(offer.ride, command));
             }
@@ -170,19 +205,30 @@ impl DriverMachine {
             .map(|offer| offer.id.clone())
             .collect();
         for id in dead {
-            if self.close_offer(&id, OfferEnd::Expired, WithdrawReason::Expired, out).is_some() {
-                self.show_withdrawn(&id, WithdrawReason::Expired, out);
+            if !self.hidden.contains(&id) {
+                self.count_unanswered(now);
             }
+            self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
         }
     }
 
-    pub(super) fn on_decline(&mut self, id: &OfferId, reply: Option<ReplyTo>, out: &mut Outbox) {
+    pub(super) fn on_decline(
+        &mut self,
+        id: &OfferId,
+        reply: Option<ReplyTo>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
         if pending {
             return Self::refuse(reply, Refusal::AcceptPending, out);
         }
+        if self.hidden.contains(id) {
+            return Self::refuse(reply, Refusal::UnknownOffer, out);
+        }
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
             Some(offer) => {
+                self.count_unanswered(now);
                 let command = RideCommand::OfferDeclined { offer: id.clone() };
                 out.push(Effect::ToRide(offer.ride, command));
                 self.answer(reply, out);

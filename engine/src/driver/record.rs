@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::facts::{RidePreferences, VehicleCapacity};
 use crate::driver::rider_blocks::RiderBlocks;
+use crate::driver::stats::DriverStats;
+use crate::geo::Position;
 use crate::grid::{Contact, DriverStatus, Reading};
 use crate::id::{DriverId, MarketId, RideId, ServiceTierId};
 use crate::offer::Offer;
@@ -29,6 +31,9 @@ pub struct DriverProfile {
     pub rating: Option<f64>,
     /// Until when an operator blocks him.
     pub blocked_until: Option<Timestamp>,
+    /// Where he goes when the day is over: rides toward it may come to him first.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub home: Option<Position>,
     /// What he likes to drive.
     pub preferences: RidePreferences,
     /// What fits into his vehicle.
@@ -55,6 +60,9 @@ pub struct DriverRecord {
     /// Riders he is kept from, because he cancelled on them.
     #[cfg_attr(feature = "serde", serde(default))]
     pub rider_blocks: RiderBlocks,
+    /// What he did of late, as of the newest write.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub stats: DriverStats,
 }
 
 /// A driver's whole state, for people.
@@ -68,7 +76,7 @@ pub struct DriverView {
     pub contact: Contact,
     /// Where he was last.
     pub reading: Option<Reading>,
-    /// Offers he holds, in order of their ids.
+    /// Offers on his screen, in order of their ids.
     pub offers: Vec<Offer>,
     /// The ride he serves.
     pub ride: Option<RideId>,

@@ -14,7 +14,7 @@ use dashmap::{DashMap, Entry};
 
 use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
-use super::supply::{DriverStatus, Supply};
+use super::supply::{DriverStatus, Supply, TierSet};
 use crate::geo::{Cell, CellResolution};
 use crate::id::DriverId;
 use crate::time::Timestamp;
@@ -57,6 +57,15 @@ pub struct StatusCounts {
     pub at_pickup: u32,
     /// Drivers with [`DriverStatus::OnTrip`].
     pub on_trip: u32,
+}
+
+/// Drivers of one cell, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CellCounts {
+    /// By status.
+    pub drivers: StatusCounts,
+    /// Those with [`DriverStatus::Available`] by the index of each tier they serve.
+    pub available_by_tier: [u32; TierSet::TIERS_MAX],
 }
 
 impl StatusCounts {
@@ -173,12 +182,19 @@ impl Grid {
         self.drivers.is_empty()
     }
 
-    /// Drivers by cell and status, in cells of `resolution`, or of the grid where that is finer.
-    pub fn counts_by_cell(&self, resolution: CellResolution) -> BTreeMap<Cell, StatusCounts> {
-        let mut counts = BTreeMap::<Cell, StatusCounts>::new();
+    /// Drivers by cell, status and tier, in cells of `resolution`, or of the grid where that is
+    /// finer.
+    pub fn counts_by_cell(&self, resolution: CellResolution) -> BTreeMap<Cell, CellCounts> {
+        let mut counts = BTreeMap::<Cell, CellCounts>::new();
         for driver in &self.drivers {
             let cell = driver.cell.parent(resolution).unwrap_or(driver.cell);
-            counts.entry(cell).or_default().add(driver.entry.supply.status);
+            let (counts, supply) = (counts.entry(cell).or_default(), &driver.entry.supply);
+            counts.drivers.add(supply.status);
+            if supply.status == DriverStatus::Available {
+                for tier in supply.tiers.indices() {
+                    counts.available_by_tier[usize::from(tier)] += 1;
+                }
+            }
         }
         counts
     }
@@ -293,7 +309,7 @@ mod tests {
     use super::*;
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
-    use crate::grid::{Contact, Hold, NearbyQuery, TagFilter, TierSet};
+    use crate::grid::{Contact, Hold, NearbyQuery, Standing, TagFilter, TierSet};
     use crate::units::Meters;
 
     fn supply(status: DriverStatus) -> Supply {
@@ -307,6 +323,7 @@ mod tests {
             blocked: false,
             hold: Hold::default(),
             facts: Arc::default(),
+            standing: Standing::default(),
         }
     }
 
@@ -385,7 +402,8 @@ mod tests {
         }
         let counts = grid.counts_by_cell(CellResolution::new(5).unwrap());
         let whole = StatusCounts { available: 10, on_trip: 10, ..StatusCounts::default() };
-        assert_eq!(counts.into_values().collect::<Vec<_>>(), vec![whole]);
+        let drivers: Vec<_> = counts.into_values().map(|cell| cell.drivers).collect();
+        assert_eq!(drivers, vec![whole]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! more cells than are occupied, the occupied cells are searched instead.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::index::{Grid, Occupant};
@@ -287,7 +287,7 @@ where
 
 /// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
 fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
-    let mut known: HashSet<*const DriverSlot> =
+    let mut known: BTreeSet<*const DriverSlot> =
         found.iter().map(|found| Arc::as_ptr(&found.slot)).collect();
     refused.retain(|refused| known.insert(Arc::as_ptr(&refused.slot)));
 }

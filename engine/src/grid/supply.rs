@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::DriverFacts;
+use crate::geo::Position;
 use crate::id::stable_hash;
 use crate::time::Timestamp;
 
@@ -147,6 +148,36 @@ pub struct Supply {
     pub hold: Hold,
     /// What finer filters read; shared with the driver's machine.
     pub facts: Arc<DriverFacts>,
+    /// What ranking reads.
+    pub standing: Standing,
+}
+
+/// What ranking reads of a driver: his record of late, and his home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Offers he accepted per thousand answered.
+    pub acceptance_permille: u16,
+    /// Rides he gave back per thousand assigned.
+    pub cancellation_permille: u16,
+    /// Rides he completed.
+    pub rides_completed: u16,
+    /// Since when he has been without a ride.
+    pub idle_since: Timestamp,
+    /// Where he goes when the day is over, if that counts.
+    pub home: Option<Position>,
+}
+
+impl Default for Standing {
+    /// A driver without a history: neither for him nor against him.
+    fn default() -> Self {
+        Self {
+            acceptance_permille: 1_000,
+            cancellation_permille: 0,
+            rides_completed: 0,
+            idle_since: Timestamp::default(),
+            home: None,
+        }
+    }
 }
 
 /// Slots that rides count on while their waves become durable.

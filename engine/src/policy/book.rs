@@ -212,6 +212,15 @@ pub enum BookError {
     },
 }
 
+/// Rules of one book at most.
+pub const RULES_MAX: usize = 256;
+
+/// Arms of one experiment at most: each is a series of a metric.
+pub const EXPERIMENT_ARMS_MAX: usize = 16;
+
+/// The longest name of an experiment or an arm.
+const LABEL_CHARS_MAX: usize = 64;
+
 /// Minutes of a day.
 const DAY_MIN: i64 = 1_440;
 
@@ -269,6 +278,9 @@ impl PolicyBook {
             move |error| BookError::Value { place, error }
         };
         let base = base.validated().map_err(value("policy"))?;
+        if rules.len() > RULES_MAX {
+            return Err(BookError::Shape { place: "rules".to_owned(), fact: "more than 256" });
+        }
         let mut names = BTreeSet::new();
         for rule in &rules {
             let place = format!("rule {}", rule.name);
@@ -288,6 +300,12 @@ impl PolicyBook {
         // Stable: of equally specific rules the later one wins.
         rules.sort_by_key(|rule| rule.when.rank());
         Ok(Self { version, base: Arc::new(base), rules, experiment, utc_offset_min })
+    }
+
+    /// The same book under another version.
+    #[must_use]
+    pub fn with_version(self, version: u64) -> Self {
+        Self { version, ..self }
     }
 
     /// The version of the book.
@@ -363,16 +381,32 @@ fn check_rule(rule: &PolicyRule, place: &str) -> Result<(), BookError> {
 
 fn check_experiment(experiment: &Experiment) -> Result<(), BookError> {
     let place = format!("experiment {}", experiment.name);
+    let label = "named with something else than 1 to 64 of A-Z a-z 0-9 _ . -";
+    if !is_label(&experiment.name) {
+        return Err(BookError::Shape { place, fact: label });
+    }
+    if experiment.arms.len() > EXPERIMENT_ARMS_MAX {
+        return Err(BookError::Shape { place, fact: "of more than 16 arms" });
+    }
     if experiment.arms.iter().all(|arm| arm.weight == 0) {
         return Err(BookError::Shape { place, fact: "without an arm that has weight" });
     }
     let mut names = BTreeSet::new();
     for arm in &experiment.arms {
         let place = format!("{place}, arm {}", arm.name);
+        if !is_label(&arm.name) {
+            return Err(BookError::Shape { place, fact: label });
+        }
         if !names.insert(&arm.name) {
             return Err(BookError::Duplicate { place });
         }
         arm.set.check().map_err(|error| BookError::Value { place, error })?;
     }
     Ok(())
+}
+
+/// Whether `name` can stand in a metric's label.
+fn is_label(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (1..=LABEL_CHARS_MAX).contains(&name.len()) && name.chars().all(plain)
 }

@@ -24,6 +24,19 @@ impl DispatchMode {
     }
 }
 
+/// What orders eligible drivers of the same priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Ranking {
+    /// Distance to the pickup.
+    Nearest,
+    /// The weighted score of the weight_* keys.
+    Score,
+    /// A reproducible draw by ride, attempt, wave and driver.
+    Random,
+}
+
 policy_keys! {
     /// How a ride finds its driver.
     mode: DispatchMode = DispatchMode::Broadcast, "a dispatch mode" if |_| true;
@@ -35,6 +48,44 @@ policy_keys! {
     search_radius_m_max: u32 = 3_000, "search_radius_m_min..=100000" if |v| (50..=100_000).contains(v);
     /// Drivers offered the ride at once in broadcast mode.
     wave_size: u32 = 3, "1..=100" if |v| (1..=100).contains(v);
+    /// Drivers offered the ride at once in wave 1, 2, …; the last size repeats; empty: wave_size.
+    wave_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
+    /// Drivers of a wave who see the offer at once, one split_delay_ms later, two later, …; the
+    /// rest follows after the last of them; empty: all at once.
+    split_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
+    /// Milliseconds between the parts of a wave.
+    split_delay_ms: u64 = 3_000, "0..=60000" if |v| *v <= 60_000;
+    /// Drivers by which a wave grows when half of the attempt's offers or more were declined.
+    reject_feedback_step: u32 = 0, "0..=100" if |v| *v <= 100;
+    /// What orders eligible drivers of the same priority: nearest, score or random.
+    ranking: Ranking = Ranking::Nearest, "nearest, score or random" if |_| true;
+    /// Nearest eligible drivers that are ranked, wherever more than distance counts.
+    pool_size: u32 = 20, "the largest wave size..=1000" if |v| (1..=1_000).contains(v);
+    /// Weight of accepted offers in the score.
+    weight_acceptance: u8 = 20, "0..=100" if |v| *v <= 100;
+    /// Weight of rides not given back in the score.
+    weight_cancellation: u8 = 20, "0..=100" if |v| *v <= 100;
+    /// Weight of time without a ride in the score.
+    weight_idle: u8 = 20, "0..=100" if |v| *v <= 100;
+    /// Weight of nearness to the pickup in the score.
+    weight_pickup_eta: u8 = 40, "0..=100" if |v| *v <= 100;
+    /// Weight of completed rides in the score.
+    weight_rides: u8 = 0, "0..=100" if |v| *v <= 100;
+    /// Whether the rider's favourite drivers come before all others.
+    favourites_first: bool = true, "true or false" if |_| true;
+    /// Metres by which a ride must bring a driver nearer to his home to put him first; 0: homes do
+    /// not count.
+    go_home_gain_m: u32 = 0, "0..=100000" if |v| *v <= 100_000;
+    /// Tags whose carriers come before other drivers.
+    priority_tags: Vec<String> = Vec::new(), "at most 32 tags" if |v| v.len() <= 32;
+    /// Milliseconds of a driver's history that ratios are computed over.
+    stats_window_ms: u64 = 604_800_000, "60000..=7776000000" if |v| (60_000..=7_776_000_000).contains(v);
+    /// Offers or rides below which a driver's ratio is neutral.
+    ratio_history_min: u32 = 5, "0..=1000" if |v| *v <= 1_000;
+    /// Milliseconds by which drivers who cancel too often see offers later.
+    popup_delay_ms: u64 = 0, "0..=60000" if |v| *v <= 60_000;
+    /// Cancelled rides per thousand above which popup_delay_ms applies.
+    popup_delay_cancel_permille: u16 = 400, "0..=1000" if |v| *v <= 1_000;
     /// Waves sent before the attempt gives up.
     wave_count_max: u32 = 12, "1..=1000" if |v| (1..=1_000).contains(v);
     /// Response deadline of an offer in milliseconds.
@@ -82,6 +133,14 @@ policy_keys! {
     downgrade_levels_max: u8 = 31, "0..=31" if |v| *v <= 31;
 }
 
+/// The most drivers that one wave may offer to, and the most sizes a list of them holds.
+const WAVE_PLACES_MAX: u32 = 100;
+
+fn sizes_are_valid(sizes: &[u32]) -> bool {
+    let allowed = 1..=WAVE_PLACES_MAX;
+    sizes.len() <= WAVE_PLACES_MAX as usize && sizes.iter().all(|size| allowed.contains(size))
+}
+
 impl DispatchPolicy {
     /// Checks every value, and those that bound each other.
     ///
@@ -98,6 +157,12 @@ impl DispatchPolicy {
             ),
             ("search_limit_ms", self.search_limit_ms, self.offer_ttl_ms, "offer_ttl_ms..=86400000"),
             ("lost_after_ms", self.lost_after_ms, self.stale_after_ms, "stale_after_ms..=86400000"),
+            (
+                "pool_size",
+                u64::from(self.pool_size),
+                u64::from(self.largest_wave()),
+                "the largest wave size..=1000",
+            ),
         ];
         match bounds.into_iter().find(|(_, value, least, _)| value < least) {
             Some((key, value, _, allowed)) => {
@@ -114,6 +179,7 @@ impl DispatchPolicy {
         self.search_radius_m_max = self.search_radius_m_max.max(self.search_radius_m_min);
         self.search_limit_ms = self.search_limit_ms.max(self.offer_ttl_ms);
         self.lost_after_ms = self.lost_after_ms.max(self.stale_after_ms);
+        self.pool_size = self.pool_size.max(self.largest_wave());
         self
     }
 
@@ -123,12 +189,44 @@ impl DispatchPolicy {
         self.search_radius_m_min.saturating_add(growth).min(self.search_radius_m_max)
     }
 
-    /// Drivers that one wave may offer to.
-    pub const fn places_per_wave(&self) -> u32 {
+    /// Drivers that wave `wave` (the first is 1) may offer to, when `declined` of the attempt's
+    /// `sent` offers were declined so far.
+    pub fn places_of_wave(&self, wave: u32, sent: u32, declined: u32) -> u32 {
         match self.mode {
-            DispatchMode::Broadcast => self.wave_size,
+            DispatchMode::Broadcast => {
+                let unwanted = declined > 0 && declined.saturating_mul(2) >= sent;
+                let growth = if unwanted { self.reject_feedback_step } else { 0 };
+                self.size_of_wave(wave).saturating_add(growth).min(WAVE_PLACES_MAX)
+            }
             DispatchMode::Sequential => 1,
         }
+    }
+
+    fn largest_wave(&self) -> u32 {
+        self.wave_sizes.iter().copied().max().unwrap_or(self.wave_size)
+    }
+
+    /// How much later than others a driver sees his offers, in milliseconds, who gave back
+    /// `cancelled_permille` of his rides.
+    pub const fn popup_delay_for(&self, cancelled_permille: u16) -> u64 {
+        let often = cancelled_permille > self.popup_delay_cancel_permille;
+        if often { self.popup_delay_ms } else { 0 }
+    }
+
+    fn size_of_wave(&self, wave: u32) -> u32 {
+        let of_wave = self.wave_sizes.get(wave.saturating_sub(1) as usize);
+        of_wave.or(self.wave_sizes.last()).copied().unwrap_or(self.wave_size)
+    }
+
+    /// How much later than the first the driver at `place` (the first is 0) of a wave sees his
+    /// offer, in milliseconds.
+    pub fn split_delay_at(&self, place: usize) -> u64 {
+        let mut end = 0;
+        let earlier_parts = self.split_sizes.iter().take_while(|size| {
+            end += **size as usize;
+            end <= place
+        });
+        self.split_delay_ms * earlier_parts.count() as u64
     }
 
     /// The time a driver `distance` away (straight line) needs to the pickup.

@@ -81,6 +81,13 @@ macro_rules! policy_keys {
             }
         }
 
+        impl From<&DispatchPolicy> for PolicyPatch {
+            /// Sets every key to the policy's value.
+            fn from(policy: &DispatchPolicy) -> Self {
+                Self { $($key: Some(policy.$key.clone()),)+ }
+            }
+        }
+
         impl PolicyPatch {
             /// The keys that are set.
             pub fn keys(&self) -> impl Iterator<Item = &'static str> {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::geo::{CellResolution, Position};
-use crate::grid::TierSet;
+use crate::grid::{Standing, TagFilter, TierSet};
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
 use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
     CancelledBy, Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideProgress,
-    RideRequest, RideStatus,
+    RideRequest, RideStatus, rank,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -68,6 +68,7 @@ pub(super) fn request(pickup_at: Option<Timestamp>) -> RideRequest {
 pub(super) struct Case {
     pub(super) machine: RideMachine,
     pub(super) nearby: Vec<DriverId>,
+    pub(super) standings: BTreeMap<DriverId, Standing>,
     pub(super) radii: Vec<f64>,
     pub(super) effects: Vec<Effect>,
 }
@@ -80,7 +81,7 @@ impl Case {
     pub(super) fn of(request: RideRequest, policy: DispatchPolicy, nearby: &[&str]) -> Self {
         let machine = RideMachine::new(request, market(), Arc::new(PolicyBook::of(policy)));
         let nearby = nearby.iter().map(|name| driver(name)).collect();
-        Self { machine, nearby, radii: Vec::new(), effects: Vec::new() }
+        Self { machine, nearby, standings: BTreeMap::new(), radii: Vec::new(), effects: Vec::new() }
     }
 
     /// A ride that searches since the start.
@@ -105,10 +106,16 @@ impl Case {
             driver: id.clone(),
             distance: Meters::new(100.0),
             tiers: TierSet::EMPTY.with(0),
+            tags: TagFilter::default(),
+            standing: self.standings.get(id).copied().unwrap_or_default(),
         };
+        let pool = self.nearby.iter().filter(free).take(query.ranking.pool_size(query.limit));
+        let mut found = rank(pool.map(candidate).collect(), &query.ranking, at(0));
+        let passed_over = found.split_off(query.limit.min(found.len()));
         RideCommand::Candidates(Candidates {
             attempt: query.attempt,
-            found: self.nearby.iter().filter(free).take(query.limit).map(candidate).collect(),
+            found,
+            passed_over,
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
         })

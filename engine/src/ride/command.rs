@@ -8,6 +8,7 @@ use crate::grid::{TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, ServiceTierId};
 use crate::offer::Exclusion;
 use crate::ride::needs::RideNeeds;
+use crate::ride::ranking::{RankQuery, RankedCandidate};
 use crate::ride::record::{CancelledBy, WaveExclusion};
 use crate::time::Timestamp;
 use crate::units::{Meters, Money};
@@ -113,7 +114,7 @@ pub struct CandidateQuery {
     pub pickup: Position,
     /// How far to look.
     pub radius: Meters,
-    /// How many drivers to find.
+    /// How many drivers to choose.
     pub limit: usize,
     /// Tiers that will do.
     pub tiers: TierSet,
@@ -137,6 +138,8 @@ pub struct CandidateQuery {
     pub explained_max: usize,
     /// What the ride asks of a driver.
     pub needs: Arc<RideNeeds>,
+    /// Who of the eligible drivers is chosen.
+    pub ranking: RankQuery,
 }
 
 /// The result of a [`CandidateQuery`].
@@ -144,21 +147,12 @@ pub struct CandidateQuery {
 pub struct Candidates {
     /// The attempt that asked.
     pub attempt: u32,
-    /// Eligible drivers, nearest first.
-    pub found: Vec<Candidate>,
+    /// The drivers to be asked, best first; a slot of each is held.
+    pub found: Vec<RankedCandidate>,
+    /// Eligible drivers that others were preferred to, best first.
+    pub passed_over: Vec<RankedCandidate>,
     /// Drivers that fell out, nearest first, at most the number asked for.
     pub excluded: Vec<WaveExclusion>,
     /// All that fell out, by reason.
     pub excluded_counts: std::collections::BTreeMap<Exclusion, u32>,
-}
-
-/// An eligible driver.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// Tiers he serves.
-    pub tiers: TierSet,
 }

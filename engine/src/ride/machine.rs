@@ -13,8 +13,8 @@ use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
 use crate::ride::record::{
-    OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
-    WaveDecision,
+    AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
+    RideStatus, WaveDecision,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -39,6 +39,10 @@ pub struct RideMachine {
     pub(super) retry_at: Option<Timestamp>,
     /// Drivers whose machine refused an offer, until when they are passed over.
     pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
+    /// Offers ended in this turn whose end is written with what comes of the search for others.
+    pub(super) ends_unwritten: bool,
+    /// Drivers' machines that refused since the wave was sent.
+    pub(super) refusals: u32,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
 }
@@ -71,6 +75,7 @@ impl RideMachine {
             tip: request.tip.clone(),
             offers: BTreeMap::new(),
             offer_counts: OfferCounts::default(),
+            attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
             assignment: None,
@@ -105,6 +110,8 @@ impl RideMachine {
             empty_searches: 0,
             retry_at: None,
             set_aside: BTreeMap::new(),
+            ends_unwritten: false,
+            refusals: 0,
             retired: false,
         }
     }
@@ -137,6 +144,7 @@ impl RideMachine {
         decision: Option<WaveDecision>,
         out: &mut Outbox,
     ) {
+        self.ends_unwritten = false;
         self.record.version += 1;
         self.told = Arc::new(self.record.clone());
         let record = Arc::clone(&self.told);
@@ -145,6 +153,11 @@ impl RideMachine {
 
     pub(super) fn publish(&self, kind: EventKind, out: &mut Outbox) {
         let market = self.record.request.market.clone();
+        let arm = self.record.policy.arm.as_ref();
+        if let Some((outcome, arm)) = kind.experiment_outcome().zip(arm) {
+            let kind = EventKind::ExperimentRide { arm: arm.clone(), outcome };
+            out.push(Effect::Publish(Event { market: market.clone(), kind }));
+        }
         out.push(Effect::Publish(Event { market, kind }));
     }
 
@@ -233,13 +246,13 @@ impl RideMachine {
         if self.record.version > 0 {
             return Self::refuse(reply, Refusal::RideAlreadyExists, out);
         }
-        self.publish(EventKind::RideRequested, out);
         let kind = if self.record.request.pickup_at.is_some() {
             AttemptKind::Scheduled
         } else {
             AttemptKind::Initial
         };
         self.pin_policy(kind, now);
+        self.publish(EventKind::RideRequested, out);
         let waits = self.scheduled_search_at().is_some_and(|at| at > now);
         if waits {
             self.commit(RideEventKind::RideRequested, now, None, out);
@@ -289,9 +302,19 @@ impl RideMachine {
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
-        self.commit(RideEventKind::OffersEnded, now, None, out);
+        self.record.attempt_offers.declined += 1;
+        self.ends_unwritten = true;
         if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
             self.begin_wave(now, out);
+        } else {
+            self.write_ends(now, out);
+        }
+    }
+
+    /// Makes the end of offers durable that nothing else was written with.
+    pub(super) fn write_ends(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.ends_unwritten {
+            self.commit(RideEventKind::OffersEnded, now, None, out);
         }
     }
 

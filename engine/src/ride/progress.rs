@@ -13,7 +13,7 @@ use crate::ride::record::{CancelledBy, RideEventKind, RideStatus};
 use crate::time::Timestamp;
 
 /// The driver's reason that ends the ride: the rider is not there.
-const RIDER_NO_SHOW: &str = "rider_no_show";
+pub const RIDER_NO_SHOW: &str = "rider_no_show";
 
 impl RideMachine {
     pub(super) fn on_progress(

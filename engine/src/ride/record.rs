@@ -10,6 +10,7 @@ use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::Exclusion;
 use crate::policy::{AttemptKind, DispatchMode};
+use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -177,6 +178,9 @@ pub struct LiveOffer {
     pub pickup_eta: EtaSeconds,
     /// When planned.
     pub offered_at: Timestamp,
+    /// From when the driver sees it; records from before this was kept say the beginning of time.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
 }
@@ -195,6 +199,16 @@ pub struct OfferCounts {
     pub expired: u32,
     /// Taken back.
     pub withdrawn: u32,
+}
+
+/// What the drivers of one attempt say to it; later waves follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct AttemptOffers {
+    /// Offers that reached a driver's machine, as far as the ride knows.
+    pub sent: u32,
+    /// Those the driver declined.
+    pub declined: u32,
 }
 
 /// A driver's assignment to this ride.
@@ -289,6 +303,9 @@ pub struct RideRecord {
     pub offers: BTreeMap<OfferId, LiveOffer>,
     /// Offers by their end.
     pub offer_counts: OfferCounts,
+    /// Offers of this attempt.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub attempt_offers: AttemptOffers,
     /// Drivers asked in this attempt.
     pub asked: BTreeSet<DriverId>,
     /// Drivers who gave this ride back: never asked again.
@@ -403,12 +420,42 @@ pub struct WaveDecision {
     pub policy: PinnedPolicy,
     /// How far it looked, in metres.
     pub radius_m: u32,
-    /// Drivers offered the ride, nearest first: offer, driver, distance, estimated time.
+    /// Drivers offered the ride, best first: offer, driver, distance, estimated time.
     pub offered: Vec<(OfferId, LiveOffer)>,
+    /// The order of the eligible drivers, the offered ones first, where more than distance made it;
+    /// of the others at most `explained_max` of the policy.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub ranked: Vec<RankedDriver>,
     /// Drivers that fell out, nearest first; at most `explained_max` of the policy.
     pub excluded: Vec<WaveExclusion>,
     /// All that fell out, by reason, listed above or not.
     pub excluded_counts: BTreeMap<Exclusion, u32>,
+}
+
+/// An eligible driver's place in a wave's order.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+pub struct RankedDriver {
+    /// The driver.
+    pub driver: DriverId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// The group he came in.
+    pub group: PriorityGroup,
+    /// His score, when the policy ranks by it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub score: Option<ScoreTerms>,
+}
+
+impl From<&RankedCandidate> for RankedDriver {
+    fn from(ranked: &RankedCandidate) -> Self {
+        Self {
+            driver: ranked.candidate.driver.clone(),
+            distance: ranked.candidate.distance,
+            group: ranked.group,
+            score: ranked.score,
+        }
+    }
 }
 
 /// A driver that fell out of a wave.

@@ -3,18 +3,22 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::grid::{Grid, NearbyQuery};
+use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
-use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::classify;
+use crate::ride::ranking::{Candidate, rank};
 use crate::ride::record::WaveExclusion;
+use crate::units::Meters;
 
-/// A wave that is not durable after this long has failed: what it counted on is free again.
-const HOLD_MS: u64 = 3_000;
+/// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
+/// than a slow commit it would end in a storm: rides choose the same drivers, are refused, and make
+/// commits slower by choosing again.
+const HOLD_MS: u64 = 15_000;
 
-/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, and
-/// holds a slot of each for the offer that is on its way.
+/// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, ranks
+/// them, and holds a slot of each that is chosen for the offer that is on its way.
 ///
 /// Drivers below the soft cap of live offers come first, wherever within the radius they are; those
 /// between the caps only take the places that would stay empty.
@@ -22,7 +26,7 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
-        limit: query.limit,
+        limit: query.ranking.pool_size(query.limit),
         excluded_max: query.explained_max,
         offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
@@ -32,17 +36,16 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
-            let driver = driver.clone();
-            let candidate = Candidate { driver: driver.clone(), distance, tiers: supply.tiers };
-            busy.insert(driver, candidate);
+            busy.insert(driver.clone(), candidate(driver.clone(), distance, supply));
         }
         verdict
     });
-    let found = result.found.into_iter().map(|found| Candidate {
-        driver: found.driver,
-        distance: found.distance,
-        tiers: found.supply.tiers,
-    });
+    let found = result.found.into_iter();
+    let pool: Vec<Candidate> =
+        found.map(|found| candidate(found.driver, found.distance, &found.supply)).collect();
+    let places = query.limit.saturating_sub(pool.len());
+    let mut found = rank(pool, &query.ranking, query.now);
+    let passed_over = found.split_off(query.limit.min(found.len()));
     let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
         driver: excluded.slot.driver().clone(),
         distance: excluded.distance,
@@ -51,21 +54,32 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let mut candidates = Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
-        found: found.collect(),
+        found,
+        passed_over,
         excluded_counts: result.excluded_counts,
     };
-    fill_up(&mut candidates, busy, query.limit);
-    for found in &candidates.found {
-        grid.hold(&found.driver, query.now, query.now.plus_millis(HOLD_MS));
+    let filling = take_busy(&mut candidates, busy, places);
+    candidates.found.extend(rank(filling, &query.ranking, query.now));
+    for chosen in &candidates.found {
+        grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
     }
     candidates
 }
 
-/// Gives the places that are left to the nearest drivers between the caps.
-fn fill_up(candidates: &mut Candidates, busy: BTreeMap<DriverId, Candidate>, limit: usize) {
-    let places = limit.saturating_sub(candidates.found.len());
+fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
+    let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
+    Candidate { driver, distance, tiers, tags, standing }
+}
+
+/// The nearest drivers between the caps, for the places that are left; they are excluded no more.
+fn take_busy(
+    candidates: &mut Candidates,
+    busy: BTreeMap<DriverId, Candidate>,
+    places: usize,
+) -> Vec<Candidate> {
     let mut busy: Vec<Candidate> = busy.into_values().collect();
-    busy.retain(|one| candidates.found.iter().all(|found| found.driver != one.driver));
+    let found = &candidates.found;
+    busy.retain(|one| found.iter().all(|found| found.candidate.driver != one.driver));
     busy.sort_by(nearer);
     busy.truncate(places);
     if let Some(count) = candidates.excluded_counts.get_mut(&Exclusion::OfferSlotsBusy) {
@@ -73,8 +87,7 @@ fn fill_up(candidates: &mut Candidates, busy: BTreeMap<DriverId, Candidate>, lim
     }
     candidates.excluded_counts.retain(|_, count| *count > 0);
     candidates.excluded.retain(|one| busy.iter().all(|taken| taken.driver != one.driver));
-    candidates.found.extend(busy);
-    candidates.found.sort_by(nearer);
+    busy
 }
 
 fn nearer(a: &Candidate, b: &Candidate) -> Ordering {

@@ -9,11 +9,13 @@ use crate::grid::TagFilter;
 use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
-use crate::ride::command::{Candidate, CandidateQuery, Candidates};
+use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery, RankedCandidate};
 use crate::ride::record::{
-    AssignedDriver, Assignment, LiveOffer, RideEventKind, RideStatus, WaveDecision,
+    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RankedDriver, RideEventKind, RideStatus,
+    WaveDecision,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -33,6 +35,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
         record.otp = None;
         record.ended_at = None;
@@ -54,8 +57,8 @@ impl RideMachine {
 
     fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
         let (limit, radius) = match seeking {
-            Seeking::Wave => (self.policy.places_per_wave(), self.radius_of_next_wave()),
-            Seeking::Widest => (self.policy.places_per_wave(), self.policy.search_radius_m_max),
+            Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
+            Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
@@ -82,7 +85,28 @@ impl RideMachine {
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
             needs: self.needs(),
+            ranking: self.rank_query(seeking),
         })));
+    }
+
+    fn rank_query(&self, seeking: Seeking) -> RankQuery {
+        let request = &self.record.request;
+        let wave = match seeking {
+            Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
+            Seeking::Places(_) => self.record.wave,
+        };
+        RankQuery {
+            policy: Arc::clone(&self.policy),
+            favourite_drivers: request.favourite_drivers.clone(),
+            pickup: request.pickup,
+            dropoff: request.dropoff,
+            seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
+        }
+    }
+
+    fn places_of_next_wave(&self) -> u32 {
+        let AttemptOffers { sent, declined } = self.record.attempt_offers;
+        self.policy.places_of_wave(self.record.wave.saturating_add(1), sent, declined)
     }
 
     fn radius_of_next_wave(&self) -> u32 {
@@ -107,20 +131,26 @@ impl RideMachine {
         let Some(seeking) = self.seeking.take() else { return };
         let current = candidates.attempt == self.record.attempt;
         if self.record.status != RideStatus::Searching || !current {
-            return;
+            return self.write_ends(now, out);
         }
         if candidates.found.is_empty() {
-            return self.on_nobody_found(seeking, candidates, now, out);
+            self.on_nobody_found(seeking, candidates, now, out);
+            if self.seeking.is_none() {
+                self.write_ends(now, out);
+            }
+            return;
         }
         if !matches!(seeking, Seeking::Places(_)) {
             if seeking == Seeking::Widest {
-                let farthest = candidates.found.last().map_or(0.0, |last| last.distance.get());
+                let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
+                let farthest = distances.fold(0.0, f64::max);
                 self.widen_to(farthest);
             }
             self.record.search_radius_m = self.radius_of_next_wave();
             self.record.wave += 1;
+            self.refusals = 0;
         }
-        self.send_wave(candidates, now, out);
+        self.send_wave(seeking, candidates, now, out);
     }
 
     fn on_nobody_found(
@@ -156,13 +186,28 @@ impl RideMachine {
         }
     }
 
-    fn send_wave(&mut self, candidates: Candidates, now: Timestamp, out: &mut Outbox) {
+    fn send_wave(
+        &mut self,
+        seeking: Seeking,
+        candidates: Candidates,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         self.empty_searches = 0;
+        // Who takes a freed place comes late already.
+        let fills_up = matches!(seeking, Seeking::Places(_));
         let planned: Vec<(OfferId, LiveOffer)> = candidates
             .found
             .iter()
-            .filter_map(|candidate| self.plan_offer(candidate, now))
+            .enumerate()
+            .filter_map(|(place, RankedCandidate { candidate, .. })| {
+                let split_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
+                let cancelled = candidate.standing.cancellation_permille;
+                let penalty_ms = self.policy.popup_delay_for(cancelled);
+                self.plan_offer(candidate, split_ms + penalty_ms, now)
+            })
             .collect();
+        self.record.attempt_offers.sent += planned.len() as u32;
         for (id, live) in &planned {
             self.record.asked.insert(live.driver.clone());
             self.record.offers.insert(id.clone(), live.clone());
@@ -181,19 +226,25 @@ impl RideMachine {
     fn plan_offer(
         &mut self,
         candidate: &Candidate,
+        delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
         let service_tier = self.tier_for(candidate)?;
         let ordinal = u64::from(self.record.offer_counts.sent);
         let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
         self.record.offer_counts.sent += 1;
-        let expires_at = now.plus_millis(self.policy.offer_ttl_ms).min(self.record.search_deadline);
+        let deadline = self.record.search_deadline;
+        // A delay that the search does not outlive would keep the offer from its driver for good.
+        let delayed = Some(now.plus_millis(delay_ms)).filter(|at| *at < deadline);
+        let visible_at = delayed.unwrap_or(now);
+        let expires_at = visible_at.plus_millis(self.policy.offer_ttl_ms).min(deadline);
         let live = LiveOffer {
             driver: candidate.driver.clone(),
             service_tier,
             distance: candidate.distance,
             pickup_eta: self.policy.pickup_eta(candidate.distance),
             offered_at: now,
+            visible_at,
             expires_at,
         };
         Some((id, live))
@@ -213,6 +264,13 @@ impl RideMachine {
         offered: Vec<(OfferId, LiveOffer)>,
         now: Timestamp,
     ) -> WaveDecision {
+        let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
+        let ranked: Vec<RankedDriver> =
+            candidates.found.iter().chain(passed_over).map(RankedDriver::from).collect();
+        let tells =
+            |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
+        let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
+        let ranked = if ordered { ranked } else { Vec::new() };
         WaveDecision {
             attempt: self.record.attempt,
             wave: self.record.wave,
@@ -220,6 +278,7 @@ impl RideMachine {
             policy: self.record.policy.clone(),
             radius_m: self.record.search_radius_m,
             offered,
+            ranked,
             excluded: candidates.excluded,
             excluded_counts: candidates.excluded_counts,
         }
@@ -242,7 +301,7 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             service_tier: live.service_tier.clone(),
             offered_at: live.offered_at,
-            visible_at: live.offered_at,
+            visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
             terms: self.terms(),
         }
@@ -259,11 +318,21 @@ impl RideMachine {
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.asked.remove(&driver);
+        self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
-        self.commit(RideEventKind::OffersEnded, now, None, out);
-        if self.record.status == RideStatus::Searching {
-            self.seek(Seeking::Places(1), now, out);
+        self.ends_unwritten = true;
+        self.refusals += 1;
+        if self.record.status != RideStatus::Searching {
+            return self.write_ends(now, out);
         }
+        if self.refusals <= self.policy.places_of_wave(self.record.wave, 0, 0) {
+            return self.seek(Seeking::Places(1), now, out);
+        }
+        // The index is that far behind: looking again at once would only be refused again.
+        if self.record.offers.is_empty() {
+            self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
+        }
+        self.write_ends(now, out);
     }
 
     /// The first accept of a live offer wins; everyone else is let go without penalty.
@@ -339,12 +408,12 @@ impl RideMachine {
         if now >= self.record.search_deadline {
             return self.give_up("search_limit", now, out);
         }
-        if !expired.is_empty() {
-            self.commit(RideEventKind::OffersEnded, now, None, out);
-        }
+        self.ends_unwritten |= !expired.is_empty();
         let wave_over = !expired.is_empty() && self.record.offers.is_empty();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);
+        } else if self.seeking.is_none() {
+            self.write_ends(now, out);
         }
     }
 

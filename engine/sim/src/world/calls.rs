@@ -150,6 +150,7 @@ impl World {
             profile,
             online: false,
             rider_blocks: RiderBlocks::default(),
+            stats: muster_engine::driver::DriverStats::default(),
         };
         let machine = self.driver_machine(driver, record);
         let incarnation = self.number();
