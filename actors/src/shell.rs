@@ -263,7 +263,6 @@ impl<H: Host> MachineActor<H> {
 }
 
 /// The durable item that an effect asks for, or the effect back.
-#[expect(clippy::result_large_err, reason = "the other variant is no error, and both are moved on")]
 fn durable(effect: Effect) -> Result<Durable, Effect> {
     match effect {
         Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),

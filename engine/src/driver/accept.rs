@@ -211,14 +211,13 @@ impl DriverMachine {
     }
 
     /// A driver who cancelled on a rider is not offered that rider's next ride for a while.
-    fn keep_from_rider(&mut self, ride: &RideRecord, now: Timestamp, out: &mut Outbox) {
+    fn keep_from_rider(&mut self, ride: &RideRecord, now: Timestamp) {
         let block_ms = self.policy.rider_block_ms;
         if block_ms == 0 || !cancelled_on(ride, self.id()) {
             return;
         }
         self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
         self.facts = Arc::new(DriverFacts::of(&self.record));
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
     }
 
     /// The ride is over or not this driver's any more.
@@ -228,9 +227,9 @@ impl DriverMachine {
             return;
         }
         self.duty = Duty::Free;
+        self.keep_from_rider(ride, now);
         self.count_end(ride, now, out);
         self.frames.void_assigned(id);
-        self.keep_from_rider(ride, now, out);
         let told = Arc::clone(ride);
         if ride.status == RideStatus::Completed {
             self.frames.send(PhoneFrame::RideUpdated { ride: told }, out);

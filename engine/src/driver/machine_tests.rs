@@ -332,7 +332,8 @@ fn a_driver_who_gives_a_ride_back_is_kept_from_its_rider_durably() {
         let rider = RiderId::new("rider").unwrap();
         let placed = case.supply().unwrap().facts.rider_blocks.clone();
         let holds = |ms| placed.hold(&rider, at(ms));
-        assert_eq!(durable.is_some(), holds(200));
+        let kept_durably = durable.is_some_and(|blocks| blocks.hold(&rider, at(200)));
+        assert_eq!(kept_durably, holds(200));
         (holds(200), holds(200 + block_ms))
     };
     let policy = DispatchPolicy::default;
