@@ -255,13 +255,16 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         RideCommand::Request { reply }
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
-        | RideCommand::Retry { reply, .. } => *reply,
+        | RideCommand::Retry { reply, .. }
+        | RideCommand::ChangeDropoff { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }
-        | RideCommand::DriverRebuilt { .. } => None,
+        | RideCommand::DriverRebuilt { .. }
+        | RideCommand::Forward { .. }
+        | RideCommand::TellDriver { .. } => None,
     }
 }

@@ -157,6 +157,8 @@ pub enum Refusal {
     AcceptPending,
     /// The driver is not online.
     DriverOffline,
+    /// The ride waits until its driver has finished the one before.
+    RideIsForward,
 }
 
 impl Refusal {
@@ -178,6 +180,7 @@ impl Refusal {
             Self::OtpMismatch => "otp_mismatch",
             Self::AcceptPending => "accept_pending",
             Self::DriverOffline => "driver_offline",
+            Self::RideIsForward => "ride_is_forward",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! says that the cell changed. Queries read positions from the slots, so they see the newest fix
 //! even before the entry has moved.
 
+mod dropoffs;
 mod fix;
 mod index;
 mod nearest;
@@ -13,6 +14,7 @@ mod seqlock;
 mod slot;
 mod supply;
 
+pub use dropoffs::ForwardNearbyQuery;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};

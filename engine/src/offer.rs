@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
 use crate::ride::RideNeeds;
@@ -18,7 +19,8 @@ pub struct Offer {
     pub ride: RideId,
     /// The driver it is offered to.
     pub driver: DriverId,
-    /// Straight-line distance from driver to pickup when the wave was planned.
+    /// Straight-line distance from driver to pickup when the wave was planned; by way of his
+    /// drop-off for a forward offer.
     pub distance: Meters,
     /// Estimated time to the pickup when the wave was planned.
     pub pickup_eta: EtaSeconds,
@@ -30,6 +32,8 @@ pub struct Offer {
     pub visible_at: Timestamp,
     /// When it is dead.
     pub expires_at: Timestamp,
+    /// What the ride would follow, when the driver is on another one.
+    pub forward: Option<ForwardLink>,
     /// What the driver is told about the ride.
     pub terms: Arc<OfferTerms>,
 }
@@ -85,6 +89,8 @@ pub enum WithdrawReason {
     Expired,
     /// A newer attempt replaces it, or the driver took another ride or went offline.
     Superseded,
+    /// The drop-off of the ride it would have followed changed.
+    DropoffChanged,
 }
 
 impl WithdrawReason {
@@ -95,6 +101,7 @@ impl WithdrawReason {
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
+            Self::DropoffChanged => "dropoff_changed",
         }
     }
 }
@@ -156,6 +163,18 @@ pub enum Exclusion {
     TierDowngrade,
     /// Holds so many live offers that others come first, and the wave was full without him.
     OfferSlotsBusy,
+    /// On a trip, and wants no offers while he drives.
+    ForwardUnwanted,
+    /// On a trip that ends nobody knows where.
+    ForwardNoDropoff,
+    /// On a trip, and has the ride after it.
+    ForwardHeld,
+    /// On a trip whose drop-off is too far ahead.
+    ForwardRemainingDistance,
+    /// On a trip that takes too long yet.
+    ForwardRemainingTime,
+    /// The ride he would have come from has another drop-off by now, or is another one.
+    ForwardDropoffChanged,
 }
 
 impl Exclusion {
@@ -188,6 +207,12 @@ impl Exclusion {
             Self::PickupEta => "pickup_eta",
             Self::TierDowngrade => "tier_downgrade",
             Self::OfferSlotsBusy => "offer_slots_busy",
+            Self::ForwardUnwanted => "forward_unwanted",
+            Self::ForwardNoDropoff => "forward_no_dropoff",
+            Self::ForwardHeld => "forward_held",
+            Self::ForwardRemainingDistance => "forward_remaining_distance",
+            Self::ForwardRemainingTime => "forward_remaining_time",
+            Self::ForwardDropoffChanged => "forward_dropoff_changed",
         }
     }
 }

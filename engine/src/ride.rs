@@ -14,7 +14,11 @@ mod case_tests;
 mod command;
 #[cfg(test)]
 mod congestion_tests;
+mod decision;
+mod dropoff;
 mod eligibility;
+mod forward;
+mod forward_search;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -29,8 +33,11 @@ mod wave;
 #[cfg(test)]
 mod wave_tests;
 
-pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use command::{
+    CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, RideCommand, RideProgress,
+};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
+pub use forward_search::suits_forward;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
 pub use progress::RIDER_NO_SHOW;
@@ -38,9 +45,9 @@ pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
 };
+pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
-    RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
-    WaveDecision, WaveExclusion,
+    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
 };
 pub use search::find_candidates;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use muster_engine::forward::ForwardSupply;
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
     Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
@@ -142,6 +143,7 @@ fn supply() -> Supply {
         cooling_down: false,
         blocked: false,
         hold: Hold::default(),
+        forward: ForwardSupply::default(),
         facts: Arc::default(),
         standing: Standing::default(),
     }

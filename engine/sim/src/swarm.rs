@@ -52,6 +52,8 @@ pub struct Faults {
     pub rider_cancel: f64,
     /// The rider asks again although a search runs or ended, per second.
     pub rider_retry: f64,
+    /// The rider goes elsewhere, per second.
+    pub rider_moves: f64,
     /// An operator cancels a ride, per second of the whole city.
     pub operator_cancel: f64,
     /// An operator blocks a driver, per second of the whole city.
@@ -86,6 +88,7 @@ impl Faults {
             rider_retry: rate(0.02),
             operator_cancel: rate(0.02),
             operator_block: rate(0.02),
+            rider_moves: rate(0.02),
         }
     }
 }
@@ -107,6 +110,8 @@ pub struct Habit {
     pub wrong_otp: f64,
     /// Longest time he thinks, in milliseconds.
     pub think_ms_max: u64,
+    /// Least time from a ride's start to its end, in milliseconds.
+    pub trip_ms: u64,
 }
 
 impl Habit {
@@ -119,6 +124,7 @@ impl Habit {
         give_back: 0.0,
         wrong_otp: 0.0,
         think_ms_max: 1_000,
+        trip_ms: 0,
     };
 
     /// Declines every offer.
@@ -142,6 +148,7 @@ impl Habit {
             give_back: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             wrong_otp: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             think_ms_max: dice.between(50, 6_000),
+            trip_ms: if dice.chance(0.7) { dice.between(0, 90_000) } else { 0 },
         }
     }
 }
@@ -228,6 +235,7 @@ impl Options {
         let faults = Faults::drawn(&mut root.child("faults"));
         let policy = drawn_policy(&mut root.child("policy"));
         let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+        let policy = with_drawn_forward(policy, &mut root.child("forward"));
         let mut city = root.child("city");
         let spread = city.between(800, 4_500) as f64;
         let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
@@ -258,7 +266,8 @@ impl Options {
                 wishes: if choosy {
                     Wishes::drawn(&mut wishes, rides as usize)
                 } else {
-                    Wishes::default()
+                    let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
+                    Wishes { trip_m, ..Wishes::default() }
                 },
             }
         };
@@ -321,6 +330,21 @@ fn with_drawn_eligibility(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPo
         scheduled_buffer_ms: dice.between(0, 60_000),
         pickup_eta_s_max: sometimes(dice, 0.3, 120, 1_500) as u32,
         downgrade_levels_max: dice.between(0, 2) as u8,
+        ..policy
+    }
+}
+
+/// In two of five runs nobody is asked while he drives.
+fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    DispatchPolicy {
+        forward_wave_size: if dice.chance(0.6) { dice.between(1, 3) as u32 } else { 0 },
+        forward_radius_m: dice.between(1_000, 8_000) as u32,
+        forward_live_offers_max: dice.between(1, 3) as u8,
+        forward_remaining_m_max: dice.between(300, 6_000) as u32,
+        forward_remaining_s_max: dice.between(60, 2_000) as u32,
+        forward_scheduled: dice.chance(0.5),
+        forward_late_s_max: dice.between(60, 2_000) as u32,
+        forward_late_ms: dice.between(0, 30_000),
         ..policy
     }
 }

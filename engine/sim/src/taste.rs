@@ -64,6 +64,7 @@ impl Taste {
             pickup_distance_m_max,
             pets: dice.chance(0.5).then(|| dice.chance(0.8)),
             payment: picky.then_some(payment),
+            forward: dice.chance(0.3).then(|| dice.chance(0.6)),
             others: BTreeMap::new(),
         };
         let known = |dice: &mut Dice, most| dice.chance(0.8).then(|| dice.between(0, most));

@@ -86,7 +86,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
     match command {
         RideCommand::Request { .. } => "request".to_owned(),
         RideCommand::Resume => "resume".to_owned(),
-        RideCommand::Candidates(found) => format!("candidates {}", found.found.len()),
+        RideCommand::Candidates(found) => {
+            format!("candidates {} forward {}", found.found.len(), found.forward.len())
+        }
         RideCommand::OfferRefused { offer, reason } => {
             format!("refused {} {}", short(offer.as_str()), reason.name())
         }
@@ -98,6 +100,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::Progress { driver, step, .. } => format!("{step:?} by {driver:?}"),
         RideCommand::Cancel { by, .. } => format!("cancel by {}", by.name()),
         RideCommand::Retry { .. } => "retry".to_owned(),
+        RideCommand::ChangeDropoff { dropoff, .. } => format!("change_dropoff {dropoff:?}"),
+        RideCommand::Forward { driver, news } => format!("{news:?} by {driver}"),
+        RideCommand::TellDriver { driver } => format!("tell {driver}"),
         RideCommand::Get { .. } => "get".to_owned(),
     }
 }

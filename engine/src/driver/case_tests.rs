@@ -84,6 +84,7 @@ pub(super) fn offer(name: &str) -> Offer {
         offered_at: START,
         visible_at: START,
         expires_at: at(TTL_MS),
+        forward: None,
         terms: Arc::new(OfferTerms {
             pickup: place(),
             dropoff: None,
@@ -131,6 +132,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         distance: Meters::new(100.0),
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
+        forward: None,
     });
     Arc::new(record)
 }

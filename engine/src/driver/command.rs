@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::driver::record::{DriverProfile, DriverView};
 use crate::effect::{AcceptAnswer, Asker, Refusal, ReplyTo, SessionId};
+use crate::forward::ForwardReturn;
 use crate::id::OfferId;
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
@@ -134,6 +135,15 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// The next ride will be another driver's: it could not wait.
+    ForwardReturned {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+        /// Why.
+        why: ForwardReturn,
+    },
     /// An accept of this phone is decided.
     AcceptResult {
         /// The offer.
@@ -162,7 +172,8 @@ impl PhoneFrame {
             Self::Offer { seq, .. }
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
-            | Self::RideCancelled { seq, .. } => Some(*seq),
+            | Self::RideCancelled { seq, .. }
+            | Self::ForwardReturned { seq, .. } => Some(*seq),
             Self::Welcome { .. }
             | Self::AcceptResult { .. }
             | Self::AcceptRefused { .. }

@@ -80,4 +80,6 @@ pub struct DriverView {
     pub offers: Vec<Offer>,
     /// The ride he serves.
     pub ride: Option<RideId>,
+    /// The ride he serves after it.
+    pub forward_ride: Option<RideId>,
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::{DashMap, Entry};
 
+use super::dropoffs::Dropoffs;
 use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply, TierSet};
@@ -90,6 +91,8 @@ pub struct Grid {
     shards: Vec<RwLock<Shard>>,
     drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
     occupied: AtomicUsize,
+    /// Drivers on a trip by where it ends; follows `drivers`, under the driver's key.
+    pub(super) dropoffs: Dropoffs,
     pub(super) reach: ReachTable,
 }
 
@@ -102,6 +105,7 @@ impl Grid {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             drivers: DashMap::default(),
             occupied: AtomicUsize::new(0),
+            dropoffs: Dropoffs::default(),
             reach: ReachTable::default(),
         }
     }
@@ -121,17 +125,20 @@ impl Grid {
             Entry::Vacant(vacant) => {
                 let cell = self.cell_of_reading(&slot.read()?);
                 self.put(cell, &entry);
+                self.dropoffs.shift(None, Some(&entry), self.resolution);
                 vacant.insert(Placement { cell, entry });
                 Some(cell)
             }
             Entry::Occupied(mut placed) => {
                 let Some(reading) = slot.read() else {
                     self.take(placed.get());
+                    self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
                     placed.remove();
                     return None;
                 };
                 let cell = self.cell_of_reading(&reading);
                 self.shift(placed.get(), cell, &entry);
+                self.dropoffs.shift(Some(&placed.get().entry), Some(&entry), self.resolution);
                 placed.insert(Placement { cell, entry });
                 Some(cell)
             }
@@ -156,6 +163,7 @@ impl Grid {
             Entry::Vacant(_) => false,
             Entry::Occupied(placed) => {
                 self.take(placed.get());
+                self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
                 placed.remove();
                 true
             }
@@ -212,7 +220,7 @@ impl Grid {
         }
         // A shard is never held while a driver's key is asked for: that is the other lock order.
         entries.retain(|driver, fits| *fits != [true] || self.cell_of(driver).is_none());
-        entries.into_keys().collect()
+        entries.into_keys().chain(self.misplaced_dropoffs()).collect()
     }
 
     /// How many cells have occupants.
@@ -307,6 +315,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::forward::ForwardSupply;
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
     use crate::grid::{Contact, Hold, NearbyQuery, Standing, TagFilter, TierSet};
@@ -322,6 +331,7 @@ mod tests {
             cooling_down: false,
             blocked: false,
             hold: Hold::default(),
+            forward: ForwardSupply::default(),
             facts: Arc::default(),
             standing: Standing::default(),
         }

@@ -115,6 +115,7 @@ impl Case {
         RideCommand::Candidates(Candidates {
             attempt: query.attempt,
             found,
+            forward: Vec::new(),
             passed_over,
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),

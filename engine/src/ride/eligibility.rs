@@ -31,32 +31,43 @@ pub fn classify(
         DriverStatus::Offline => return Err(Exclusion::Offline),
         DriverStatus::Reserved => return Err(Exclusion::Reserved),
         DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
-            return Err(Exclusion::OnRide);
+            return Err(supply.forward.exclusion(query.forward.is_some()));
         }
         DriverStatus::Available => {}
     }
-    let stale = reading.received_at < query.fix_received_after;
-    let checks = [
-        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
-        (supply.blocked, Exclusion::Blocked),
-        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
-        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
-        (supply.slots_taken(query.now) >= query.live_offers_max, Exclusion::OfferSlotsFull),
-        (supply.cooling_down, Exclusion::CoolingDown),
-        (query.blocked.contains(driver), Exclusion::BlockedForRide),
-        (query.asked.contains(driver), Exclusion::AlreadyAsked),
-    ];
-    first_of(checks)?;
-    let levels_max = query.needs.downgrade_levels_max();
-    if tier_with_least_downgrade(supply.tiers, query.tiers, levels_max).is_none() {
-        return Err(Exclusion::TierDowngrade);
-    }
+    let free = supply.slots_taken(query.now) < query.live_offers_max;
+    admits(query, driver, supply, reading, free)?;
     suits(&query.needs, &supply.facts, reading.position, query.now)?;
     // Last, so that nothing else keeps those from the wave who are taken in when it is short.
     first_of([(
         supply.slots_taken(query.now) >= query.live_offers_soft_max,
         Exclusion::OfferSlotsBusy,
     )])
+}
+
+/// What is cheap to see of any driver, idle or on a trip, who has a slot `free` or not.
+pub(super) fn admits(
+    query: &CandidateQuery,
+    driver: &DriverId,
+    supply: &Supply,
+    reading: &Reading,
+    free: bool,
+) -> Result<(), Exclusion> {
+    let stale = reading.received_at < query.fix_received_after;
+    let checks = [
+        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
+        (supply.blocked, Exclusion::Blocked),
+        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
+        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
+        (!free, Exclusion::OfferSlotsFull),
+        (supply.cooling_down, Exclusion::CoolingDown),
+        (query.blocked.contains(driver), Exclusion::BlockedForRide),
+        (query.asked.contains(driver), Exclusion::AlreadyAsked),
+    ];
+    first_of(checks)?;
+    let levels_max = query.needs.downgrade_levels_max();
+    let tier = tier_with_least_downgrade(supply.tiers, query.tiers, levels_max);
+    tier.map(|_| ()).ok_or(Exclusion::TierDowngrade)
 }
 
 /// Whether a driver with these facts, who is at `from`, suits a ride with these needs.
@@ -99,7 +110,7 @@ pub fn tier_with_least_downgrade(serves: TierSet, wanted: TierSet, levels_max: u
     (best - offered <= levels_max).then_some(offered)
 }
 
-fn first_of<const N: usize>(checks: [(bool, Exclusion); N]) -> Result<(), Exclusion> {
+pub(super) fn first_of<const N: usize>(checks: [(bool, Exclusion); N]) -> Result<(), Exclusion> {
     checks.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
 }
 

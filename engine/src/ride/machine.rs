@@ -12,9 +12,10 @@ use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
+use crate::ride::decision::WaveDecision;
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
-    RideStatus, WaveDecision,
+    RideStatus,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -56,6 +57,18 @@ pub(super) enum Seeking {
     Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
+    /// The same for places of drivers on a trip.
+    ForwardPlaces(u32),
+}
+
+impl Seeking {
+    /// Whether the wave under way is filled up.
+    pub(super) const fn fills_up(self) -> bool {
+        match self {
+            Self::Places(_) | Self::ForwardPlaces(_) => true,
+            Self::Wave | Self::Widest => false,
+        }
+    }
 }
 
 impl RideMachine {
@@ -72,6 +85,7 @@ impl RideMachine {
             search_began_at: at,
             search_deadline: at,
             service_tiers: request.service_tiers.clone(),
+            dropoff: None,
             tip: request.tip.clone(),
             offers: BTreeMap::new(),
             offer_counts: OfferCounts::default(),
@@ -229,7 +243,7 @@ impl RideMachine {
         let request = &self.record.request;
         Arc::new(OfferTerms {
             pickup: request.pickup,
-            dropoff: request.dropoff,
+            dropoff: self.record.dropoff(),
             fare: request.fare.clone(),
             tip: self.record.tip.clone(),
             needs: self.needs(),
@@ -348,7 +362,7 @@ impl RideMachine {
 /// What policies may depend on.
 fn policy_context(record: &RideRecord, attempt: AttemptKind, at: Timestamp) -> PolicyContext<'_> {
     let request = &record.request;
-    let metres = request.dropoff.map_or(0.0, |to| request.pickup.distance(to).get());
+    let metres = record.dropoff().map_or(0.0, |to| request.pickup.distance(to).get());
     PolicyContext {
         ride: &request.ride,
         service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
@@ -390,6 +404,13 @@ impl Machine for RideMachine {
             RideCommand::Retry { tip, service_tiers, reply } => {
                 self.on_retry(tip, service_tiers, reply, now, out);
             }
+            RideCommand::ChangeDropoff { dropoff, reply } => {
+                self.on_change_dropoff(dropoff, reply, now, out);
+            }
+            RideCommand::Forward { driver, news } => {
+                self.on_forward_news(driver, news, now, out);
+            }
+            RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use crate::offer::Exclusion;
 use crate::policy::{AttemptKind, DispatchMode};
-use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
+use crate::ride::decision::WaveDecision;
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -183,6 +183,9 @@ pub struct LiveOffer {
     pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
+    /// What the ride would follow, when the driver is on another one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub forward: Option<ForwardLink>,
 }
 
 /// How many offers this ride has made over all attempts, by their end.
@@ -225,6 +228,9 @@ pub struct Assignment {
     pub pickup_eta: EtaSeconds,
     /// When the accept won.
     pub assigned_at: Timestamp,
+    /// What the ride follows, until its driver has finished that.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub forward: Option<ForwardLink>,
 }
 
 /// What the rider learns about the driver; copied when he accepts, so that it never changes later.
@@ -296,6 +302,9 @@ pub struct RideRecord {
     pub search_deadline: Timestamp,
     /// Tiers in force; a retry may widen them.
     pub service_tiers: Vec<ServiceTierId>,
+    /// The drop-off, once the rider changed it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub dropoff: Option<Position>,
     /// Tip in force; a retry may raise it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub tip: Option<Money>,
@@ -341,6 +350,19 @@ pub struct RideRecord {
     pub reason: Option<String>,
 }
 
+impl RideRecord {
+    /// Where the rider goes, as far as is known.
+    pub fn dropoff(&self) -> Option<Position> {
+        self.dropoff.or(self.request.dropoff)
+    }
+
+    /// What the ride follows while its driver is on another one.
+    pub fn forward(&self) -> Option<&ForwardLink> {
+        let waits = self.status == RideStatus::Assigned;
+        self.assignment.as_ref().filter(|_| waits)?.forward.as_ref()
+    }
+}
+
 /// What happened to a ride in one transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -370,6 +392,14 @@ pub enum RideEventKind {
     RideReallocated,
     /// No driver was found.
     RideUnfulfilled,
+    /// The rider goes elsewhere.
+    DropoffChanged,
+    /// The driver finished the ride before: this one is his now.
+    ForwardPromoted,
+    /// The ride before got another drop-off; this one waits all the same.
+    ForwardUpdated,
+    /// The ride before keeps the driver too long; this one searches again.
+    ForwardReturned,
 }
 
 impl RideEventKind {
@@ -388,6 +418,10 @@ impl RideEventKind {
             Self::RideCancelled => "ride_cancelled",
             Self::RideReallocated => "ride_reallocated",
             Self::RideUnfulfilled => "ride_unfulfilled",
+            Self::DropoffChanged => "dropoff_changed",
+            Self::ForwardPromoted => "forward_promoted",
+            Self::ForwardUpdated => "forward_updated",
+            Self::ForwardReturned => "forward_returned",
         }
     }
 }
@@ -403,69 +437,4 @@ pub struct RideCommit {
     pub at: Timestamp,
     /// For [`RideEventKind::WaveSent`] and for searches that found nobody: who was considered.
     pub decision: Option<WaveDecision>,
-}
-
-/// Who was considered for a wave, and why the others were not offered the ride.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveDecision {
-    /// The attempt.
-    pub attempt: u32,
-    /// The wave within it.
-    pub wave: u32,
-    /// When it was planned.
-    pub at: Timestamp,
-    /// The policy it was planned under.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub policy: PinnedPolicy,
-    /// How far it looked, in metres.
-    pub radius_m: u32,
-    /// Drivers offered the ride, best first: offer, driver, distance, estimated time.
-    pub offered: Vec<(OfferId, LiveOffer)>,
-    /// The order of the eligible drivers, the offered ones first, where more than distance made it;
-    /// of the others at most `explained_max` of the policy.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    pub ranked: Vec<RankedDriver>,
-    /// Drivers that fell out, nearest first; at most `explained_max` of the policy.
-    pub excluded: Vec<WaveExclusion>,
-    /// All that fell out, by reason, listed above or not.
-    pub excluded_counts: BTreeMap<Exclusion, u32>,
-}
-
-/// An eligible driver's place in a wave's order.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct RankedDriver {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// The group he came in.
-    pub group: PriorityGroup,
-    /// His score, when the policy ranks by it.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub score: Option<ScoreTerms>,
-}
-
-impl From<&RankedCandidate> for RankedDriver {
-    fn from(ranked: &RankedCandidate) -> Self {
-        Self {
-            driver: ranked.candidate.driver.clone(),
-            distance: ranked.candidate.distance,
-            group: ranked.group,
-            score: ranked.score,
-        }
-    }
-}
-
-/// A driver that fell out of a wave.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveExclusion {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// Why.
-    pub reason: Exclusion,
 }

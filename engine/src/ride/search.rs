@@ -1,15 +1,16 @@
 //! The search of the supply index for a wave.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::classify;
+use crate::ride::forward_search::add_forward;
 use crate::ride::ranking::{Candidate, rank};
-use crate::ride::record::WaveExclusion;
+use crate::ride::decision::WaveExclusion;
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -26,20 +27,28 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
-        limit: query.ranking.pool_size(query.limit),
+        limit: if query.limit == 0 { 0 } else { query.ranking.pool_size(query.limit) },
         excluded_max: query.explained_max,
         offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
     };
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
+    let mut on_trip = BTreeMap::new();
     let result = grid.nearest(&nearby, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
             busy.insert(driver.clone(), candidate(driver.clone(), distance, supply));
         }
+        if query.forward.is_some() && supply.forward.link().is_some() {
+            on_trip.insert(driver.clone(), query.pickup.distance(reading.position));
+        }
         verdict
     });
+    let full = result.found.len() >= nearby.limit && nearby.limit > 0;
+    let seen = result.found.last().filter(|_| full).map_or(query.radius, |last| last.distance);
+    on_trip.retain(|_, distance| *distance <= seen);
+    let on_trip: BTreeSet<DriverId> = on_trip.into_keys().collect();
     let found = result.found.into_iter();
     let pool: Vec<Candidate> =
         found.map(|found| candidate(found.driver, found.distance, &found.supply)).collect();
@@ -55,18 +64,23 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
         found,
+        forward: Vec::new(),
         passed_over,
         excluded_counts: result.excluded_counts,
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
-    for chosen in &candidates.found {
+    if let Some(places) = &query.forward {
+        add_forward(grid, query, places, &on_trip, &mut candidates);
+    }
+    let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+    for chosen in candidates.found.iter().chain(forward) {
         grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
     }
     candidates
 }
 
-fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
+pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
     Candidate { driver, distance, tiers, tags, standing }
 }

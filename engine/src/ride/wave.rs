@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Effect, Outbox};
 use crate::event::EventKind;
+use crate::forward::{ForwardLink, ForwardOutcome};
 use crate::grid::TagFilter;
 use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
@@ -12,10 +13,10 @@ use crate::policy::AttemptKind;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::machine::{RideMachine, Seeking};
-use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery, RankedCandidate};
+use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery};
+use crate::ride::decision::{RankedDriver, WaveDecision};
 use crate::ride::record::{
-    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RankedDriver, RideEventKind, RideStatus,
-    WaveDecision,
+    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -60,6 +61,7 @@ impl RideMachine {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
+            Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
             return self.give_up("unknown_service_tier", now, out);
@@ -81,11 +83,12 @@ impl RideMachine {
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
             asked,
             blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
-            explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
+            explains: seeking.fills_up() || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
             needs: self.needs(),
             ranking: self.rank_query(seeking),
+            forward: self.forward_places(seeking),
         })));
     }
 
@@ -93,13 +96,13 @@ impl RideMachine {
         let request = &self.record.request;
         let wave = match seeking {
             Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
-            Seeking::Places(_) => self.record.wave,
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) => self.record.wave,
         };
         RankQuery {
             policy: Arc::clone(&self.policy),
             favourite_drivers: request.favourite_drivers.clone(),
             pickup: request.pickup,
-            dropoff: request.dropoff,
+            dropoff: self.record.dropoff(),
             seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
         }
     }
@@ -109,7 +112,7 @@ impl RideMachine {
         self.policy.places_of_wave(self.record.wave.saturating_add(1), sent, declined)
     }
 
-    fn radius_of_next_wave(&self) -> u32 {
+    pub(super) fn radius_of_next_wave(&self) -> u32 {
         self.policy.radius_of_wave(self.record.wave.saturating_add(1).saturating_add(self.widened))
     }
 
@@ -133,17 +136,18 @@ impl RideMachine {
         if self.record.status != RideStatus::Searching || !current {
             return self.write_ends(now, out);
         }
-        if candidates.found.is_empty() {
+        if candidates.found.is_empty() && candidates.forward.is_empty() {
             self.on_nobody_found(seeking, candidates, now, out);
             if self.seeking.is_none() {
                 self.write_ends(now, out);
             }
             return;
         }
-        if !matches!(seeking, Seeking::Places(_)) {
+        if !seeking.fills_up() {
             if seeking == Seeking::Widest {
                 let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
-                let farthest = distances.fold(0.0, f64::max);
+                // Drivers on a trip alone: nobody idle is within the full radius.
+                let farthest = distances.reduce(f64::max).unwrap_or(f64::INFINITY);
                 self.widen_to(farthest);
             }
             self.record.search_radius_m = self.radius_of_next_wave();
@@ -161,7 +165,7 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         match seeking {
-            Seeking::Places(_) => {
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
                 if self.record.offers.is_empty() {
                     self.begin_wave(now, out);
                 }
@@ -195,16 +199,18 @@ impl RideMachine {
     ) {
         self.empty_searches = 0;
         // Who takes a freed place comes late already.
-        let fills_up = matches!(seeking, Seeking::Places(_));
-        let planned: Vec<(OfferId, LiveOffer)> = candidates
-            .found
-            .iter()
+        let fills_up = seeking.fills_up();
+        let idle = candidates.found.iter().map(|ranked| (&ranked.candidate, None));
+        let forward = candidates.forward.iter();
+        let forward = forward.map(|f| (&f.ranked.candidate, Some(&f.link)));
+        let planned: Vec<(OfferId, LiveOffer)> = idle
+            .chain(forward)
             .enumerate()
-            .filter_map(|(place, RankedCandidate { candidate, .. })| {
+            .filter_map(|(place, (candidate, link))| {
                 let split_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
-                self.plan_offer(candidate, split_ms + penalty_ms, now)
+                self.plan_offer(candidate, link, split_ms + penalty_ms, now)
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
@@ -226,13 +232,12 @@ impl RideMachine {
     fn plan_offer(
         &mut self,
         candidate: &Candidate,
+        forward: Option<&ForwardLink>,
         delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
         let service_tier = self.tier_for(candidate)?;
-        let ordinal = u64::from(self.record.offer_counts.sent);
-        let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
-        self.record.offer_counts.sent += 1;
+        let id = self.next_offer_id(now);
         let deadline = self.record.search_deadline;
         // A delay that the search does not outlive would keep the offer from its driver for good.
         let delayed = Some(now.plus_millis(delay_ms)).filter(|at| *at < deadline);
@@ -246,8 +251,16 @@ impl RideMachine {
             offered_at: now,
             visible_at,
             expires_at,
+            forward: forward.cloned(),
         };
         Some((id, live))
+    }
+
+    /// The id of one more offer.
+    pub(super) fn next_offer_id(&mut self, now: Timestamp) -> OfferId {
+        let ordinal = u64::from(self.record.offer_counts.sent);
+        self.record.offer_counts.sent += 1;
+        OfferId::derive(&self.record.request.ride, ordinal, now.as_millis())
     }
 
     /// The tier of the request that is least below the driver's own.
@@ -265,8 +278,10 @@ impl RideMachine {
         now: Timestamp,
     ) -> WaveDecision {
         let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
+        let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+        let chosen = candidates.found.iter().chain(forward);
         let ranked: Vec<RankedDriver> =
-            candidates.found.iter().chain(passed_over).map(RankedDriver::from).collect();
+            chosen.chain(passed_over).map(RankedDriver::from).collect();
         let tells =
             |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
         let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
@@ -303,6 +318,7 @@ impl RideMachine {
             offered_at: live.offered_at,
             visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
+            forward: live.forward.clone(),
             terms: self.terms(),
         }
     }
@@ -315,6 +331,8 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        let live = self.record.offers.get(offer);
+        let forward = live.is_some_and(|live| live.forward.is_some());
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.asked.remove(&driver);
@@ -325,8 +343,10 @@ impl RideMachine {
         if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
-        if self.refusals <= self.policy.places_of_wave(self.record.wave, 0, 0) {
-            return self.seek(Seeking::Places(1), now, out);
+        let places = self.policy.places_of_wave(self.record.wave, 0, 0);
+        if self.refusals <= places + self.policy.forward_wave_size {
+            let place = if forward { Seeking::ForwardPlaces(1) } else { Seeking::Places(1) };
+            return self.seek(place, now, out);
         }
         // The index is that far behind: looking again at once would only be refused again.
         if self.record.offers.is_empty() {
@@ -374,6 +394,7 @@ impl RideMachine {
             distance: live.distance,
             pickup_eta: live.pickup_eta,
             assigned_at: now,
+            forward: live.forward,
         });
         self.retry_at = None;
         self.seeking = None;
@@ -391,6 +412,9 @@ impl RideMachine {
         let began = self.record.search_began_at;
         let kind = EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
         self.publish(kind, out);
+        if self.record.forward().is_some() {
+            self.publish(EventKind::Forward { outcome: ForwardOutcome::Assigned }, out);
+        }
     }
 
     /// Closes offers that ran out, and the search itself at its limit.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, RiderBlocks};
-use muster_engine::effect::{Answer, Asker, ReplyTo};
+use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
+use muster_engine::geo::Position;
 use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
@@ -25,6 +26,7 @@ pub(crate) enum Call {
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
+    ChangeDropoff { ride: usize, dropoff: Position },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
 }
@@ -105,6 +107,7 @@ impl World {
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::ChangeDropoff { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
         }
@@ -122,6 +125,12 @@ impl World {
                 service_tiers: None,
                 reply: Some(reply),
             }),
+            Call::ChangeDropoff { ride, dropoff } => {
+                self.ask_ride(ride, None, |reply| RideCommand::ChangeDropoff {
+                    dropoff,
+                    reply: Some(reply),
+                });
+            }
             Call::Progress { ride, driver, step } => self.ask_ride(ride, driver, |reply| {
                 let driver = driver.map(city::driver_id);
                 RideCommand::Progress { driver, step, reply: Some(reply) }
@@ -233,7 +242,7 @@ impl World {
         match answer {
             Answer::Driver(view) => {
                 if let Some(driver) = caller.phone {
-                    self.phones[driver].on_view(&view);
+                    self.learn_duty(driver, &view);
                 }
             }
             Answer::Ride(ride) => {
@@ -247,7 +256,12 @@ impl World {
             Answer::Accept(muster_engine::effect::AcceptAnswer::Lost(_)) => {
                 self.count("accepts answered: lost");
             }
-            Answer::Refused(_) => self.count("calls refused by a machine"),
+            Answer::Refused(refusal) => {
+                self.count("calls refused by a machine");
+                if refusal == Refusal::RideIsForward {
+                    self.count("steps of a forward ride refused");
+                }
+            }
         }
     }
 }
