@@ -239,6 +239,8 @@ impl DriverMachine {
             && known
         {
             held.ride = Arc::clone(ride);
+            // It may not have heard that it is next.
+            held.ask_at = now;
         } else {
             self.forward = Forward::Held(Held {
                 ride: Arc::clone(ride),

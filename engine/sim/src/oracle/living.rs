@@ -157,9 +157,7 @@ impl World {
             found.map(|ride| ride.request.ride.clone())
         };
         let (bound, waiting) = (bound(false), bound(true));
-        // Once all is quiet, a ride that waits has one to wait for.
-        let waits_for_nothing = next.is_some() && serves.is_none();
-        if serves != bound || next != waiting || waits_for_nothing {
+        if serves != bound || next != waiting {
             let detail = format!(
                 "{id} believes to serve {serves:?} then {next:?}, rides say {bound:?} then {waiting:?}"
             );
