@@ -49,6 +49,8 @@ struct Candidate {
     distance_m: f64,
     pickup_eta_s: Option<u32>,
     service_tier: Option<String>,
+    #[serde(default)]
+    forward: bool,
 }
 
 /// The explanation, a line per fact, ending in a line feed.
@@ -95,7 +97,8 @@ fn wave(out: &mut String, wave: &Wave) {
     );
     for candidate in offered {
         let tier = candidate.service_tier.as_deref().unwrap_or("-");
-        line(out, format_args!("    offered   {}, {tier}", place(candidate)));
+        let after = if candidate.forward { ", after his present ride" } else { "" };
+        line(out, format_args!("    offered   {}, {tier}{after}", place(candidate)));
     }
     for (reason, count) in &wave.counts {
         let of_reason = |c: &&Candidate| c.reason.as_ref() == Some(reason);

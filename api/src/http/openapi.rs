@@ -24,6 +24,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
     ),
     paths(
         rides::request, rides::list, rides::get, rides::cancel, rides::retry,
+        rides::change_dropoff,
         ride_events::events, explain::explain,
         ride_progress::arrived, ride_progress::start, ride_progress::complete,
         ride_progress::driver_cancel,

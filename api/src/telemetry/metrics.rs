@@ -55,6 +55,7 @@ pub struct Metrics {
     rides_cancelled: Family<ByLabels, Counter>,
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
+    forward_rides: Family<OutcomeLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
@@ -94,6 +95,7 @@ impl Metrics {
             rides_cancelled: Family::default(),
             rides_open: Family::default(),
             reallocations: Family::default(),
+            forward_rides: Family::default(),
             experiment_rides: Family::default(),
             offers_sent: Family::default(),
             offers_ended: Family::default(),
@@ -138,6 +140,8 @@ impl Metrics {
         r.register("rides_open", "Rides that are not over", self.rides_open.clone());
         let help = "Rides that a driver gave back";
         r.register("reallocations", help, self.reallocations.clone());
+        let help = "Rides assigned to drivers on a trip, and what became of them";
+        r.register("forward_rides", help, self.forward_rides.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
@@ -295,6 +299,10 @@ impl EventSink for Metrics {
             EventKind::RideGivenBack { retried } => {
                 let outcome = if *retried { "retried" } else { "cancelled" };
                 self.reallocations.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
+            EventKind::Forward { outcome } => {
+                let outcome = outcome.name();
+                self.forward_rides.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::ExperimentRide { arm, outcome } => {
                 let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };

@@ -34,6 +34,8 @@ pub struct DriverView {
     pub offers: Vec<OfferView>,
     /// The ride he serves.
     pub ride_id: Option<String>,
+    /// The ride he serves after it.
+    pub forward_ride_id: Option<String>,
     /// Tiers he serves.
     pub service_tiers: Vec<String>,
     /// His vehicle, as the platform described it.
@@ -70,6 +72,7 @@ impl From<&driver::DriverView> for DriverView {
             position: view.reading.as_ref().map(PositionView::from),
             offers: view.offers.iter().map(OfferView::from).collect(),
             ride_id: view.ride.as_ref().map(ToString::to_string),
+            forward_ride_id: view.forward_ride.as_ref().map(ToString::to_string),
             service_tiers: profile.service_tiers.iter().map(ToString::to_string).collect(),
             vehicle: json_object(&profile.vehicle),
             tags: profile.tags.clone(),

@@ -26,6 +26,7 @@ pub(super) fn write_preferences(
         match name.as_str() {
             "categories" => likes.categories = faults.keep(&pointer, names(value)),
             "payment" => likes.payment = faults.keep(&pointer, names(value)),
+            "forward" => likes.forward = faults.keep(&pointer, switch(value)),
             "pets" => likes.pets = faults.keep(&pointer, switch(value)),
             "trip_distance_m_min" => {
                 likes.trip_distance_m_min = faults.keep(&pointer, metres(value))
@@ -62,16 +63,18 @@ pub(super) fn read_preferences(likes: &RidePreferences) -> BTreeMap<String, Valu
         pickup_distance_m_max,
         pets,
         payment,
+        forward,
         others,
     } = likes;
     let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().into();
     let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
-    let typed: [(&str, Option<Value>); 6] = [
+    let typed: [(&str, Option<Value>); 7] = [
         ("categories", categories.as_ref().map(list)),
         ("trip_distance_m_min", trip_distance_m_min.map(Value::from)),
         ("trip_distance_m_max", trip_distance_m_max.map(Value::from)),
         ("pickup_distance_m_max", pickup_distance_m_max.map(Value::from)),
         ("pets", pets.map(Value::from)),
+        ("forward", forward.map(Value::from)),
         ("payment", payment.as_ref().map(list)),
     ];
     let typed = typed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -158,7 +158,8 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::RideAlreadyStarted
         | Refusal::OtpMismatch
         | Refusal::AcceptPending
-        | Refusal::DriverOffline => 409,
+        | Refusal::DriverOffline
+        | Refusal::RideIsForward => 409,
     }
 }
 
@@ -193,5 +194,8 @@ const fn refusal_detail(refusal: Refusal) -> &'static str {
         Refusal::OtpMismatch => "the one-time password is wrong or absent",
         Refusal::AcceptPending => "another accept of this driver waits for its answer",
         Refusal::DriverOffline => "the driver is not online",
+        Refusal::RideIsForward => {
+            "the ride is forward: its driver has not finished the one before yet"
+        }
     }
 }

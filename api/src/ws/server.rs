@@ -109,6 +109,13 @@ pub(super) fn phone_frame(
             reason: ride.reason.as_deref(),
         }
         .text(),
+        PhoneFrame::ForwardReturned { seq, ride, why } => ServerFrame::RideCancelled {
+            seq: *seq,
+            ride_id: ride.request.ride.as_str(),
+            by: "system",
+            reason: Some(why.name()),
+        }
+        .text(),
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }

@@ -9,6 +9,7 @@ use muster_api::store::{SqliteOptions, SqliteStore};
 use muster_engine::driver::{
     DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
+use muster_engine::forward::ForwardLink;
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use muster_engine::offer::Exclusion;
@@ -103,7 +104,13 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         offered_at: at(1),
         visible_at: at(1),
         expires_at: at(15_001),
+        forward: Some(forward_link()),
     }
+}
+
+pub(crate) fn forward_link() -> ForwardLink {
+    let after = RideId::new("r-before").unwrap();
+    ForwardLink { after, dropoff: position(40.7, -73.95) }
 }
 
 /// A ride with every field set, in `status`, at `version`.
@@ -122,13 +129,17 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         search_began_at: at(5),
         search_deadline: Timestamp::from_millis(u64::MAX),
         service_tiers: vec![tier("standard")],
+        dropoff: Some(position(40.8, -73.9)),
         tip: Some(Money { amount: 500, currency: "USD".to_owned() }),
         offers: BTreeMap::from([(OfferId::new("o-1").unwrap(), live_offer("d-1"))]),
         attempt_offers: AttemptOffers { sent: 4, declined: 1 },
         offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
         asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
         gave_back: BTreeSet::from([driver_id("d-4")]),
-        assignment: Some(assignment(&format!("driver-of-{ride}"))),
+        assignment: Some(Assignment {
+            forward: Some(forward_link()),
+            ..assignment(&format!("driver-of-{ride}"))
+        }),
         otp: Some("0042".to_owned()),
         reallocations: 1,
         arrived_at: Some(at(60_000)),
@@ -152,6 +163,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         distance: Meters::new(0.1 + 0.2),
         pickup_eta: EtaSeconds::new(90),
         assigned_at: at(30_000),
+        forward: None,
     }
 }
 
