@@ -16,9 +16,13 @@ mod command;
 mod congestion_tests;
 mod decision;
 mod dropoff;
+#[cfg(test)]
+mod dropoff_tests;
 mod eligibility;
 mod forward;
 mod forward_search;
+#[cfg(test)]
+mod forward_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
