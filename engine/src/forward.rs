@@ -75,11 +75,9 @@ impl ForwardSupply {
             Self::Unwanted if looks_forward => Exclusion::ForwardUnwanted,
             Self::NoDropoff if looks_forward => Exclusion::ForwardNoDropoff,
             Self::Held if looks_forward => Exclusion::ForwardHeld,
-            Self::NotOnTrip
-            | Self::Unwanted
-            | Self::NoDropoff
-            | Self::Held
-            | Self::After(_) => Exclusion::OnRide,
+            Self::NotOnTrip | Self::Unwanted | Self::NoDropoff | Self::Held | Self::After(_) => {
+                Exclusion::OnRide
+            }
         }
     }
 }

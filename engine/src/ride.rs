@@ -40,6 +40,7 @@ mod wave_tests;
 pub use command::{
     CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, RideCommand, RideProgress,
 };
+pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use forward_search::suits_forward;
 pub use machine::RideMachine;
@@ -49,7 +50,6 @@ pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
 };
-pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
     RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,

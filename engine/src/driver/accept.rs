@@ -83,7 +83,12 @@ impl DriverMachine {
         }
     }
 
-    pub(super) fn refuse_accept(asker: Option<Asker>, offer: &OfferId, refusal: Refusal, out: &mut Outbox) {
+    pub(super) fn refuse_accept(
+        asker: Option<Asker>,
+        offer: &OfferId,
+        refusal: Refusal,
+        out: &mut Outbox,
+    ) {
         match asker {
             Some(Asker::Caller(reply)) => Self::refuse(Some(reply), refusal, out),
             Some(Asker::Phone(session)) => {

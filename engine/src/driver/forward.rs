@@ -79,9 +79,7 @@ impl Forward {
 /// Whether an offer is one for after `ride`, and still counts on its present drop-off.
 pub(super) fn follows(offer: &Offer, ride: &RideRecord) -> bool {
     let link = offer.forward.as_ref();
-    link.is_some_and(|link| {
-        link.after == ride.request.ride && Some(link.dropoff) == ride.dropoff()
-    })
+    link.is_some_and(|link| link.after == ride.request.ride && Some(link.dropoff) == ride.dropoff())
 }
 
 impl DriverMachine {
@@ -319,7 +317,8 @@ impl DriverMachine {
         let driver = self.id().clone();
         let retry_ms = self.policy.accept_retry_ms;
         let Forward::Held(held) = &mut self.forward else { return };
-        let follows = |before: &RideId| held.ride.forward().is_some_and(|link| link.after == *before);
+        let follows =
+            |before: &RideId| held.ride.forward().is_some_and(|link| link.after == *before);
         if held.returning.is_none() && before.is_none_or(follows) {
             held.ask_at = now.plus_millis(retry_ms);
             let next = held.ride.request.ride.clone();

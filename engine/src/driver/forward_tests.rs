@@ -185,7 +185,9 @@ fn a_driver_on_a_trip_accepts_once_and_holds_the_ride_beside_the_one_he_serves()
     case.accept("next", 7, 50);
     assert!(matches!(tells(&case, "next")[..], [RideCommand::OfferAccepted { .. }]));
     case.accept("other", 8, 51);
-    assert!(matches!(case.answers()[..], [Answer::Refused(refusal)] if refusal.code() == "accept_pending"));
+    assert!(
+        matches!(case.answers()[..], [Answer::Refused(refusal)] if refusal.code() == "accept_pending")
+    );
     case.wake(50 + 2_000);
     assert!(matches!(tells(&case, "next")[..], [RideCommand::OfferAccepted { .. }]), "asked again");
     case.answered("next", AcceptAnswer::Won(Arc::new(waiting("next"))), 2_100);
@@ -234,7 +236,9 @@ fn the_next_ride_is_promoted_when_the_one_before_ends_in_whatever_way() {
         updated(&mut case, promoted("next"), 5_100);
         assert_eq!(case.machine.serving().map(RideId::as_str), Some("next"));
         assert_eq!(case.machine.forward_ride(), None);
-        assert!(matches!(case.frames()[..], [PhoneFrame::RideUpdated { ride }] if ride.forward().is_none()));
+        assert!(
+            matches!(case.frames()[..], [PhoneFrame::RideUpdated { ride }] if ride.forward().is_none())
+        );
     }
 }
 
@@ -318,7 +322,8 @@ fn another_drop_off_is_told_to_the_ride_that_waits() {
 
 #[test]
 fn a_driver_who_is_lost_gives_the_next_ride_back_and_asks_until_he_is_answered() {
-    let mut case = holding(DispatchPolicy { lost_after_ms: 40_000, stale_after_ms: 30_000, ..policy() });
+    let mut case =
+        holding(DispatchPolicy { lost_after_ms: 40_000, stale_after_ms: 30_000, ..policy() });
     case.wake(40_099);
     assert_eq!(news(&case), [], "heard at the start, but known to hold since 100 ms");
     case.wake(40_100);

@@ -198,7 +198,8 @@ impl DriverMachine {
                 self.offers.values().all(|offer| follows(offer, ride) || self.accepts(&offer.id))
             }
         };
-        let reserved_is_held = reserved_is_held && (!self.forward.is_held() || self.offers.is_empty());
+        let reserved_is_held =
+            reserved_is_held && (!self.forward.is_held() || self.offers.is_empty());
         if own && reserved_is_held { Ok(()) } else { Err(Invariant::M5) }
     }
 

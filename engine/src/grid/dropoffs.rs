@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::index::{Grid, Occupant};
+use super::bucket::Occupant;
+use super::index::Grid;
 use super::nearest::{BOUND_SLACK_M, Excluded, Found, Nearby};
 use super::slot::{DriverSlot, Reading};
 use super::supply::Supply;
@@ -161,9 +162,11 @@ impl Grid {
                 entries.entry(slot.driver().clone()).or_default().push(*cell);
             }
         }
-        self.each_occupant(|_, occupant| {
-            if occupant.supply.forward.link().is_some() {
-                entries.entry(occupant.slot.driver().clone()).or_default();
+        self.each_bucket(|_, bucket| {
+            for Occupant { slot, .. } in
+                bucket.all().filter(|one| one.supply.forward.link().is_some())
+            {
+                entries.entry(slot.driver().clone()).or_default();
             }
         });
         let expected = |driver: &DriverId| {

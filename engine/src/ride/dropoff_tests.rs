@@ -26,8 +26,10 @@ fn live_offers_are_withdrawn_and_made_anew_to_the_same_drivers() {
     assert_eq!((record.dropoff(), record.request.dropoff), (Some(elsewhere()), None));
     assert_eq!((case.live(), record.wave), (vec!["a", "b"], wave));
     assert_eq!((record.offer_counts.sent, record.offer_counts.withdrawn), (4, 2));
-    let [DriverCommand::Withdraw { offer, reason }, DriverCommand::Offer { offer: again, redelivered }] =
-        case.told("a")[..]
+    let [
+        DriverCommand::Withdraw { offer, reason },
+        DriverCommand::Offer { offer: again, redelivered },
+    ] = case.told("a")[..]
     else {
         panic!("{:?}", case.told("a"))
     };
@@ -69,7 +71,9 @@ fn the_same_drop_off_again_changes_nothing() {
 #[test]
 fn the_driver_is_told_at_every_step_of_the_ride() {
     let mut case = Case::assigned(policy(), &["a"]);
-    for (ms, step) in [(2_000, None), (3_000, Some(RideProgress::Arrived)), (4_000, Some(case.start_step()))] {
+    for (ms, step) in
+        [(2_000, None), (3_000, Some(RideProgress::Arrived)), (4_000, Some(case.start_step()))]
+    {
         if let Some(step) = step {
             case.progress("a", step, ms);
         }

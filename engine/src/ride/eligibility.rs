@@ -3,7 +3,7 @@
 
 use crate::driver::{DriverFacts, RidePreferences};
 use crate::geo::Position;
-use crate::grid::{Contact, DriverStatus, Reading, Supply, TierSet};
+use crate::grid::{Contact, Reading, Supply, Taken, TierSet};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::CandidateQuery;
@@ -27,13 +27,11 @@ pub fn classify(
     supply: &Supply,
     reading: &Reading,
 ) -> Result<(), Exclusion> {
-    match supply.status {
-        DriverStatus::Offline => return Err(Exclusion::Offline),
-        DriverStatus::Reserved => return Err(Exclusion::Reserved),
-        DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
-            return Err(supply.forward.exclusion(query.forward.is_some()));
-        }
-        DriverStatus::Available => {}
+    if let Some(taken) = supply.taken() {
+        let why = exclusion_of(taken);
+        let on_ride = why == Exclusion::OnRide;
+        let looks_forward = query.forward.is_some();
+        return Err(if on_ride { supply.forward.exclusion(looks_forward) } else { why });
     }
     let free = supply.slots_taken(query.now) < query.live_offers_max;
     admits(query, driver, supply, reading, free)?;
@@ -68,6 +66,19 @@ pub(super) fn admits(
     let levels_max = query.needs.downgrade_levels_max();
     let tier = tier_with_least_downgrade(supply.tiers, query.tiers, levels_max);
     tier.map(|_| ()).ok_or(Exclusion::TierDowngrade)
+}
+
+/// The reason that a driver is out of the question for every ride.
+pub(super) const fn exclusion_of(taken: Taken) -> Exclusion {
+    match taken {
+        Taken::Offline => Exclusion::Offline,
+        Taken::Reserved => Exclusion::Reserved,
+        Taken::OnRide => Exclusion::OnRide,
+        Taken::OutOfTouch => Exclusion::StalePosition,
+        Taken::Blocked => Exclusion::Blocked,
+        Taken::SlotsFull => Exclusion::OfferSlotsFull,
+        Taken::CoolingDown => Exclusion::CoolingDown,
+    }
 }
 
 /// Whether a driver with these facts, who is at `from`, suits a ride with these needs.

@@ -11,10 +11,10 @@ use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::policy::DispatchPolicy;
 use crate::ride::command::{CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces};
+use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{admits, first_of, suits};
 use crate::ride::needs::RideNeeds;
 use crate::ride::ranking::{RankedCandidate, rank};
-use crate::ride::decision::WaveExclusion;
 use crate::ride::search::candidate;
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -26,10 +26,7 @@ use crate::units::Meters;
 pub(super) fn ends_soon(policy: &DispatchPolicy, remaining: Meters) -> Result<(), Exclusion> {
     let far = remaining.get() > f64::from(policy.forward_remaining_m_max);
     let long = policy.pickup_eta(remaining).get() > policy.forward_remaining_s_max;
-    first_of([
-        (far, Exclusion::ForwardRemainingDistance),
-        (long, Exclusion::ForwardRemainingTime),
-    ])
+    first_of([(far, Exclusion::ForwardRemainingDistance), (long, Exclusion::ForwardRemainingTime)])
 }
 
 /// Whether a driver with these facts, who is at `from` on a trip, suits a ride with these needs as

@@ -120,7 +120,8 @@ fn a_ride_won_by_a_driver_on_a_trip_waits_and_takes_no_step_before_it_is_promote
     assert_eq!(outcomes(&case), [ForwardOutcome::Assigned]);
     let otp = case.machine.record().otp.clone();
     let no_show = RideProgress::Cancel { reason: Some(RIDER_NO_SHOW.to_owned()) };
-    for step in [RideProgress::Arrived, RideProgress::Start { otp }, RideProgress::Complete, no_show]
+    for step in
+        [RideProgress::Arrived, RideProgress::Start { otp }, RideProgress::Complete, no_show]
     {
         case.progress("t", step.clone(), 2_000);
         assert_eq!(case.refusal(), Some(Refusal::RideIsForward), "{step:?}");
@@ -128,7 +129,9 @@ fn a_ride_won_by_a_driver_on_a_trip_waits_and_takes_no_step_before_it_is_promote
     says(&mut case, "t", ForwardNews::Due, 3_000);
     assert_eq!(kinds(&case), [RideEventKind::ForwardPromoted]);
     assert_eq!(outcomes(&case), [ForwardOutcome::Promoted]);
-    assert!(matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.forward().is_none()));
+    assert!(
+        matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.forward().is_none())
+    );
     case.progress("t", RideProgress::Arrived, 4_000);
     assert_eq!(case.status(), RideStatus::Arrived);
 }
@@ -161,7 +164,9 @@ fn a_driver_who_cannot_be_waited_for_loses_the_ride_without_blame() {
     assert_eq!((record.reallocations, record.gave_back.len()), (0, 0));
     assert_eq!(record.policy.attempt, AttemptKind::Reallocation);
     assert_eq!(case.live(), ["a"]);
-    assert!(matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.assignment.is_none()));
+    assert!(
+        matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.assignment.is_none())
+    );
 }
 
 #[test]
@@ -204,5 +209,7 @@ fn a_ride_waits_for_another_drop_off_only_within_the_bounds_of_an_offer() {
 fn a_ride_that_waits_tells_its_driver_again_after_a_restart() {
     let mut case = waiting(forward(1));
     case.tell(RideCommand::Resume, 2_000);
-    assert!(matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.forward().is_some()));
+    assert!(
+        matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.forward().is_some())
+    );
 }

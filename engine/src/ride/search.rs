@@ -7,10 +7,10 @@ use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
-use crate::ride::eligibility::classify;
+use crate::ride::decision::WaveExclusion;
+use crate::ride::eligibility::{classify, exclusion_of};
 use crate::ride::forward_search::add_forward;
 use crate::ride::ranking::{Candidate, rank};
-use crate::ride::decision::WaveExclusion;
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -29,12 +29,14 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         radius: query.radius,
         limit: if query.limit == 0 { 0 } else { query.ranking.pool_size(query.limit) },
         excluded_max: query.explained_max,
-        offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
+        live_offers_max: query.live_offers_max,
+        now: query.now,
+        explains: query.explains,
     };
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
     let mut on_trip = BTreeMap::new();
-    let result = grid.nearest(&nearby, |driver, supply, reading| {
+    let result = grid.nearest(&nearby, exclusion_of, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);

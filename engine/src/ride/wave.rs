@@ -11,10 +11,10 @@ use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
 use crate::ride::command::{CandidateQuery, Candidates};
+use crate::ride::decision::{RankedDriver, WaveDecision};
 use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery};
-use crate::ride::decision::{RankedDriver, WaveDecision};
 use crate::ride::record::{
     AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus,
 };
@@ -280,8 +280,7 @@ impl RideMachine {
         let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
         let forward = candidates.forward.iter().map(|forward| &forward.ranked);
         let chosen = candidates.found.iter().chain(forward);
-        let ranked: Vec<RankedDriver> =
-            chosen.chain(passed_over).map(RankedDriver::from).collect();
+        let ranked: Vec<RankedDriver> = chosen.chain(passed_over).map(RankedDriver::from).collect();
         let tells =
             |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
         let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);

@@ -274,7 +274,9 @@ impl World {
             let was_his = phone.ride.is_some_and(|own| own.ride == number);
             phone.ride = phone.ride.filter(|own| own.ride != number);
             // What is next, he asks: news of it may have come before.
-            return if was_his { self.call(Call::GetDriver { driver }) };
+            return if was_his {
+                self.call(Call::GetDriver { driver })
+            };
         };
         if ride.forward().is_some() {
             let later = self.now.plus_millis(phone.dice.between(500, 12_000));
