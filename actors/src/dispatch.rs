@@ -185,9 +185,8 @@ impl Dispatch {
         ride: &RideId,
         dropoff: Position,
     ) -> Result<Arc<RideRecord>, CallError> {
-        let handle = ride_actor::load(&self.runtime, ride).await?;
         let ask = |reply| RideCommand::ChangeDropoff { dropoff, reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        self.ask_ride(ride, ask).await
     }
 
     /// Reports a step of a ride. Without a driver the call is made for the assigned one.
