@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use crate::server::{Server, profile, server, server_with};
 
 async fn forward_server() -> Server {
-    let policy = DispatchPolicy { forward_wave_size: 1, ..DispatchPolicy::default() };
+    let policy = DispatchPolicy {
+        forward_wave_size: 1,
+        accept_cooldown_ms: 0,
+        search_retry_ms: 100,
+        ..DispatchPolicy::default()
+    };
     server_with(policy, HttpLimits::default()).await
 }
 
@@ -50,7 +55,8 @@ async fn a_driver_on_a_trip_takes_the_next_ride_and_drives_it_when_he_has_finish
     assert_eq!((&ride["status"], &ride["forward"]), (&json!("assigned"), &json!(true)));
     server.tell(&format!("{next}/arrived")).await.refused(409, "ride_is_forward");
     let explained = server.get(&format!("{next}/explain")).await.ok();
-    let candidate = &explained["attempts"][0]["waves"][0]["candidates"][0];
+    let waves = explained["attempts"][0]["waves"].as_array().unwrap();
+    let candidate = &waves.last().unwrap()["candidates"][0];
     assert_eq!((&candidate["stage"], &candidate["forward"]), (&json!("offered"), &json!(true)));
 
     server.tell(&format!("{present}/complete")).await.ok();
@@ -68,7 +74,10 @@ async fn a_drop_off_that_moves_too_far_gives_the_next_ride_back() {
     let present = on_trip(&server).await;
     let next = next_ride(&server).await;
     let far = json!({"dropoff": {"lat": 40.6413, "lng": -73.7781}});
-    assert_eq!(server.post(&format!("{present}/dropoff"), far.clone()).await.ok()["dropoff"], far["dropoff"]);
+    assert_eq!(
+        server.post(&format!("{present}/dropoff"), far.clone()).await.ok()["dropoff"],
+        far["dropoff"]
+    );
     let ride = server.until(&next, |ride| ride["attempt"] == 2).await;
     assert_eq!((&ride["forward"], &ride["driver"]), (&json!(false), &json!(null)));
     let driver = server.until("/v1/drivers/d-1", |d| d["forward_ride_id"] == Value::Null).await;
@@ -99,7 +108,10 @@ async fn a_rider_goes_elsewhere_while_drivers_are_asked() {
     let first = server.offer("d-1").await;
     let path = format!("/v1/rides/{ride}/dropoff");
     let changed = server.post(&path, elsewhere()).await.ok();
-    assert_eq!((&changed["status"], &changed["dropoff"]), (&json!("searching"), &elsewhere()["dropoff"]));
+    assert_eq!(
+        (&changed["status"], &changed["dropoff"]),
+        (&json!("searching"), &elsewhere()["dropoff"])
+    );
     let offers = server
         .until("/v1/drivers/d-1/offers", |list| {
             let newest = &list["offers"][0]["offer_id"];

@@ -8,8 +8,8 @@ use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
 use proptest::prelude::*;
 
 use crate::fixtures::{
-    World, assignment, at, decision, driver, driver_id, driver_record, ended, forward_link, full_record,
-    is_conflict, kept, plain_record, ride_id, step, transition,
+    World, assignment, at, decision, driver, driver_id, driver_record, ended, forward_link,
+    full_record, is_conflict, kept, plain_record, ride_id, step, transition,
 };
 
 #[tokio::test]
