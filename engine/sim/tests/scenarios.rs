@@ -44,6 +44,7 @@ fn city(policy: DispatchPolicy, drivers: Vec<DriverPlan>, rides: Vec<RidePlan>) 
         policy,
         drivers,
         rides,
+        zone: None,
         faulty_ms: 600_000,
         sabotage: None,
         whole_trace: false,

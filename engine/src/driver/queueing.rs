@@ -92,6 +92,16 @@ impl ZoneTie {
 }
 
 impl DriverMachine {
+    /// The zone in whose queue he has a place, as far as he knows.
+    pub fn queued_at(&self) -> Option<&ZoneId> {
+        self.tie.queued_at()
+    }
+
+    /// Whether he waits for a queue's answer.
+    pub const fn asks_a_queue(&self) -> bool {
+        matches!(self.tie.state, TieState::Joining { .. } | TieState::Leaving { .. })
+    }
+
     pub(super) fn refresh_facts(&mut self) {
         let zone = self.tie.queued_at().and_then(|id| self.market.zones().get(id));
         let closed = zone.filter(|zone| !zone.open_market).map(|zone| zone.id.clone());
