@@ -69,6 +69,18 @@ impl DriverLink {
         taken
     }
 
+    /// The phone enters a rider's one-time password; the answer is a frame. Tells whether the
+    /// driver's mailbox took it.
+    pub fn enter_otp(&self, otp: String) -> bool {
+        let asker = Some(Asker::Phone(self.session));
+        let deliver = Deliver::new(DriverCommand::EnterOtp { otp, asker });
+        let taken = self.handle.addr.try_send(deliver).is_ok();
+        if !taken {
+            self.runtime.meter.mailbox_full("driver");
+        }
+        taken
+    }
+
     /// The phone has received all frames up to `seq`.
     pub fn acknowledge(&self, seq: u64) {
         // An acknowledgement that finds the mailbox full is made up for by the next one.

@@ -9,7 +9,6 @@ use muster_engine::zone::{QueueOrder, QueueRecord, ZoneCommand};
 
 use super::Dispatch;
 use crate::error::CallError;
-use crate::shell::Deliver;
 
 impl Dispatch {
     /// The durable order of a zone's queue.

@@ -13,6 +13,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use super::apply::pieces;
 use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
+use super::zones;
 use super::rows::{from_json, instant, ride_record, timestamp};
 
 type DriverColumns = (String, bool, String, String, Option<String>);
@@ -41,6 +42,7 @@ pub(super) async fn recover(readers: &SqlitePool) -> Result<Recovered, StoreErro
     let recovered = Recovered {
         drivers: drivers(&mut snapshot).await?,
         open_rides: open_rides(&mut snapshot).await?,
+        zones: zones::recover(&mut snapshot).await?,
         positions: positions(&mut snapshot).await?,
         newest_at: newest_at(&mut snapshot).await?,
     };

@@ -57,6 +57,20 @@ pub enum ClientFrame {
         /// Why.
         reason: Option<String>,
     },
+    /// A rider's one-time password, at a zone.
+    EnterOtp {
+        /// What the rider showed.
+        otp: String,
+    },
+    /// An answer to a call to a gate.
+    QueueRespond {
+        /// The zone.
+        zone: String,
+        /// The call.
+        call_id: String,
+        /// Whether he comes.
+        accept: bool,
+    },
     /// All frames up to `seq` have arrived.
     Ack {
         /// The newest frame.
@@ -99,6 +113,8 @@ impl ClientFrame {
             | Self::Start { .. }
             | Self::Complete { .. }
             | Self::Cancel { .. }
+            | Self::EnterOtp { .. }
+            | Self::QueueRespond { .. }
             | Self::Ack { .. }
             | Self::Ping { .. } => Ok(frame),
         }
@@ -120,6 +136,8 @@ mod tests {
             r#"{"type":"start","ride_id":"x","otp":"1234"}"#,
             r#"{"type":"complete","ride_id":"x"}"#,
             r#"{"type":"cancel","ride_id":"x","reason":"flat_tyre"}"#,
+            r#"{"type":"enter_otp","otp":"012345"}"#,
+            r#"{"type":"queue_respond","zone":"sfo","call_id":"call-1","accept":true}"#,
             r#"{"type":"ack","seq":41}"#,
             r#"{"type":"ping","at":1764547200000}"#,
         ];

@@ -153,6 +153,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         explained_max: 32,
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
+        queue: None,
         ranking: RankQuery {
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),

@@ -45,8 +45,8 @@ pub(crate) struct Oracle {
     fixes: BTreeMap<usize, Timestamp>,
     /// Applied fixes in a row outside the zone, by driver.
     outside: BTreeMap<usize, u32>,
-    /// The longest such run since he got his place.
-    left_since: BTreeMap<usize, u32>,
+    /// When such a run was last long enough to say that he left.
+    left_at: BTreeMap<usize, Timestamp>,
 }
 
 impl Oracle {

@@ -167,6 +167,13 @@ impl QueueMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        let known = self.record.entry(driver).filter(|entry| entry.held);
+        if let Some(held) = known.filter(|_| reason == LeaveReason::LeftZone) {
+            // A person placed him wherever he is, while he took his leave.
+            let news = QueueNews::Removed { asked_at: Some(asked_at), reason, barred_until: None };
+            self.tell(driver, news, out);
+            return self.placed(held, None, out);
+        }
         if let Some(place) = self.place_of(driver) {
             self.record.entries.remove(place);
             self.record.barred.remove(driver);

@@ -37,29 +37,28 @@ impl World {
             .and_then(|()| one_place_each_in_order(commit))
             .and_then(|()| nobody_else_moves(&before, commit))
             .and_then(|()| comes_behind_who_came_before(&before, commit))
-            .and_then(|()| self.noise_evicts_nobody(commit));
+            .and_then(|()| self.noise_evicts_nobody(&before, commit));
         if let Err((invariant, what)) = judgement {
             let (zone, version) = (&commit.record.zone, commit.record.version);
             let kind = commit.kind.name();
             let detail = format!("{zone} v{version} {kind} of {}: {what}", commit.driver);
             self.broken(invariant, detail);
         }
-        if commit.kind == ZoneEventKind::Joined || commit.kind == ZoneEventKind::Placed {
-            self.oracle.left_since.remove(&city::ordinal(commit.driver.as_str()));
-        }
     }
 
-    fn noise_evicts_nobody(&self, commit: &ZoneCommit) -> Judgement {
+    fn noise_evicts_nobody(&self, before: &QueueRecord, commit: &ZoneCommit) -> Judgement {
         if commit.kind != ZoneEventKind::Left(LeaveReason::LeftZone) {
             return Ok(());
         }
         let driver = city::ordinal(commit.driver.as_str());
-        let left = self.oracle.left_since.get(&driver).copied().unwrap_or(0);
-        let needed = self.options.zone.as_ref().map_or(0, |zone| zone.rules.exit_fixes);
-        require(left >= needed, || format!("evicted after {left} fixes outside in a row"))
+        let left_at = self.oracle.left_at.get(&driver).copied().unwrap_or_default();
+        let came_at = before.entry(&commit.driver).map(|entry| entry.entered_at);
+        require(came_at.is_some_and(|came_at| left_at >= came_at), || {
+            format!("he came at {came_at:?}, his fixes agreed on the outside at {left_at:?} last")
+        })
     }
 
-    /// Counts fixes in a row outside the zone: the longest run since the driver got his place.
+    /// Counts fixes in a row outside the zone, and when they were enough to say that he left.
     pub(super) fn note_fix_for_zone(&mut self, driver: usize, fix: &Fix) {
         let zones = self.markets[self.drivers[driver].market].market.zones();
         if !zones.are_watched() {
@@ -68,8 +67,10 @@ impl World {
         let outside = zones.watched_at(fix.position).is_none();
         let run = self.oracle.outside.entry(driver).or_insert(0);
         *run = if outside { *run + 1 } else { 0 };
-        let longest = self.oracle.left_since.entry(driver).or_insert(0);
-        *longest = (*longest).max(*run);
+        let needed = self.options.zone.as_ref().map_or(0, |zone| zone.rules.exit_fixes);
+        if *run >= needed {
+            self.oracle.left_at.insert(driver, self.now);
+        }
     }
 
     /// M13 for what a queue tells a driver.
