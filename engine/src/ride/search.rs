@@ -7,7 +7,7 @@ use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
-use crate::ride::eligibility::classify;
+use crate::ride::eligibility::{classify, exclusion_of};
 use crate::ride::queue_search::find_queued;
 use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::ride::record::WaveExclusion;
@@ -39,11 +39,13 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
         radius: query.radius,
         limit: query.ranking.pool_size(query.limit),
         excluded_max: query.explained_max,
-        offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
+        live_offers_max: query.live_offers_max,
+        now: query.now,
+        explains: query.explains,
     };
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
-    let result = grid.nearest(&nearby, |driver, supply, reading| {
+    let result = grid.nearest(&nearby, exclusion_of, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
