@@ -7,6 +7,9 @@ use crate::wire::Fix;
 /// Fixes in one JSON frame at most.
 pub const FIXES_PER_FRAME_MAX: usize = 100;
 
+/// The longest one-time password that is looked at.
+const OTP_BYTES_MAX: usize = 16;
+
 /// A text frame from a phone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -105,6 +108,9 @@ impl ClientFrame {
                 "points has at most {FIXES_PER_FRAME_MAX} fixes, this one has {}",
                 points.len()
             )),
+            Self::EnterOtp { otp } if otp.len() > OTP_BYTES_MAX => {
+                Err(format!("otp has at most {OTP_BYTES_MAX} bytes"))
+            }
             Self::Positions { .. }
             | Self::Status { .. }
             | Self::Accept { .. }
