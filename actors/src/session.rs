@@ -103,7 +103,9 @@ pub(crate) fn apply_fix(
 ) -> Result<(), FixRejection> {
     let (board, now) = (&handle.board, runtime.clock.now());
     let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
-    if applied.matters() && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err() {
+    if applied.matters()
+        && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err()
+    {
         // The mailbox is full: the next fix tries again.
         runtime.meter.mailbox_full("driver");
         board.slot.request_attention();

@@ -106,7 +106,8 @@ impl Market {
     /// [`ZoneError::UnknownTier`] when a gate names a tier that is not on sale.
     pub fn with_zones(mut self, zones: Zones) -> Result<Self, ZoneError> {
         for zone in zones.iter() {
-            let named = zone.gates.iter().flat_map(|gate| gate.tiers.keys().map(move |t| (gate, t)));
+            let named =
+                zone.gates.iter().flat_map(|gate| gate.tiers.keys().map(move |t| (gate, t)));
             let unknown = named.into_iter().find(|(_, tier)| self.tier_index(tier).is_none());
             if let Some((gate, tier)) = unknown {
                 let (zone, gate, tier) = (zone.id.clone(), gate.id.clone(), tier.clone());

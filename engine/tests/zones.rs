@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
+use std::collections::BTreeSet;
+
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -54,16 +56,17 @@ proptest! {
         for (lat, lng) in places {
             let place = at(lat, lng);
             let found: Vec<&str> = zones.at(place).iter().map(|zone| zone.id.as_str()).collect();
-            let mut scanned: Vec<_> = zones.iter().filter(|z| z.area.contains(place)).collect();
-            scanned.sort_by_key(|zone| {
-                let n: usize = zone.id.as_str()[1..].parse().unwrap();
-                (-squares[n].3, squares[n].2, zone.id.clone())
-            });
-            let scanned: Vec<&str> = scanned.iter().map(|zone| zone.id.as_str()).collect();
-            prop_assert_eq!(&found, &scanned);
+            let scanned = zones.iter().filter(|zone| zone.area.contains(place));
+            let scanned: BTreeSet<&str> = scanned.map(|zone| zone.id.as_str()).collect();
+            prop_assert_eq!(found.iter().copied().collect::<BTreeSet<_>>(), scanned);
+            let specific = |id: &&str| {
+                let n: usize = id[1..].parse().unwrap();
+                (-squares[n].3, squares[n].2)
+            };
+            prop_assert!(found.iter().map(specific).is_sorted());
             let watched = zones.watched_at(place).map(|zone| zone.id.as_str());
             let is_watched = |id: &&&str| id[1..].parse::<usize>().unwrap() % 2 == 0;
-            prop_assert_eq!(watched, scanned.iter().find(is_watched).copied());
+            prop_assert_eq!(watched, found.iter().find(is_watched).copied());
             let cell = Cell::at(place, CellResolution::new(9).unwrap());
             prop_assert!(watched.is_none() || zones.may_watch(cell));
         }
@@ -94,8 +97,10 @@ fn a_fault_is_told_by_feature_and_property() {
             "feature 1: gates.0.kind is refused: pickup, drop or parking",
         ),
         (
-            with(r#","gates":[{"id":"g","kind":"pickup","lat":0,"lng":0,
-                "service_tiers":{"xl":{"drivers_min":3,"drivers_max":2}}}]"#),
+            with(
+                r#","gates":[{"id":"g","kind":"pickup","lat":0,"lng":0,
+                "service_tiers":{"xl":{"drivers_min":3,"drivers_max":2}}}]"#,
+            ),
             "feature 1: gates.0.service_tiers.xl.drivers_max is refused",
         ),
         (feature(&named("a", ""), 5, 5, 1), "zone a is there twice"),
@@ -159,9 +164,8 @@ fn a_gate_for_a_tier_that_is_not_sold_is_refused() {
 fn the_shipped_zones_hold_the_places_they_are_named_after_and_queue_nobody() {
     let nyc = Zones::from_geojson(include_str!("../../api/markets/nyc-zones.geojson")).unwrap();
     let sf = Zones::from_geojson(include_str!("../../api/markets/sf-zones.geojson")).unwrap();
-    let name = |zones: &Zones, lat, lng| {
-        zones.at(at(lat, lng)).first().map(|zone| zone.id.to_string())
-    };
+    let name =
+        |zones: &Zones, lat, lng| zones.at(at(lat, lng)).first().map(|zone| zone.id.to_string());
     assert_eq!(name(&nyc, 40.7503, -73.9928).as_deref(), Some("penn-station"));
     assert_eq!(name(&nyc, 40.7570, -73.9910).as_deref(), Some("port-authority"));
     assert_eq!(name(&nyc, 40.7484, -73.9857), None, "the Empire State Building is no station");

@@ -75,10 +75,7 @@ pub(super) async fn list(
     params(("market" = String, Path, description = "The market"),
         ("zone" = String, Path, description = "The zone")),
     responses((status = 200, description = "The queue of each tier", body = QueueView)))]
-pub(super) async fn queue(
-    state: web::Data<AppState>,
-    place: web::Path<(String, String)>,
-) -> Queue {
+pub(super) async fn queue(state: web::Data<AppState>, place: web::Path<(String, String)>) -> Queue {
     let (market, zone) = ids(&place.0, &place.1)?;
     let order = state.dispatch.zone_queue(&market, &zone)?;
     Ok(web::Json(QueueView::new(known(&state, &market)?, &order)))

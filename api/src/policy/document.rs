@@ -100,14 +100,12 @@ pub(super) fn shape_fault(error: &BookError) -> FieldFault {
         BookError::Value { error, .. } => return value_fault("/policy", error),
         BookError::Duplicate { place }
         | BookError::Shape { place, .. }
-        | BookError::UnknownZone { place, .. } => {
-            match place.split([' ', ',']).next() {
-                Some("rule" | "rules") => "/rules",
-                Some("experiment") => "/experiment",
-                Some("utc_offset_min") => "/utc_offset_min",
-                Some(_) | None => "",
-            }
-        }
+        | BookError::UnknownZone { place, .. } => match place.split([' ', ',']).next() {
+            Some("rule" | "rules") => "/rules",
+            Some("experiment") => "/experiment",
+            Some("utc_offset_min") => "/utc_offset_min",
+            Some(_) | None => "",
+        },
     };
     FieldFault { pointer: pointer.to_owned(), detail: error.to_string() }
 }

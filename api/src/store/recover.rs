@@ -13,8 +13,8 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use super::apply::pieces;
 use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
-use super::zones;
 use super::rows::{from_json, instant, ride_record, timestamp};
+use super::zones;
 
 type DriverColumns = (String, bool, String, String, Option<String>);
 type PositionColumns = (String, i64, i64, i64, i64);

@@ -150,11 +150,9 @@ fn queue_frame(frame: &PhoneFrame) -> String {
         PhoneFrame::QueueCall { seq, zone, call } => {
             ServerFrame::QueueCall { seq: *seq, zone: zone.as_str(), call: call.into() }
         }
-        PhoneFrame::QueueCallOver { seq, zone, call } => ServerFrame::QueueCallOver {
-            seq: *seq,
-            zone: zone.as_str(),
-            call_id: call.as_str(),
-        },
+        PhoneFrame::QueueCallOver { seq, zone, call } => {
+            ServerFrame::QueueCallOver { seq: *seq, zone: zone.as_str(), call_id: call.as_str() }
+        }
         PhoneFrame::QueueJoined { zone } => ServerFrame::QueueJoined { zone: zone.as_str() },
         PhoneFrame::QueueLeft { zone, reason } => {
             ServerFrame::QueueLeft { zone: zone.as_str(), reason: reason.name() }

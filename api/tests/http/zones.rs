@@ -173,9 +173,7 @@ async fn a_password_ride_away_from_such_a_zone_is_refused() {
 #[actix_web::test]
 async fn a_policy_for_an_unknown_zone_is_refused_by_name() {
     let server = server().await;
-    let rule = |zone: &str| {
-        json!({"rules": [{"name": "fifo", "match": {"pickup_zone": zone}, "set": {"mode": "queue"}}]})
-    };
+    let rule = |zone: &str| json!({"rules": [{"name": "fifo", "match": {"pickup_zone": zone}, "set": {"mode": "queue"}}]});
     let put = server.put("/v1/markets/nyc/policy", rule("statoin")).await;
     assert!(put.text.contains("statoin"), "{put:?}");
     assert_eq!(put.status, 422);

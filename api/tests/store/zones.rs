@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use muster_actors::{Durable, Store};
 use muster_engine::id::{MarketId, ZoneId};
-use muster_engine::zone::{
-    LeaveReason, QueueEntry, QueueRecord, ZoneCommit, ZoneEventKind,
-};
+use muster_engine::zone::{LeaveReason, QueueEntry, QueueRecord, ZoneCommit, ZoneEventKind};
 
 use crate::fixtures::{World, at, driver_id, is_conflict, tier};
 

@@ -8,15 +8,15 @@ use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId, ZoneId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
-use muster_engine::zone::Zones;
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
+use muster_engine::zone::Zones;
 
 use crate::swarm::{Options, RidePlan};
 use crate::taste::Taste;
-use crate::zone::ZonePlan;
 use crate::world::EPOCH;
+use crate::zone::ZonePlan;
 
 /// Metres of a degree at the equator.
 const DEGREE_M: f64 = 111_195.0;

@@ -7,9 +7,7 @@ use muster_engine::grid::DriverStatus;
 use muster_engine::policy::{DispatchMode, DispatchPolicy};
 use muster_engine::ride::{CancelledBy, RideRecord, RideStatus, attribute};
 use muster_engine::zone::{LeaveReason, QueueRules, ZoneEventKind};
-use muster_sim::{
-    DriverPlan, Faults, Habit, Options, RidePlan, Taste, Wishes, World, ZonePlan,
-};
+use muster_sim::{DriverPlan, Faults, Habit, Options, RidePlan, Taste, Wishes, World, ZonePlan};
 
 fn policy() -> DispatchPolicy {
     DispatchPolicy {

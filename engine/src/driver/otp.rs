@@ -116,12 +116,7 @@ impl DriverMachine {
         Some(Deadline { at: ask.retry_at, reason: DeadlineReason::QueueRetry })
     }
 
-    pub(super) fn on_otp_unknown(
-        &mut self,
-        asked_at: Timestamp,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_otp_unknown(&mut self, asked_at: Timestamp, now: Timestamp, out: &mut Outbox) {
         if self.otp_ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
             return;
         }

@@ -168,11 +168,11 @@ fn a_driver_who_left_or_went_offline_gives_his_place_up() {
 #[test]
 fn a_silent_driver_keeps_his_place_for_as_long_as_the_zone_says() {
     let mut city = City::queued();
-    city.case.wake(61_999);
+    city.case.wake(62_999);
     assert_eq!(city.leaves(), None);
-    city.case.wake(62_000);
+    city.case.wake(63_000);
     assert_eq!(city.leaves(), Some(LeaveReason::OutOfContact));
-    city.answer_leave(LeaveReason::OutOfContact, 62_100);
+    city.answer_leave(LeaveReason::OutOfContact, 63_100);
     assert!(city.asks().is_empty(), "he is not heard yet");
     city.seen(INSIDE, 70_000);
     assert_eq!(city.joins_at(), Some(at(70_000)), "behind those who came meanwhile");
@@ -236,9 +236,8 @@ fn an_offer_of_the_zone_that_he_declines_or_lets_run_out_is_told_to_its_queue() 
         terms.needs = Arc::new(needs.at(&Arc::new(places), &[tier()]));
         DriverCommand::Offer { offer: Box::new(offer), redelivered: false }
     };
-    let skipped = |city: &City| {
-        city.asks().iter().any(|ask| matches!(ask, ZoneCommand::Skipped { .. }))
-    };
+    let skipped =
+        |city: &City| city.asks().iter().any(|ask| matches!(ask, ZoneCommand::Skipped { .. }));
     let mut city = City::queued();
     city.case.tell(at_zone(), 3_500);
     city.case.decline("r1", 4_000);

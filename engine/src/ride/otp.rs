@@ -23,8 +23,8 @@ impl RideMachine {
     /// the pickup lies at a zone where passwords are taken.
     pub(super) fn enter_otp_wait(&mut self, now: Timestamp) {
         let asked = self.record.request.attributes.get(attribute::OTP_RIDE);
-        let wanted = self.policy.mode == DispatchMode::Otp
-            || asked.is_some_and(|value| value == "true");
+        let wanted =
+            self.policy.mode == DispatchMode::Otp || asked.is_some_and(|value| value == "true");
         self.record.otp_ride = wanted && self.places.otp().is_some();
         self.record.otp_draws = 0;
         if self.record.otp_ride {

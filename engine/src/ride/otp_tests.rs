@@ -102,9 +102,8 @@ fn the_driver_who_enters_it_is_assigned_and_under_way_in_one_transition() {
     assert_eq!((record.status, waiting.commits()), (RideStatus::InProgress, 1));
     assert_eq!((record.arrived_at, record.started_at), (Some(at(5_000)), Some(at(5_000))));
     assert_eq!(waiting.won(), Some(true));
-    let gone = |effect: &Effect| {
-        matches!(effect, Effect::ToZone(_, ZoneCommand::WaitsNoMore { .. }))
-    };
+    let gone =
+        |effect: &Effect| matches!(effect, Effect::ToZone(_, ZoneCommand::WaitsNoMore { .. }));
     assert!(waiting.effects.iter().any(gone));
 }
 
@@ -128,7 +127,10 @@ fn a_wrong_password_or_one_from_before_wins_nothing() {
     waiting.tell(RideCommand::Retry { tip: None, service_tiers: None, reply: None }, 2_000);
     assert_ne!(waiting.standing().unwrap().otp, old.otp);
     waiting.enter("d", &old, &old.otp, 3_000);
-    assert_eq!((waiting.won(), waiting.machine.record().status), (Some(false), RideStatus::Searching));
+    assert_eq!(
+        (waiting.won(), waiting.machine.record().status),
+        (Some(false), RideStatus::Searching)
+    );
 }
 
 #[test]
@@ -139,7 +141,11 @@ fn a_password_that_another_ride_at_the_zone_has_is_drawn_anew() {
     let second = waiting.standing().unwrap();
     assert_ne!(second.otp, first.otp);
     waiting.tell(RideCommand::OtpTaken { otp: first.otp.clone() }, 200);
-    assert_eq!(waiting.machine.record().otp.as_ref(), Some(&second.otp), "an old word changes nothing");
+    assert_eq!(
+        waiting.machine.record().otp.as_ref(),
+        Some(&second.otp),
+        "an old word changes nothing"
+    );
 }
 
 #[test]

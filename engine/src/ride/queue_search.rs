@@ -53,12 +53,7 @@ pub(super) fn find_queued(grid: &Grid, query: &CandidateQuery, queue: &QueueQuer
     candidates
 }
 
-fn search_queue(
-    grid: &Grid,
-    query: &CandidateQuery,
-    queue: &QueueQuery,
-    places: usize,
-) -> Queued {
+fn search_queue(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery, places: usize) -> Queued {
     let mut queued = Queued::default();
     let Some(order) = grid.queue(&queue.zone) else { return queued };
     let tiers: &[ServiceTierId] = query.needs.service_tiers();

@@ -67,8 +67,7 @@ impl City {
     fn place(&self, name: &str, metres: f64, change: impl FnOnce(&mut Supply)) {
         let slot = Arc::new(DriverSlot::new(driver(name)));
         let position = Position::from_degrees(0.5 + metres / 111_195.0, 0.5).unwrap();
-        let fix =
-            Fix { position, at: at(0), accuracy_m: None, speed_mps: None, bearing_deg: None };
+        let fix = Fix { position, at: at(0), accuracy_m: None, speed_mps: None, bearing_deg: None };
         slot.apply(&fix, at(0), &FixLimits::default(), &zoned()).unwrap();
         let mut supply = Supply {
             tiers: TierSet::EMPTY.with(0),

@@ -124,9 +124,10 @@ impl QueueMachine {
     /// How many drivers a gate lacks for a tier: up to its maximum, once it is below its minimum and
     /// enough riders wait.
     fn lacks(&self, gate: &Gate, tier: &ServiceTierId, limits: GateTier) -> usize {
-        let waits = self.waiting.values().filter(|ride| {
-            ride.gate.as_ref() == Some(&gate.id) && ride.tiers.contains(tier)
-        });
+        let waits = self
+            .waiting
+            .values()
+            .filter(|ride| ride.gate.as_ref() == Some(&gate.id) && ride.tiers.contains(tier));
         let demand = waits.count();
         let coming = |entry: &&QueueEntry| {
             let called = entry.call.as_ref().is_some_and(|call| call.gate == gate.id);

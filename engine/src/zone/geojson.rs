@@ -173,7 +173,8 @@ impl Zones {
             return Err(ZoneError::NotACollection);
         };
         let zones = collection.features.iter().enumerate();
-        let zones: Vec<Zone> = zones.map(|(n, feature)| zone(n, feature)).collect::<Result<_, _>>()?;
+        let zones: Vec<Zone> =
+            zones.map(|(n, feature)| zone(n, feature)).collect::<Result<_, _>>()?;
         Self::new(zones)
     }
 }
@@ -195,7 +196,11 @@ fn zone(feature: usize, geo: &Feature) -> Result<Zone, ZoneError> {
         },
     };
     let name = at.id(properties, "name", |name| {
-        if name.is_empty() { Err("a name is taken, not an empty text") } else { Ok(name.to_owned()) }
+        if name.is_empty() {
+            Err("a name is taken, not an empty text")
+        } else {
+            Ok(name.to_owned())
+        }
     })?;
     Ok(Zone {
         id: at.id(properties, "id", ZoneId::new)?,

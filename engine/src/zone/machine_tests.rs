@@ -190,10 +190,8 @@ fn nothing_is_told_or_shown_before_it_is_durable() {
         case.effects.iter().position(|effect| matches!(effect, Effect::PersistZone(_))).unwrap();
     assert_eq!(persisted, 0, "the shell holds back what comes with it");
     assert_eq!(case.commits()[0].record.version, 1);
-    let restored = QueueMachine::restore(
-        (*case.commits()[0].record).clone(),
-        Arc::clone(&case.machine.zone),
-    );
+    let restored =
+        QueueMachine::restore((*case.commits()[0].record).clone(), Arc::clone(&case.machine.zone));
     assert_eq!(restored.record(), case.machine.record());
 }
 

@@ -15,12 +15,7 @@ const WAITING_RIDES_MAX: usize = 10_000;
 
 impl QueueMachine {
     /// A password names one ride: who comes second with the same one draws another.
-    pub(super) fn on_waits(
-        &mut self,
-        ride: Arc<WaitingRide>,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn on_waits(&mut self, ride: Arc<WaitingRide>, now: Timestamp, out: &mut Outbox) {
         if ride.until <= now {
             return;
         }

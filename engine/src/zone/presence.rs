@@ -111,9 +111,8 @@ impl Presence {
             Some(Place { zone: Some(_), .. }) => self.outside >= leaves_after,
             None => true,
         };
-        let entered = self.candidate.take_if(|(zone, fixes)| {
-            may_leave && *fixes >= zone.entry_fixes()
-        });
+        let entered =
+            self.candidate.take_if(|(zone, fixes)| may_leave && *fixes >= zone.entry_fixes());
         let next = match entered {
             Some((zone, _)) => Some(zone),
             None if self.is_settled_nowhere() || self.outside < leaves_after => return false,

@@ -77,9 +77,8 @@ impl World {
     pub(super) fn m13_queue_news(&mut self, driver: &DriverId, news: &QueueNews) {
         let Some(zone) = self.options.zone.as_ref().map(|_| city::zone_id()) else { return };
         let history = self.store.queues.get(&zone);
-        let entered = history.is_some_and(|all| {
-            all.iter().any(|commit| commit.record.entry(driver).is_some())
-        });
+        let entered = history
+            .is_some_and(|all| all.iter().any(|commit| commit.record.entry(driver).is_some()));
         let told = match news {
             QueueNews::Placed { .. } => entered,
             QueueNews::Called { call } => history.is_some_and(|all| {
@@ -112,8 +111,8 @@ impl World {
     pub(super) fn m13_order(&mut self, order: &QueueOrder) {
         let record = order.record();
         let durable = self.store.queue(&record.zone);
-        let known = record.version == 0
-            || durable.is_some_and(|durable| durable.version >= record.version);
+        let known =
+            record.version == 0 || durable.is_some_and(|durable| durable.version >= record.version);
         if !known {
             let detail = format!("the order v{} of {} is shown", record.version, record.zone);
             self.broken(Invariant::M13, detail);

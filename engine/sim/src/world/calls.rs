@@ -190,11 +190,7 @@ impl World {
         }
     }
 
-    fn ask_zone(
-        &mut self,
-        driver: usize,
-        ask: impl FnOnce(ReplyTo, DriverId) -> ZoneCommand,
-    ) {
+    fn ask_zone(&mut self, driver: usize, ask: impl FnOnce(ReplyTo, DriverId) -> ZoneCommand) {
         let market = self.drivers[driver].market;
         if !self.zones.contains_key(&market) {
             return;

@@ -125,9 +125,7 @@ impl World {
     }
 }
 
-pub(super) const fn reply_of_zone(
-    command: &ZoneCommand,
-) -> Option<muster_engine::effect::ReplyTo> {
+pub(super) const fn reply_of_zone(command: &ZoneCommand) -> Option<muster_engine::effect::ReplyTo> {
     match command {
         ZoneCommand::Respond { reply, .. }
         | ZoneCommand::Add { reply, .. }
