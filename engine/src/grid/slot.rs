@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::applied::Applied;
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
 use super::seqlock::SeqLock;
 use crate::geo::{Cell, Position, UnitVector};
@@ -18,24 +19,6 @@ use crate::zone::{Presence, Whereabouts};
 
 /// Speed and bearing words that stand for "not reported".
 const UNKNOWN: u16 = u16::MAX;
-
-/// What an applied fix may have to wake up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// The driver is in another cell than before, or has a first position: the grid entry moves.
-    pub cell_changed: bool,
-    /// The owner asked to be told of the next fix.
-    pub attention: bool,
-    /// By this fix the driver is settled in another zone, at another gate, or elsewhere.
-    pub zone_changed: bool,
-}
-
-impl Applied {
-    /// Whether the owner must hear of it.
-    pub const fn matters(self) -> bool {
-        self.cell_changed || self.attention || self.zone_changed
-    }
-}
 
 /// A driver's newest position as one consistent whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
