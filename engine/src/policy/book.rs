@@ -316,12 +316,14 @@ impl PolicyBook {
     /// # Errors
     /// [`BookError::UnknownZone`] names the first one that is not.
     pub fn check_zones(&self, zones: &Zones) -> Result<(), BookError> {
-        for rule in &self.rules {
-            let named = rule.when.pickup_zone.iter().chain(&rule.when.drop_zone);
-            for zone in named.filter(|zone| zones.named(zone).is_none()) {
-                let place = format!("rule {}", rule.name);
-                return Err(BookError::UnknownZone { place, zone: zone.clone() });
-            }
+        let named = self.rules.iter().flat_map(|rule| {
+            let zones = rule.when.pickup_zone.iter().chain(&rule.when.drop_zone);
+            zones.map(move |zone| (rule, zone))
+        });
+        if let Some((rule, zone)) = named.into_iter().find(|(_, zone)| zones.named(zone).is_none())
+        {
+            let place = format!("rule {}", rule.name);
+            return Err(BookError::UnknownZone { place, zone: zone.clone() });
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(crate) enum Call {
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
     EnterOtp { driver: usize, otp: String },
-    AnswerCall { driver: usize, call: CallId, accept: bool },
+    RespondAtGate { driver: usize, call: CallId, accept: bool },
     QueueAdd { driver: usize, position: Option<usize> },
     QueueRemove { driver: usize },
     Request { ride: usize },
@@ -114,7 +114,7 @@ impl World {
                     asker: Some(Asker::Caller(reply)),
                 });
             }
-            Call::AnswerCall { .. } | Call::QueueAdd { .. } | Call::QueueRemove { .. } => {
+            Call::RespondAtGate { .. } | Call::QueueAdd { .. } | Call::QueueRemove { .. } => {
                 self.on_zone_call(call);
             }
             Call::Request { ride } => self.on_request(*ride),
@@ -148,7 +148,7 @@ impl World {
             | Call::Decline { .. }
             | Call::GetDriver { .. }
             | Call::EnterOtp { .. }
-            | Call::AnswerCall { .. }
+            | Call::RespondAtGate { .. }
             | Call::QueueAdd { .. }
             | Call::QueueRemove { .. }
             | Call::Request { .. } => {}
@@ -157,9 +157,14 @@ impl World {
 
     fn on_zone_call(&mut self, call: &Call) {
         match call.clone() {
-            Call::AnswerCall { driver, call, accept } => self.ask_zone(driver, |reply, driver| {
-                ZoneCommand::Respond { driver, call, accept, reply: Some(reply) }
-            }),
+            Call::RespondAtGate { driver, call, accept } => {
+                self.ask_zone(driver, |reply, driver| ZoneCommand::Respond {
+                    driver,
+                    call,
+                    accept,
+                    reply: Some(reply),
+                })
+            }
             Call::QueueAdd { driver, position } => {
                 let record = self.drivers[driver].durable.clone();
                 let Some(record) = record.filter(|record| record.online) else { return };

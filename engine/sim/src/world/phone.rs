@@ -228,7 +228,7 @@ impl World {
             return;
         }
         let accept = self.phones[driver].dice.chance(0.7);
-        self.call(Call::AnswerCall { driver, call: call.id, accept });
+        self.call(Call::RespondAtGate { driver, call: call.id, accept });
     }
 
     /// M4 as a driver sees it: an offer that he was told is off does not become his ride.
