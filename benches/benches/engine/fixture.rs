@@ -246,6 +246,9 @@ impl Round {
                     }
                     Effect::PersistRide(_)
                     | Effect::PersistDriver(_)
+                    | Effect::PersistZone(_)
+                    | Effect::ToZone(..)
+                    | Effect::PublishQueue(..)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)
