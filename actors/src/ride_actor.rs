@@ -40,7 +40,11 @@ impl Host for RideHost {
         Some(RideCommand::Candidates(found))
     }
 
-    fn perform(&mut self, _: Effect, _: &Runtime) {}
+    fn perform(&mut self, effect: Effect, _: &Runtime) {
+        if let Effect::ToZone(zone, command) = effect {
+            self.board.market.to_zone(&zone, command);
+        }
+    }
 
     fn committed(&mut self, item: &Durable, runtime: &Runtime) {
         if let Durable::Ride(commit) = item {

@@ -156,6 +156,8 @@ pub enum Exclusion {
     TierDowngrade,
     /// Holds so many live offers that others come first, and the wave was full without him.
     OfferSlotsBusy,
+    /// Waits in the queue of a closed zone, and the pickup is elsewhere.
+    ClosedZone,
 }
 
 impl Exclusion {
@@ -188,6 +190,7 @@ impl Exclusion {
             Self::PickupEta => "pickup_eta",
             Self::TierDowngrade => "tier_downgrade",
             Self::OfferSlotsBusy => "offer_slots_busy",
+            Self::ClosedZone => "closed_zone",
         }
     }
 }

@@ -19,7 +19,14 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod needs;
+mod otp;
+#[cfg(test)]
+mod otp_tests;
+mod places;
 mod progress;
+mod queue_search;
+#[cfg(test)]
+mod queue_search_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
@@ -29,10 +36,11 @@ mod wave;
 #[cfg(test)]
 mod wave_tests;
 
-pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use command::{CandidateQuery, Candidates, OtpEntry, QueueQuery, RideCommand, RideProgress};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
+pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,

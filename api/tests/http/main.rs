@@ -11,3 +11,4 @@ mod policies;
 mod refusals;
 mod rides;
 mod server;
+mod zones;

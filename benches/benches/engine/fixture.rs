@@ -153,6 +153,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         explained_max: 32,
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
+        queue: None,
         ranking: RankQuery {
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),
@@ -245,6 +246,9 @@ impl Round {
                     }
                     Effect::PersistRide(_)
                     | Effect::PersistDriver(_)
+                    | Effect::PersistZone(_)
+                    | Effect::ToZone(..)
+                    | Effect::PublishQueue(..)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

@@ -4,6 +4,7 @@ use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
 use crate::taste::{Taste, Wishes};
+use crate::zone::ZonePlan;
 
 /// How often each fault strikes; 0 means that it does not exist in this run.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,8 @@ pub struct Faults {
     pub operator_cancel: f64,
     /// An operator blocks a driver, per second of the whole city.
     pub operator_block: f64,
+    /// An operator places a driver in the zone's queue or takes him out, per second.
+    pub operator_queue: f64,
 }
 
 impl Faults {
@@ -86,6 +89,7 @@ impl Faults {
             rider_retry: rate(0.02),
             operator_cancel: rate(0.02),
             operator_block: rate(0.02),
+            operator_queue: rate(0.03),
         }
     }
 }
@@ -213,6 +217,8 @@ pub struct Options {
     pub drivers: Vec<DriverPlan>,
     /// The rides.
     pub rides: Vec<RidePlan>,
+    /// The zone of the first market.
+    pub zone: Option<ZonePlan>,
     /// Length of the phase with faults, in milliseconds.
     pub faulty_ms: u64,
     /// A planted bug.
@@ -228,6 +234,9 @@ impl Options {
         let faults = Faults::drawn(&mut root.child("faults"));
         let policy = drawn_policy(&mut root.child("policy"));
         let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+        let mut zoning = root.child("zone");
+        let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
+        let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
         let mut city = root.child("city");
         let spread = city.between(800, 4_500) as f64;
         let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
@@ -250,20 +259,34 @@ impl Options {
             let at_ms = city.between(3_000, faulty_ms * 3 / 4);
             let soon = policy.scheduled_lead_ms + city.between(0, 30_000);
             let scheduled = city.chance(0.15);
+            let (market, pickup) = (market(&mut city), spot(&mut city));
+            let zone = zone.as_ref().filter(|_| market == 0 && zoning.chance(0.6));
+            let otp = zone.is_some_and(|zone| zone.otp) && zoning.chance(0.4);
             RidePlan {
-                market: market(&mut city),
-                pickup: spot(&mut city),
+                market,
+                pickup: zone.map_or(pickup, |zone| zone.spot(&mut zoning)),
                 at_ms,
                 pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
                 wishes: if choosy {
                     Wishes::drawn(&mut wishes, rides as usize)
                 } else {
                     Wishes::default()
-                },
+                }
+                .with_otp(otp),
             }
         };
         let rides = (0..rides).map(ride).collect();
-        Self { seed, faults, policy, drivers, rides, faulty_ms, sabotage: None, whole_trace: false }
+        Self {
+            seed,
+            faults,
+            policy,
+            drivers,
+            rides,
+            zone,
+            faulty_ms,
+            sabotage: None,
+            whole_trace: false,
+        }
     }
 }
 
@@ -321,6 +344,24 @@ fn with_drawn_eligibility(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPo
         scheduled_buffer_ms: dice.between(0, 60_000),
         pickup_eta_s_max: sometimes(dice, 0.3, 120, 1_500) as u32,
         downgrade_levels_max: dice.between(0, 2) as u8,
+        ..policy
+    }
+}
+
+fn with_drawn_queue(policy: DispatchPolicy, zone: bool, dice: &mut Dice) -> DispatchPolicy {
+    let mode = match dice.between(0, 5) {
+        0..=2 if zone => DispatchMode::Queue,
+        3 if zone => DispatchMode::Otp,
+        _ => policy.mode,
+    };
+    DispatchPolicy {
+        mode,
+        queue_wave_size: dice.between(1, 3) as u32,
+        queue_fallback: dice.chance(0.7),
+        zone_queue_first: dice.chance(0.5),
+        otp_limit_ms: dice.between(5_000, 90_000),
+        otp_attempts_max: dice.between(1, 6) as u32,
+        otp_attempts_window_ms: dice.between(1_000, 60_000),
         ..policy
     }
 }

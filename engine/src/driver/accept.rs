@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
-use crate::driver::facts::DriverFacts;
 use crate::driver::machine::{DriverMachine, Duty};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
@@ -54,12 +53,15 @@ impl DriverMachine {
         out.push(Effect::ToRide(ride, self.accept_command(id)));
     }
 
-    fn accept_command(&self, offer: OfferId) -> RideCommand {
+    pub(super) fn accept_command(&self, offer: OfferId) -> RideCommand {
+        if let Some(entry) = self.otp_entry(&offer) {
+            return RideCommand::OtpEntered(entry);
+        }
         let vehicle = Arc::clone(&self.record.profile.vehicle);
         RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle }
     }
 
-    fn answer_accept(
+    pub(super) fn answer_accept(
         asker: Option<Asker>,
         offer: &OfferId,
         answer: AcceptAnswer,
@@ -135,6 +137,7 @@ impl DriverMachine {
             Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.duty = Duty::Free;
+        self.otp_accept = None;
         self.cooldown_until = Timestamp::default();
     }
 
@@ -217,7 +220,7 @@ impl DriverMachine {
             return;
         }
         self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
-        self.facts = Arc::new(DriverFacts::of(&self.record));
+        self.refresh_facts();
     }
 
     /// The ride is over or not this driver's any more.
@@ -227,6 +230,7 @@ impl DriverMachine {
             return;
         }
         self.duty = Duty::Free;
+        self.keep_place_after(ride);
         self.keep_from_rider(ride, now);
         self.count_end(ride, now, out);
         self.frames.void_assigned(id);

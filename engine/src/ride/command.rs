@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::effect::ReplyTo;
 use crate::geo::Position;
 use crate::grid::{TagFilter, TierSet};
-use crate::id::{DriverId, OfferId, ServiceTierId};
+use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
 use crate::offer::Exclusion;
 use crate::ride::needs::RideNeeds;
 use crate::ride::ranking::{RankQuery, RankedCandidate};
@@ -46,6 +46,14 @@ pub enum RideCommand {
         /// His vehicle, for the rider (a JSON object as text).
         vehicle: Arc<str>,
     },
+    /// A driver at the zone entered the ride's one-time password and is reserved until he is
+    /// answered.
+    OtpEntered(OtpEntry),
+    /// Another ride at the zone has this one-time password.
+    OtpTaken {
+        /// The password.
+        otp: String,
+    },
     /// The driver's actor was rebuilt: tell it again what concerns it.
     DriverRebuilt {
         /// The driver.
@@ -83,6 +91,35 @@ pub enum RideCommand {
         /// Who waits for the answer.
         reply: ReplyTo,
     },
+}
+
+/// A driver who entered a ride's one-time password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtpEntry {
+    /// The ride's standing offer.
+    pub offer: OfferId,
+    /// The driver.
+    pub driver: DriverId,
+    /// His vehicle, for the rider (a JSON object as text).
+    pub vehicle: Arc<str>,
+    /// The tier he serves.
+    pub service_tier: ServiceTierId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// What he entered.
+    pub otp: String,
+}
+
+/// How a zone's queue takes part in a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueQuery {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Drivers of the queue to choose when nobody else is chosen beside them; absent: its drivers
+    /// come first, and the places they leave are filled from around.
+    pub places: Option<usize>,
+    /// Whether drivers around are chosen when the queue has nobody left.
+    pub falls_back: bool,
 }
 
 /// A step of a ride that its driver reports.
@@ -140,10 +177,12 @@ pub struct CandidateQuery {
     pub needs: Arc<RideNeeds>,
     /// Who of the eligible drivers is chosen.
     pub ranking: RankQuery,
+    /// The queue that serves the pickup, when it takes part.
+    pub queue: Option<QueueQuery>,
 }
 
 /// The result of a [`CandidateQuery`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Candidates {
     /// The attempt that asked.
     pub attempt: u32,

@@ -316,6 +316,12 @@ pub struct RideRecord {
     /// The one-time password that starts the ride, once assigned.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub otp: Option<String>,
+    /// The attempt searches nobody: whoever enters the password at the zone has the ride.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub otp_ride: bool,
+    /// Passwords drawn anew in this attempt, because another ride at the zone had the same.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_none_drawn"))]
+    pub otp_draws: u32,
     /// New attempts caused by drivers giving the ride back.
     pub reallocations: u32,
     /// When the driver arrived.
@@ -339,6 +345,12 @@ pub struct RideRecord {
     /// Why it was cancelled or unfulfilled.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub reason: Option<String>,
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_none_drawn(draws: &u32) -> bool {
+    *draws == 0
 }
 
 /// What happened to a ride in one transition.
@@ -370,6 +382,10 @@ pub enum RideEventKind {
     RideReallocated,
     /// No driver was found.
     RideUnfulfilled,
+    /// A driver entered the one-time password of a waiting ride: it is assigned and under way.
+    OtpEntered,
+    /// The one-time password of a waiting ride is another one now.
+    OtpDrawn,
 }
 
 impl RideEventKind {
@@ -388,6 +404,8 @@ impl RideEventKind {
             Self::RideCancelled => "ride_cancelled",
             Self::RideReallocated => "ride_reallocated",
             Self::RideUnfulfilled => "ride_unfulfilled",
+            Self::OtpEntered => "otp_entered",
+            Self::OtpDrawn => "otp_drawn",
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::{classify, exclusion_of};
-use crate::ride::ranking::{Candidate, rank};
+use crate::ride::queue_search::find_queued;
+use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::ride::record::WaveExclusion;
 use crate::units::Meters;
 
@@ -22,7 +23,17 @@ const HOLD_MS: u64 = 15_000;
 ///
 /// Drivers below the soft cap of live offers come first, wherever within the radius they are; those
 /// between the caps only take the places that would stay empty.
+///
+/// Where a zone's queue serves the pickup, its drivers come first, in its order.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
+    match &query.queue {
+        Some(queue) => find_queued(grid, query, queue),
+        None => find_nearest(grid, query),
+    }
+}
+
+/// As [`find_candidates`], whoever may wait in a queue.
+pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
@@ -62,10 +73,15 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
-    for chosen in &candidates.found {
-        grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
-    }
+    hold(grid, query, &candidates.found);
     candidates
+}
+
+/// Holds a slot of each chosen driver for the offer that is on its way.
+pub(super) fn hold(grid: &Grid, query: &CandidateQuery, chosen: &[RankedCandidate]) {
+    for one in chosen {
+        grid.hold(&one.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
+    }
 }
 
 fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {

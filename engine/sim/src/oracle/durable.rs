@@ -14,7 +14,11 @@ type Judgement = Result<(), (Invariant, String)>;
 
 impl World {
     pub(crate) fn check_durable(&mut self, item: &Durable) {
-        let Durable::Ride(commit) = item else { return };
+        let commit = match item {
+            Durable::Ride(commit) => commit,
+            Durable::Zone(commit) => return self.check_queue_commit(commit),
+            Durable::Driver(_) => return,
+        };
         let ride = &commit.record.request.ride;
         let history = self.store.rides.get(ride).map_or(&[][..], |history| &history.commits);
         let before = history.last().map(|commit| &*commit.record);
@@ -105,6 +109,15 @@ fn m1_one_assignment(before: Option<&RideRecord>, commit: &RideCommit) -> Judgem
 
 /// The offer that wins was live in the durable record, for this driver, and not expired.
 fn m3_won_while_live(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
+    if commit.kind == RideEventKind::OtpEntered {
+        let waits = before.is_some_and(|before| {
+            before.otp_ride
+                && before.status == RideStatus::Searching
+                && before.otp == commit.record.otp
+                && commit.at < before.search_deadline
+        });
+        return require(waits, Invariant::M3, || "no ride waited for its password".to_owned());
+    }
     if commit.kind != RideEventKind::DriverAssigned {
         return Ok(());
     }
@@ -136,6 +149,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::RideCompleted
                 | RideEventKind::RideCancelled => true,
                 RideEventKind::DriverAssigned
+                | RideEventKind::OtpEntered
                 | RideEventKind::DriverArrived
                 | RideEventKind::RideStarted => offer_of(other) == offer_of(commit),
                 RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
@@ -143,6 +157,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates
                 | RideEventKind::OffersEnded
+                | RideEventKind::OtpDrawn
                 | RideEventKind::RideUnfulfilled => false,
             }
     };
