@@ -2,6 +2,7 @@
 
 mod drain;
 mod supply;
+mod zones;
 
 use std::sync::Arc;
 
@@ -283,7 +284,7 @@ impl Dispatch {
         match self.ask(&handle, ask).await? {
             Answer::Accept(answer) => Ok(answer),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Ride(_) | Answer::Driver(_) => Err(CallError::TimedOut),
+            Answer::Ride(_) | Answer::Driver(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 
@@ -381,7 +382,7 @@ impl Dispatch {
         match waiting.answer(self.runtime.limits.answer_within).await? {
             Answer::Ride(record) => Ok(record),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Driver(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+            Answer::Driver(_) | Answer::Accept(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 
@@ -393,7 +394,7 @@ impl Dispatch {
         match self.ask(handle, command).await? {
             Answer::Driver(view) => Ok(view),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Ride(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+            Answer::Ride(_) | Answer::Accept(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 

@@ -37,10 +37,14 @@ impl Host for RideHost {
         let found = find_candidates(&self.board.market.grid, query);
         let mode = self.board.market.book().base().mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
-        Some(RideCommand::Candidates(found))
+        Some(RideCommand::Candidates(Box::new(found)))
     }
 
-    fn perform(&mut self, _: Effect, _: &Runtime) {}
+    fn perform(&mut self, effect: Effect, _: &Runtime) {
+        if let Effect::ToZone(zone, command) = effect {
+            self.board.market.to_zone(&zone, command);
+        }
+    }
 
     fn committed(&mut self, item: &Durable, runtime: &Runtime) {
         if let Durable::Ride(commit) = item {

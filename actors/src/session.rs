@@ -69,6 +69,18 @@ impl DriverLink {
         taken
     }
 
+    /// The phone enters a rider's one-time password; the answer is a frame. Tells whether the
+    /// driver's mailbox took it.
+    pub fn enter_otp(&self, otp: String) -> bool {
+        let asker = Some(Asker::Phone(self.session));
+        let deliver = Deliver::new(DriverCommand::EnterOtp { otp, asker });
+        let taken = self.handle.addr.try_send(deliver).is_ok();
+        if !taken {
+            self.runtime.meter.mailbox_full("driver");
+        }
+        taken
+    }
+
     /// The phone has received all frames up to `seq`.
     pub fn acknowledge(&self, seq: u64) {
         // An acknowledgement that finds the mailbox full is made up for by the next one.
@@ -91,8 +103,9 @@ pub(crate) fn apply_fix(
 ) -> Result<(), FixRejection> {
     let (board, now) = (&handle.board, runtime.clock.now());
     let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
-    let tells = applied.cell_changed || applied.attention;
-    if tells && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err() {
+    if applied.matters()
+        && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err()
+    {
         // The mailbox is full: the next fix tries again.
         runtime.meter.mailbox_full("driver");
         board.slot.request_attention();

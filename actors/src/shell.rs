@@ -211,6 +211,9 @@ impl<H: Host> MachineActor<H> {
                 Effect::ToRide(ride, command) => self.runtime.to_ride(&ride, command),
                 Effect::PersistRide(_)
                 | Effect::PersistDriver(_)
+                | Effect::PersistZone(_)
+                | Effect::ToZone(..)
+                | Effect::PublishQueue(..)
                 | Effect::FindCandidates(_)
                 | Effect::SendFrame(..)
                 | Effect::CloseSession(..)
@@ -283,8 +286,11 @@ fn durable(effect: Effect) -> Result<Durable, Effect> {
     match effect {
         Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),
         Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
+        Effect::PersistZone(commit) => Ok(Durable::Zone(commit)),
         Effect::ToDriver(..)
         | Effect::ToRide(..)
+        | Effect::ToZone(..)
+        | Effect::PublishQueue(..)
         | Effect::SendFrame(..)
         | Effect::CloseSession(..)
         | Effect::Answer(..)

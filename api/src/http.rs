@@ -30,6 +30,7 @@ mod rides;
 mod routes;
 mod state;
 mod trace;
+mod zones;
 
 pub use body::BODY_BYTES_MAX;
 pub use driver_calls::FIXES_MAX;

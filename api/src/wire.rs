@@ -20,6 +20,7 @@ mod ride;
 mod ride_event;
 mod ride_request;
 mod time;
+mod zone;
 
 pub use driver::DriverView;
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
@@ -44,3 +45,7 @@ pub use ride_request::{
     RideRequestBody, TIERS_MAX,
 };
 pub use time::{TimeFault, parse_rfc3339, rfc3339};
+pub use zone::{
+    GateCallView, GateView, QueuePositionView, QueuePositions, QueueView, QueuedDriverView,
+    TierQueueView, ZoneList, ZoneView,
+};

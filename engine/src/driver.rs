@@ -21,6 +21,10 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod offers;
+mod otp;
+mod queueing;
+#[cfg(test)]
+mod queueing_tests;
 mod record;
 mod rider_blocks;
 mod stats;

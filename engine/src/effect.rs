@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
 use crate::event::Event;
 use crate::grid::Supply;
-use crate::id::{DriverId, OfferId, RideId};
+use crate::id::{DriverId, OfferId, RideId, ZoneId};
 use crate::offer::WithdrawReason;
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
+use crate::zone::{QueueOrder, QueueRecord, ZoneCommand, ZoneCommit};
 
 /// Names the caller that waits for an answer; made and resolved by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,12 @@ pub enum Effect {
     PersistRide(Box<RideCommit>),
     /// Make a driver's new profile or intent durable.
     PersistDriver(Box<DriverRecord>),
+    /// Make a zone queue's new state durable, with its history row.
+    PersistZone(Box<ZoneCommit>),
+    /// Deliver to the machine of a zone's queue in the same market.
+    ToZone(ZoneId, ZoneCommand),
+    /// Show searches and people the order of a zone's queue.
+    PublishQueue(ZoneId, Arc<QueueOrder>),
     /// Deliver to a driver's machine.
     ToDriver(DriverId, DriverCommand),
     /// Deliver to a ride's machine.
@@ -111,6 +118,8 @@ pub enum Answer {
     Driver(Box<DriverView>),
     /// The end of an accept.
     Accept(AcceptAnswer),
+    /// A zone's queue as it stands.
+    Queue(Arc<QueueRecord>),
     /// The call changed nothing, for this reason.
     Refused(Refusal),
 }
@@ -159,6 +168,18 @@ pub enum Refusal {
     DriverOffline,
     /// The ride waits until its driver has finished the one before.
     RideIsForward,
+    /// The driver is not at a zone where one-time passwords are taken.
+    NotAtZone,
+    /// The driver serves a ride.
+    DriverOnRide,
+    /// The driver may not be offered the ride.
+    DriverNotEligible,
+    /// The driver entered too many wrong one-time passwords.
+    OtpAttemptsExhausted,
+    /// The driver has no place in this queue.
+    NotQueued,
+    /// The driver has no such call.
+    UnknownCall,
 }
 
 impl Refusal {
@@ -181,6 +202,12 @@ impl Refusal {
             Self::AcceptPending => "accept_pending",
             Self::DriverOffline => "driver_offline",
             Self::RideIsForward => "ride_is_forward",
+            Self::NotAtZone => "not_at_zone",
+            Self::DriverOnRide => "driver_on_ride",
+            Self::DriverNotEligible => "driver_not_eligible",
+            Self::OtpAttemptsExhausted => "otp_attempts_exhausted",
+            Self::NotQueued => "not_queued",
+            Self::UnknownCall => "unknown_call",
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::id::MarketId;
 use crate::invariant::Invariant;
 use crate::offer::{Exclusion, OfferEnd};
 use crate::ride::CancelledBy;
+use crate::zone::ZoneEventKind;
 
 /// Something that happened in `market`.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +81,11 @@ pub enum EventKind {
         /// What became of it.
         outcome: ExperimentOutcome,
     },
+    /// A zone's queue changed.
+    QueueChanged {
+        /// How.
+        change: ZoneEventKind,
+    },
     /// A machine found an invariant broken in itself.
     InvariantViolated(Invariant),
 }
@@ -126,6 +132,7 @@ impl EventKind {
             | Self::RideGivenBack { .. }
             | Self::Forward { .. }
             | Self::ExperimentRide { .. }
+            | Self::QueueChanged { .. }
             | Self::InvariantViolated(_) => None,
         }
     }

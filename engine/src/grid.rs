@@ -5,6 +5,7 @@
 //! says that the cell changed. Queries read positions from the slots, so they see the newest fix
 //! even before the entry has moved.
 
+mod applied;
 mod bucket;
 mod dropoffs;
 mod fix;
@@ -15,9 +16,10 @@ mod seqlock;
 mod slot;
 mod supply;
 
+pub use applied::Applied;
 pub use dropoffs::ForwardNearbyQuery;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
-pub use slot::{Applied, DriverSlot, PositionSnapshot, Reading};
+pub use slot::{DriverSlot, PositionSnapshot, Reading};
 pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, Taken, TierSet};

@@ -20,3 +20,4 @@ pub mod policy;
 pub mod ride;
 pub mod time;
 pub mod units;
+pub mod zone;

@@ -175,6 +175,8 @@ pub enum Exclusion {
     ForwardRemainingTime,
     /// The ride he would have come from has another drop-off by now, or is another one.
     ForwardDropoffChanged,
+    /// Waits in the queue of a closed zone, and the pickup is elsewhere.
+    ClosedZone,
 }
 
 impl Exclusion {
@@ -213,6 +215,7 @@ impl Exclusion {
             Self::ForwardRemainingDistance => "forward_remaining_distance",
             Self::ForwardRemainingTime => "forward_remaining_time",
             Self::ForwardDropoffChanged => "forward_dropoff_changed",
+            Self::ClosedZone => "closed_zone",
         }
     }
 }

@@ -27,7 +27,14 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod needs;
+mod otp;
+#[cfg(test)]
+mod otp_tests;
+mod places;
 mod progress;
+mod queue_search;
+#[cfg(test)]
+mod queue_search_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
@@ -38,13 +45,15 @@ mod wave;
 mod wave_tests;
 
 pub use command::{
-    CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, RideCommand, RideProgress,
+    CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, OtpEntry, QueueQuery, RideCommand,
+    RideProgress,
 };
 pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use forward_search::suits_forward;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
+pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,

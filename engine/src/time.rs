@@ -81,4 +81,16 @@ pub enum DeadlineReason {
     ForwardCheck,
     /// An operator's block of a driver ends.
     BlockEnd,
+    /// A call of a queued driver to a gate runs out.
+    GateCall,
+    /// A queued driver may be called again.
+    GateCallAgain,
+    /// A driver repeats what a zone's queue has not answered.
+    QueueRetry,
+    /// A silent driver loses his place in a zone's queue.
+    QueueSilence,
+    /// A driver who lost his place may join the queue again.
+    QueueBarEnd,
+    /// A ride tells the zone of its pickup again that it waits.
+    ZoneRetell,
 }

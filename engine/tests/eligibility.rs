@@ -196,7 +196,7 @@ impl Pair {
             excluded_counts,
         };
         let mut out = Outbox::default();
-        ride.handle(RideCommand::Candidates(candidates), NOW, &mut out);
+        ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);
         let offer = out.drain().find_map(|effect| match effect {
             Effect::ToDriver(_, DriverCommand::Offer { offer, .. }) => Some(offer),
             _ => None,

@@ -123,6 +123,7 @@ fn query(policy: DispatchPolicy, places: usize) -> CandidateQuery {
             seed: 0,
         },
         forward: Some(ForwardPlaces { limit: places, beside_idle: true, alone: true }),
+        queue: None,
     }
 }
 
@@ -161,17 +162,19 @@ fn the_way_leads_over_the_drop_off_and_idle_drivers_come_first() {
     assert_eq!(counts, [(&Exclusion::OnRide, &1)], "who was not reached is on a ride");
 }
 
+type Change = fn(&mut Supply);
+
 #[test]
 fn each_driver_on_a_trip_who_is_left_out_has_a_reason() {
     let policy = DispatchPolicy::default;
     let good = || on_trip((0.0, 300.0), (0.0, 0.0));
     assert_eq!(left_out(good(), policy()), None);
-    let with = |change: fn(&mut Supply)| {
+    let with = |change: Change| {
         let (at, mut supply) = good();
         change(&mut supply);
         (at, supply)
     };
-    let cases: [(fn(&mut Supply), Exclusion); 8] = [
+    let cases: [(Change, Exclusion); 8] = [
         (|s| s.forward = ForwardSupply::Unwanted, Exclusion::ForwardUnwanted),
         (|s| s.forward = ForwardSupply::NoDropoff, Exclusion::ForwardNoDropoff),
         (|s| s.forward = ForwardSupply::Held, Exclusion::ForwardHeld),

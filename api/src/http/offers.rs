@@ -39,5 +39,5 @@ pub(super) async fn decline(
     let call: ReasonBody = body.json_or_default()?;
     let reason = checked_reason(call.reason)?;
     let view = state.dispatch.decline(None, &offer, reason).await?;
-    Ok(web::Json(DriverView::from(&*view)))
+    Ok(web::Json(DriverView::now(&state.dispatch, &view)))
 }

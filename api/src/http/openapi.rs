@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::{
     drivers, explain, markets, offers, operations, policies, ride_events, ride_progress, rides,
+    zones,
 };
 use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
 
@@ -32,6 +33,8 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
         drivers::nearby, offers::accept, offers::decline,
         markets::list, markets::get, markets::supply,
         policies::get, policies::put, policies::history,
+        zones::list, zones::queue, zones::position, zones::add, zones::remove, zones::respond,
+        zones::enter_otp,
         operations::healthz, operations::readyz, operations::version, operations::drain,
     ),
     components(schemas(ProblemBody, DriverPositionEvent)),
@@ -41,6 +44,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
         (name = "drivers", description = "Profile, work, positions"),
         (name = "offers", description = "A driver's answers"),
         (name = "markets", description = "Operating areas, supply and demand"),
+        (name = "zones", description = "Places with rules of their own, and their queues"),
         (name = "operations", description = "For those who run the server"),
     ),
     modifiers(&Common),
@@ -64,9 +68,9 @@ pub(super) fn text() -> &'static str {
 impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for path in document.paths.paths.values_mut() {
-            let mutating = [&mut path.post, &mut path.put];
+            let mutating = [&mut path.post, &mut path.put, &mut path.delete];
             mutating.into_iter().flatten().for_each(take_key);
-            let all = [&mut path.get, &mut path.post, &mut path.put];
+            let all = [&mut path.get, &mut path.post, &mut path.put, &mut path.delete];
             all.into_iter().flatten().for_each(answer_problem);
         }
     }

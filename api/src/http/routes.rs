@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
     drivers, explain, idempotency, markets, offers, operations, policies, ride_events,
-    ride_progress, rides,
+    ride_progress, rides, zones,
 };
 
 /// Registers every route of the HTTP edge. More specific routes of others go before.
@@ -57,13 +57,23 @@ fn driver_routes(config: &mut ServiceConfig) {
 }
 
 fn market_routes(config: &mut ServiceConfig) {
+    let remove = (Method::DELETE, web::delete().to(zones::remove));
+    let place = [get(zones::position), post(zones::add), remove];
     let policy = [get(policies::get), (Method::PUT, web::put().to(policies::put))];
     let markets = web::scope("/v1/markets")
         .service(resource("", [get(markets::list)]))
         .service(resource("/{market}", [get(markets::get)]))
         .service(resource("/{market}/supply", [get(markets::supply)]))
         .service(resource("/{market}/policy", policy))
-        .service(resource("/{market}/policy/history", [get(policies::history)]));
+        .service(resource("/{market}/policy/history", [get(policies::history)]))
+        .service(resource("/{market}/zones", [get(zones::list)]))
+        .service(resource("/{market}/zones/{zone}/otp", [post(zones::enter_otp)]))
+        .service(resource("/{market}/zones/{zone}/queue", [get(zones::queue)]))
+        .service(resource("/{market}/zones/{zone}/queue/{driver_id}", place))
+        .service(resource(
+            "/{market}/zones/{zone}/queue/{driver_id}/respond",
+            [post(zones::respond)],
+        ));
     config.service(markets);
 }
 

@@ -9,6 +9,7 @@ use muster_engine::event::{Event, EventKind};
 use muster_engine::invariant::Invariant;
 use muster_engine::offer::OfferEnd;
 use muster_engine::ride::RideStatus;
+use muster_engine::zone::ZoneEventKind;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -57,6 +58,7 @@ pub struct Metrics {
     reallocations: Family<OutcomeLabels, Counter>,
     forward_rides: Family<OutcomeLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
+    zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
     offer_response: Histograms<MarketLabels>,
@@ -97,6 +99,7 @@ impl Metrics {
             reallocations: Family::default(),
             forward_rides: Family::default(),
             experiment_rides: Family::default(),
+            zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
             offers_ended: Family::default(),
             offer_response: histograms(&HUMAN_SECONDS),
@@ -145,6 +148,8 @@ impl Metrics {
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
+        let help = "Changes of the queues of zones; for drivers who lost or gave up a place, why";
+        r.register("zone_queue_changes", help, self.zone_queue_changes.clone());
         let help = "Request or search start to assignment, in engine time";
         r.register("time_to_assign_seconds", help, self.time_to_assign.clone());
         let help = "Estimated pickup time at assignment";
@@ -307,6 +312,21 @@ impl EventSink for Metrics {
             EventKind::ExperimentRide { arm, outcome } => {
                 let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };
                 self.experiment_rides.get_or_create(&labels).inc();
+            }
+            EventKind::QueueChanged { change } => {
+                let outcome = match change {
+                    ZoneEventKind::Left(reason) => reason.name(),
+                    ZoneEventKind::Joined
+                    | ZoneEventKind::Confirmed
+                    | ZoneEventKind::Placed
+                    | ZoneEventKind::Unbarred
+                    | ZoneEventKind::Skipped
+                    | ZoneEventKind::GateChanged
+                    | ZoneEventKind::Called
+                    | ZoneEventKind::CallAccepted
+                    | ZoneEventKind::SentBack => change.name(),
+                };
+                self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };

@@ -50,6 +50,9 @@ pub struct ProblemBody {
     pub errors: Vec<FieldFault>,
 }
 
+/// When a driver who guesses passwords may try again, in seconds.
+const RETRY_OTP_S: u64 = 60;
+
 /// Seconds after which a call that met a full or failing server is worth repeating.
 const RETRY_BUSY_S: u64 = 1;
 
@@ -108,9 +111,13 @@ impl std::error::Error for Problem {}
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let (status, code, retry_after_s) = match &error {
+            CallError::Refused(refusal @ Refusal::OtpAttemptsExhausted) => {
+                (429, refusal.code(), Some(RETRY_OTP_S))
+            }
             CallError::Refused(refusal) => (refusal_status(*refusal), refusal.code(), None),
             CallError::UnknownDriver => (404, "unknown_driver", None),
             CallError::UnknownMarket => (404, "unknown_market", None),
+            CallError::UnknownZone => (404, "unknown_zone", None),
             CallError::DriverInOtherMarket => (409, "driver_in_other_market", None),
             CallError::Overloaded(_) => (503, "overloaded", Some(RETRY_BUSY_S)),
             CallError::Store(_) => (503, "store_unavailable", Some(RETRY_BUSY_S)),
@@ -145,7 +152,11 @@ impl From<RequestFault> for Problem {
 
 const fn refusal_status(refusal: Refusal) -> u16 {
     match refusal {
-        Refusal::UnknownRide | Refusal::UnknownOffer => 404,
+        Refusal::UnknownRide
+        | Refusal::UnknownOffer
+        | Refusal::UnknownCall
+        | Refusal::NotQueued => 404,
+        Refusal::OtpAttemptsExhausted => 429,
         Refusal::RideAlreadyExists
         | Refusal::RideAlreadyCompleted
         | Refusal::RideAlreadyCancelled
@@ -158,6 +169,9 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::RideAlreadyStarted
         | Refusal::OtpMismatch
         | Refusal::AcceptPending
+        | Refusal::NotAtZone
+        | Refusal::DriverOnRide
+        | Refusal::DriverNotEligible
         | Refusal::DriverOffline
         | Refusal::RideIsForward => 409,
     }
@@ -170,6 +184,7 @@ fn call_detail(error: &CallError) -> String {
         CallError::Store(_) => "the change could not be made durable at present".to_owned(),
         CallError::UnknownDriver
         | CallError::UnknownMarket
+        | CallError::UnknownZone
         | CallError::DriverInOtherMarket
         | CallError::Overloaded(_)
         | CallError::Draining
@@ -198,5 +213,11 @@ const fn refusal_detail(refusal: Refusal) -> &'static str {
         Refusal::RideIsForward => {
             "the ride is forward: its driver has not finished the one before yet"
         }
+        Refusal::NotAtZone => "the driver is not at a zone where one-time passwords are taken",
+        Refusal::DriverOnRide => "the driver serves a ride",
+        Refusal::DriverNotEligible => "the driver may not be offered this ride",
+        Refusal::OtpAttemptsExhausted => "too many wrong one-time passwords, try again later",
+        Refusal::NotQueued => "the driver has no place in this queue",
+        Refusal::UnknownCall => "the driver has no such call to a gate",
     }
 }

@@ -7,6 +7,9 @@ use crate::wire::Fix;
 /// Fixes in one JSON frame at most.
 pub const FIXES_PER_FRAME_MAX: usize = 100;
 
+/// The longest one-time password that is looked at.
+const OTP_BYTES_MAX: usize = 16;
+
 /// A text frame from a phone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -57,6 +60,20 @@ pub enum ClientFrame {
         /// Why.
         reason: Option<String>,
     },
+    /// A rider's one-time password, at a zone.
+    EnterOtp {
+        /// What the rider showed.
+        otp: String,
+    },
+    /// An answer to a call to a gate.
+    QueueRespond {
+        /// The zone.
+        zone: String,
+        /// The call.
+        call_id: String,
+        /// Whether he comes.
+        accept: bool,
+    },
     /// All frames up to `seq` have arrived.
     Ack {
         /// The newest frame.
@@ -91,6 +108,9 @@ impl ClientFrame {
                 "points has at most {FIXES_PER_FRAME_MAX} fixes, this one has {}",
                 points.len()
             )),
+            Self::EnterOtp { otp } if otp.len() > OTP_BYTES_MAX => {
+                Err(format!("otp has at most {OTP_BYTES_MAX} bytes"))
+            }
             Self::Positions { .. }
             | Self::Status { .. }
             | Self::Accept { .. }
@@ -99,6 +119,8 @@ impl ClientFrame {
             | Self::Start { .. }
             | Self::Complete { .. }
             | Self::Cancel { .. }
+            | Self::EnterOtp { .. }
+            | Self::QueueRespond { .. }
             | Self::Ack { .. }
             | Self::Ping { .. } => Ok(frame),
         }
@@ -120,6 +142,8 @@ mod tests {
             r#"{"type":"start","ride_id":"x","otp":"1234"}"#,
             r#"{"type":"complete","ride_id":"x"}"#,
             r#"{"type":"cancel","ride_id":"x","reason":"flat_tyre"}"#,
+            r#"{"type":"enter_otp","otp":"012345"}"#,
+            r#"{"type":"queue_respond","zone":"sfo","call_id":"call-1","accept":true}"#,
             r#"{"type":"ack","seq":41}"#,
             r#"{"type":"ping","at":1764547200000}"#,
         ];

@@ -8,7 +8,7 @@ use muster_engine::ride::CancelledBy;
 use serde::Serialize;
 
 use crate::wire::{
-    AcceptResultView, DriverView, LiveDriver, OfferView, Problem, RideView, rfc3339,
+    AcceptResultView, DriverView, GateCallView, LiveDriver, OfferView, Problem, RideView, rfc3339,
 };
 
 /// A frame to a phone.
@@ -49,6 +49,23 @@ pub(super) enum ServerFrame<'a> {
     RideUpdated {
         ride: Box<RideView>,
     },
+    QueueCall {
+        seq: u64,
+        zone: &'a str,
+        call: GateCallView,
+    },
+    QueueCallOver {
+        seq: u64,
+        zone: &'a str,
+        call_id: &'a str,
+    },
+    QueueJoined {
+        zone: &'a str,
+    },
+    QueueLeft {
+        zone: &'a str,
+        reason: &'static str,
+    },
     Rejected {
         code: &'static str,
         index: usize,
@@ -86,7 +103,7 @@ pub(super) fn phone_frame(
             seq: *seq,
             server_time: rfc3339(dispatch.now()),
             heartbeat_s,
-            driver: Box::new(DriverView::from(driver.as_ref())),
+            driver: Box::new(DriverView::now(dispatch, driver)),
         }
         .text(),
         PhoneFrame::Offer { seq, offer } => {
@@ -119,7 +136,11 @@ pub(super) fn phone_frame(
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }
-        PhoneFrame::AcceptRefused { refusal, .. } => {
+        PhoneFrame::QueueCall { .. }
+        | PhoneFrame::QueueCallOver { .. }
+        | PhoneFrame::QueueJoined { .. }
+        | PhoneFrame::QueueLeft { .. } => queue_frame(frame),
+        PhoneFrame::AcceptRefused { refusal, .. } | PhoneFrame::OtpRefused { refusal } => {
             let problem = Problem::from(CallError::Refused(*refusal));
             ServerFrame::Error { code: problem.code, detail: &problem.detail }.text()
         }
@@ -128,6 +149,33 @@ pub(super) fn phone_frame(
             ServerFrame::RideUpdated { ride }.text()
         }
     }
+}
+
+/// What a queue tells a phone; nothing for other frames.
+fn queue_frame(frame: &PhoneFrame) -> String {
+    let told = match frame {
+        PhoneFrame::QueueCall { seq, zone, call } => {
+            ServerFrame::QueueCall { seq: *seq, zone: zone.as_str(), call: call.into() }
+        }
+        PhoneFrame::QueueCallOver { seq, zone, call } => {
+            ServerFrame::QueueCallOver { seq: *seq, zone: zone.as_str(), call_id: call.as_str() }
+        }
+        PhoneFrame::QueueJoined { zone } => ServerFrame::QueueJoined { zone: zone.as_str() },
+        PhoneFrame::QueueLeft { zone, reason } => {
+            ServerFrame::QueueLeft { zone: zone.as_str(), reason: reason.name() }
+        }
+        PhoneFrame::Welcome { .. }
+        | PhoneFrame::Offer { .. }
+        | PhoneFrame::OfferWithdrawn { .. }
+        | PhoneFrame::Assigned { .. }
+        | PhoneFrame::RideCancelled { .. }
+        | PhoneFrame::ForwardReturned { .. }
+        | PhoneFrame::AcceptResult { .. }
+        | PhoneFrame::AcceptRefused { .. }
+        | PhoneFrame::OtpRefused { .. }
+        | PhoneFrame::RideUpdated { .. } => return String::new(),
+    };
+    told.text()
 }
 
 fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {

@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use muster_actors::{CallError, Dispatch, DriverLink, SessionFrame};
 use muster_engine::effect::Refusal;
 use muster_engine::grid::{Fix, FixRejection};
-use muster_engine::id::{DriverId, OfferId, RideId};
+use muster_engine::id::{CallId, DriverId, OfferId, RideId, ZoneId};
 use muster_engine::ride::RideProgress;
 
 use super::binary::decode_positions;
@@ -205,11 +205,13 @@ impl Phone {
                 self.send(Some(ServerFrame::Pong { at, server_time }.text())).await
             }
             ClientFrame::Accept { offer_id } => self.accept(&offer_id).await,
+            ClientFrame::EnterOtp { otp } => self.enter_otp(otp).await,
             ClientFrame::Status { .. }
             | ClientFrame::Decline { .. }
             | ClientFrame::Arrived { .. }
             | ClientFrame::Start { .. }
             | ClientFrame::Complete { .. }
+            | ClientFrame::QueueRespond { .. }
             | ClientFrame::Cancel { .. } => self.call(frame).await,
         }
     }
@@ -224,6 +226,16 @@ impl Phone {
             Err(_) => CallError::Refused(Refusal::UnknownOffer),
         };
         let problem = Problem::from(error);
+        let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
+        self.send(Some(frame.text())).await
+    }
+
+    /// Hands a one-time password to the driver's machine, which answers by a frame in its place.
+    async fn enter_otp(&mut self, otp: String) -> Result<(), End> {
+        if self.link.enter_otp(otp) {
+            return Ok(());
+        }
+        let problem = Problem::from(CallError::Overloaded("driver"));
         let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
         self.send(Some(frame.text())).await
     }
@@ -277,7 +289,15 @@ async fn perform(
         ClientFrame::Cancel { ride_id, reason } => {
             step(ride_of(&ride_id)?, RideProgress::Cancel { reason }).await
         }
+        ClientFrame::QueueRespond { zone, call_id, accept } => {
+            let market = dispatch.driver(&driver).await?.record.profile.market;
+            let zone = ZoneId::new(&zone).map_err(|_| CallError::UnknownZone)?;
+            let unknown = |_| CallError::Refused(Refusal::UnknownCall);
+            let call = CallId::new(&call_id).map_err(unknown)?;
+            dispatch.answer_call(&market, &zone, &driver, call, accept).await.map(|_| None)
+        }
         ClientFrame::Positions { .. }
+        | ClientFrame::EnterOtp { .. }
         | ClientFrame::Accept { .. }
         | ClientFrame::Ack { .. }
         | ClientFrame::Ping { .. } => Ok(None),

@@ -12,3 +12,4 @@ mod policies;
 mod refusals;
 mod rides;
 mod server;
+mod zones;

@@ -141,6 +141,8 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
             ..assignment(&format!("driver-of-{ride}"))
         }),
         otp: Some("0042".to_owned()),
+        otp_ride: true,
+        otp_draws: 1,
         reallocations: 1,
         arrived_at: Some(at(60_000)),
         started_at: Some(at(70_000)),

@@ -9,3 +9,4 @@ mod policies;
 mod reading;
 mod recovery;
 mod upkeep;
+mod zones;

@@ -155,6 +155,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         explained_max: 32,
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
+        queue: None,
         ranking: RankQuery {
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),
@@ -245,10 +246,13 @@ impl Round {
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                         };
-                        self.ride.handle(RideCommand::Candidates(found), NOW, out);
+                        self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }
                     Effect::PersistRide(_)
                     | Effect::PersistDriver(_)
+                    | Effect::PersistZone(_)
+                    | Effect::ToZone(..)
+                    | Effect::PublishQueue(..)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

@@ -2,9 +2,10 @@
 //!
 //! | where | invariants |
 //! |---|---|
-//! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 |
+//! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 M15 |
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
+//! | [`queues`], a zone's queue in each of these places | M8 M13 M15 |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use muster_engine::time::Timestamp;
 
 mod durable;
 mod living;
+pub(crate) mod queues;
 mod told;
 
 /// An invariant that broke.
@@ -41,6 +43,10 @@ pub(crate) struct Oracle {
     reserved: BTreeMap<usize, OfferId>,
     /// When the newest applied fix of each driver was taken.
     fixes: BTreeMap<usize, Timestamp>,
+    /// Applied fixes in a row outside the zone, by driver.
+    outside: BTreeMap<usize, u32>,
+    /// When such a run was last long enough to say that he left.
+    left_at: BTreeMap<usize, Timestamp>,
 }
 
 impl Oracle {

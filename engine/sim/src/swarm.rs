@@ -4,6 +4,7 @@ use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
 use crate::taste::{Taste, Wishes};
+use crate::zone::ZonePlan;
 
 /// How often each fault strikes; 0 means that it does not exist in this run.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +59,8 @@ pub struct Faults {
     pub operator_cancel: f64,
     /// An operator blocks a driver, per second of the whole city.
     pub operator_block: f64,
+    /// An operator places a driver in the zone's queue or takes him out, per second.
+    pub operator_queue: f64,
 }
 
 impl Faults {
@@ -89,6 +92,7 @@ impl Faults {
             operator_cancel: rate(0.02),
             operator_block: rate(0.02),
             rider_moves: rate(0.02),
+            operator_queue: rate(0.03),
         }
     }
 }
@@ -220,6 +224,8 @@ pub struct Options {
     pub drivers: Vec<DriverPlan>,
     /// The rides.
     pub rides: Vec<RidePlan>,
+    /// The zone of the first market.
+    pub zone: Option<ZonePlan>,
     /// Length of the phase with faults, in milliseconds.
     pub faulty_ms: u64,
     /// A planted bug.
@@ -236,6 +242,9 @@ impl Options {
         let policy = drawn_policy(&mut root.child("policy"));
         let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
         let policy = with_drawn_forward(policy, &mut root.child("forward"));
+        let mut zoning = root.child("zone");
+        let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
+        let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
         let mut city = root.child("city");
         let spread = city.between(800, 4_500) as f64;
         let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
@@ -258,9 +267,12 @@ impl Options {
             let at_ms = city.between(3_000, faulty_ms * 3 / 4);
             let soon = policy.scheduled_lead_ms + city.between(0, 30_000);
             let scheduled = city.chance(0.15);
+            let (market, pickup) = (market(&mut city), spot(&mut city));
+            let zone = zone.as_ref().filter(|_| market == 0 && zoning.chance(0.6));
+            let otp = zone.is_some_and(|zone| zone.otp) && zoning.chance(0.4);
             RidePlan {
-                market: market(&mut city),
-                pickup: spot(&mut city),
+                market,
+                pickup: zone.map_or(pickup, |zone| zone.spot(&mut zoning)),
                 at_ms,
                 pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
                 wishes: if choosy {
@@ -268,11 +280,22 @@ impl Options {
                 } else {
                     let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
                     Wishes { trip_m, ..Wishes::default() }
-                },
+                }
+                .with_otp(otp),
             }
         };
         let rides = (0..rides).map(ride).collect();
-        Self { seed, faults, policy, drivers, rides, faulty_ms, sabotage: None, whole_trace: false }
+        Self {
+            seed,
+            faults,
+            policy,
+            drivers,
+            rides,
+            zone,
+            faulty_ms,
+            sabotage: None,
+            whole_trace: false,
+        }
     }
 }
 
@@ -345,6 +368,24 @@ fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy
         forward_scheduled: dice.chance(0.5),
         forward_late_s_max: dice.between(60, 2_000) as u32,
         forward_late_ms: dice.between(0, 30_000),
+        ..policy
+    }
+}
+
+fn with_drawn_queue(policy: DispatchPolicy, zone: bool, dice: &mut Dice) -> DispatchPolicy {
+    let mode = match dice.between(0, 5) {
+        0..=2 if zone => DispatchMode::Queue,
+        3 if zone => DispatchMode::Otp,
+        _ => policy.mode,
+    };
+    DispatchPolicy {
+        mode,
+        queue_wave_size: dice.between(1, 3) as u32,
+        queue_fallback: dice.chance(0.7),
+        zone_queue_first: dice.chance(0.5),
+        otp_limit_ms: dice.between(5_000, 90_000),
+        otp_attempts_max: dice.between(1, 6) as u32,
+        otp_attempts_window_ms: dice.between(1_000, 60_000),
         ..policy
     }
 }

@@ -81,6 +81,15 @@ impl Taste {
 }
 
 impl Wishes {
+    /// The same for a ride that a driver at the zone may take by its password.
+    #[must_use]
+    pub(crate) fn with_otp(mut self, otp: bool) -> Self {
+        if otp {
+            self.attributes.insert(attribute::OTP_RIDE.to_owned(), "true".to_owned());
+        }
+        self
+    }
+
     /// The wishes of one of `rides`, whose riders ask for two or three each.
     pub(crate) fn drawn(dice: &mut Dice, rides: usize) -> Self {
         let mut attributes = BTreeMap::new();

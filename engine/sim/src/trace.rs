@@ -72,6 +72,8 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
             format!("ride_updated {} v{} {}", ride.request.ride, ride.version, ride.status.name())
         }
         DriverCommand::Accept { offer, .. } => format!("accept {}", short(offer.as_str())),
+        DriverCommand::EnterOtp { otp, .. } => format!("enter_otp {otp}"),
+        DriverCommand::Queue { news, .. } => format!("queue says {news:?}"),
         DriverCommand::Decline { offer, .. } => format!("decline {}", short(offer.as_str())),
         DriverCommand::Connect { session, last_seq } => {
             format!("connect {} last_seq={last_seq:?}", session.0)
@@ -96,6 +98,8 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::OfferAccepted { offer, driver, .. } => {
             format!("accepted {} by {driver}", short(offer.as_str()))
         }
+        RideCommand::OtpEntered(entry) => format!("otp_entered by {}", entry.driver),
+        RideCommand::OtpTaken { otp } => format!("otp_taken {otp}"),
         RideCommand::DriverRebuilt { driver } => format!("driver_rebuilt {driver}"),
         RideCommand::Progress { driver, step, .. } => format!("{step:?} by {driver:?}"),
         RideCommand::Cancel { by, .. } => format!("cancel by {}", by.name()),

@@ -50,6 +50,7 @@ fn city(policy: DispatchPolicy) -> World {
         policy,
         drivers: vec![DriverPlan { market: 0, home, habit, taste: Taste::default() }],
         rides: vec![ride(10_000), ride(ON_TRIP_MS)],
+        zone: None,
         faulty_ms: 900_000,
         sabotage: None,
         whole_trace: false,

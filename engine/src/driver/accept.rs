@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
-use crate::driver::facts::DriverFacts;
 use crate::driver::forward::{Forward, follows};
 use crate::driver::machine::{DriverMachine, Duty};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
@@ -61,6 +60,9 @@ impl DriverMachine {
     }
 
     pub(super) fn accept_command(&self, offer: OfferId) -> RideCommand {
+        if let Some(entry) = self.otp_entry(&offer) {
+            return RideCommand::OtpEntered(entry);
+        }
         let vehicle = Arc::clone(&self.record.profile.vehicle);
         RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle }
     }
@@ -147,6 +149,7 @@ impl DriverMachine {
             Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.duty = Duty::Free;
+        self.otp_accept = None;
         self.cooldown_until = Timestamp::default();
     }
 
@@ -240,7 +243,7 @@ impl DriverMachine {
             return;
         }
         self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
-        self.facts = Arc::new(DriverFacts::of(&self.record));
+        self.refresh_facts();
     }
 
     /// The ride is over or not this driver's any more.
@@ -253,6 +256,7 @@ impl DriverMachine {
             return self.forward_is_due(Some(id), now, out);
         }
         self.duty = Duty::Free;
+        self.keep_place_after(ride);
         self.keep_from_rider(ride, now);
         self.count_end(ride, now, out);
         self.frames.void_assigned(id);

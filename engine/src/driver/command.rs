@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::driver::record::{DriverProfile, DriverView};
 use crate::effect::{AcceptAnswer, Asker, Refusal, ReplyTo, SessionId};
 use crate::forward::ForwardReturn;
-use crate::id::OfferId;
+use crate::id::{CallId, OfferId, ZoneId};
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
+use crate::zone::{GateCall, LeaveReason, QueueNews};
 
 /// A command to a [`DriverMachine`](super::DriverMachine).
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,20 @@ pub enum DriverCommand {
         offer: OfferId,
         /// Who says so and is answered.
         asker: Option<Asker>,
+    },
+    /// The driver entered a rider's one-time password at a zone.
+    EnterOtp {
+        /// What he entered.
+        otp: String,
+        /// Who says so and is answered.
+        asker: Option<Asker>,
+    },
+    /// The queue of a zone says something about the driver.
+    Queue {
+        /// The zone.
+        zone: ZoneId,
+        /// What.
+        news: QueueNews,
     },
     /// The driver says no.
     Decline {
@@ -144,6 +159,41 @@ pub enum PhoneFrame {
         /// Why.
         why: ForwardReturn,
     },
+    /// The driver is called to a gate of the zone in whose queue he waits, or his yes is known.
+    QueueCall {
+        /// Sequence number.
+        seq: u64,
+        /// The zone.
+        zone: ZoneId,
+        /// The call.
+        call: GateCall,
+    },
+    /// A call to a gate is over.
+    QueueCallOver {
+        /// Sequence number.
+        seq: u64,
+        /// The zone.
+        zone: ZoneId,
+        /// The call.
+        call: CallId,
+    },
+    /// The driver has a place in the queue of a zone.
+    QueueJoined {
+        /// The zone.
+        zone: ZoneId,
+    },
+    /// The driver has no place in the queue of a zone any more.
+    QueueLeft {
+        /// The zone.
+        zone: ZoneId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A one-time password that this phone entered takes no ride.
+    OtpRefused {
+        /// Why.
+        refusal: Refusal,
+    },
     /// An accept of this phone is decided.
     AcceptResult {
         /// The offer.
@@ -173,8 +223,13 @@ impl PhoneFrame {
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
             | Self::RideCancelled { seq, .. }
-            | Self::ForwardReturned { seq, .. } => Some(*seq),
+            | Self::ForwardReturned { seq, .. }
+            | Self::QueueCall { seq, .. }
+            | Self::QueueCallOver { seq, .. } => Some(*seq),
             Self::Welcome { .. }
+            | Self::QueueJoined { .. }
+            | Self::QueueLeft { .. }
+            | Self::OtpRefused { .. }
             | Self::AcceptResult { .. }
             | Self::AcceptRefused { .. }
             | Self::RideUpdated { .. } => None,

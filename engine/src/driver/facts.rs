@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::record::DriverRecord;
 use crate::driver::rider_blocks::RiderBlocks;
+use crate::id::ZoneId;
 use crate::time::Timestamp;
 use crate::units::Money;
 
@@ -63,6 +64,8 @@ pub struct DriverFacts {
     pub scheduled_pickup_at: Option<Timestamp>,
     /// Riders he is kept from.
     pub rider_blocks: RiderBlocks,
+    /// The closed zone in whose queue he waits.
+    pub closed_zone: Option<ZoneId>,
 }
 
 impl DriverFacts {
@@ -76,6 +79,7 @@ impl DriverFacts {
             wallet: profile.wallet.clone(),
             scheduled_pickup_at: profile.scheduled_pickup_at,
             rider_blocks: record.rider_blocks.clone(),
+            closed_zone: None,
         }
     }
 }

@@ -328,11 +328,12 @@ fn a_driver_who_is_lost_gives_the_next_ride_back_and_asks_until_he_is_answered()
     assert_eq!(news(&case), [], "heard at the start, but known to hold since 100 ms");
     case.wake(40_100);
     let lost = ForwardNews::Infeasible(ForwardReturn::DriverLost);
-    assert_eq!(news(&case), [lost.clone()]);
+    let lost = [lost];
+    assert_eq!(news(&case), lost);
     case.wake(41_000);
     assert_eq!(news(&case), []);
     case.wake(42_100);
-    assert_eq!(news(&case), [lost]);
+    assert_eq!(news(&case), lost);
     let mut back = waiting("next");
     (back.status, back.assignment) = (RideStatus::Searching, None);
     updated(&mut case, back, 42_200);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::driver::command::PhoneFrame;
 use crate::effect::{Effect, Outbox, SessionId};
-use crate::id::{OfferId, RideId};
+use crate::id::{CallId, OfferId, RideId};
 use crate::time::Timestamp;
 
 /// Frames kept for one phone. When it is full the oldest goes: the `welcome` frame carries the
@@ -83,6 +83,13 @@ impl PhoneFrames {
     pub(super) fn void_offer(&mut self, ended: &OfferId) {
         self.unacknowledged.retain(
             |frame| !matches!(frame, PhoneFrame::Offer { offer, .. } if offer.id == *ended),
+        );
+    }
+
+    /// A call to a gate that is over is not announced any more.
+    pub(super) fn void_call(&mut self, over: &CallId) {
+        self.unacknowledged.retain(
+            |frame| !matches!(frame, PhoneFrame::QueueCall { call, .. } if call.id == *over),
         );
     }
 

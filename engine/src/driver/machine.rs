@@ -7,6 +7,8 @@ use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::facts::DriverFacts;
 use crate::driver::forward::{Forward, follows};
 use crate::driver::frames::PhoneFrames;
+use crate::driver::otp::OtpAsk;
+use crate::driver::queueing::ZoneTie;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
 use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
@@ -18,7 +20,7 @@ use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::DispatchPolicy;
-use crate::ride::RideRecord;
+use crate::ride::{OtpEntry, RideRecord};
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
 /// Ended offers a driver remembers, so that a late answer learns how they ended.
@@ -52,6 +54,14 @@ pub struct DriverMachine {
     placed: Option<Supply>,
     /// What eligibility reads of `record`.
     pub(super) facts: Arc<DriverFacts>,
+    /// What the queue of a zone knows of him.
+    pub(super) tie: ZoneTie,
+    /// The one-time password that waits for its zone's answer.
+    pub(super) otp_ask: Option<OtpAsk>,
+    /// The accept under way, when it came by a one-time password.
+    pub(super) otp_accept: Option<OtpEntry>,
+    /// When he entered wrong one-time passwords.
+    pub(super) otp_failures: VecDeque<Timestamp>,
 }
 
 /// What a driver is bound to.
@@ -112,6 +122,10 @@ impl DriverMachine {
             frames: PhoneFrames::new(now),
             contact: Contact::Stale,
             placed: None,
+            tie: ZoneTie::new(now),
+            otp_ask: None,
+            otp_accept: None,
+            otp_failures: VecDeque::new(),
         }
     }
 
@@ -175,6 +189,8 @@ impl DriverMachine {
             offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
             forward_ride: self.forward_ride().cloned(),
+            zone: self.slot.whereabouts().zone().cloned(),
+            queue: self.tie.queued_at().cloned(),
         }
     }
 
@@ -235,7 +251,8 @@ impl DriverMachine {
     ) {
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
         self.record.profile = profile;
-        self.facts = Arc::new(DriverFacts::of(&self.record));
+        self.refresh_facts();
+        self.tie.profile_changed();
         if self.blocked(now) {
             self.release_offers(Exclusion::Blocked, out);
         }
@@ -349,6 +366,8 @@ impl DriverMachine {
             }
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
             DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
+            DriverCommand::EnterOtp { otp, asker } => self.on_enter_otp(otp, asker, now, out),
+            DriverCommand::Queue { zone, news } => self.on_queue_news(&zone, news, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
                 self.on_decline(&offer, reply, now, out);
             }
@@ -376,6 +395,8 @@ impl Machine for DriverMachine {
             | DriverCommand::AcceptAnswered { .. }
             | DriverCommand::RideUpdated { .. }
             | DriverCommand::Accept { .. }
+            | DriverCommand::EnterOtp { .. }
+            | DriverCommand::Queue { .. }
             | DriverCommand::Decline { .. }
             | DriverCommand::Connect { .. }
             | DriverCommand::Disconnect { .. }
@@ -383,6 +404,7 @@ impl Machine for DriverMachine {
             | DriverCommand::Get { .. } => false,
         };
         self.apply(command, now, out);
+        self.settle_zone(now, out);
         self.refresh_supply(now, moved, out);
     }
 
@@ -406,7 +428,8 @@ impl Machine for DriverMachine {
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })
         });
         let contact = if placed.is_some() { self.contact_deadline() } else { None };
-        [expiry, showing, retry, cooldown, block, contact].into_iter().flatten().min()
+        let zone = self.zone_deadline();
+        [expiry, showing, retry, cooldown, block, contact, zone].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
@@ -415,6 +438,7 @@ impl Machine for DriverMachine {
         self.show_due(now, out);
         self.repeat_accept(now, out);
         self.tend_forward(now, out);
+        self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
     }
 }

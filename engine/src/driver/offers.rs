@@ -224,10 +224,14 @@ impl DriverMachine {
             .map(|offer| offer.id.clone())
             .collect();
         for id in dead {
-            if !self.hidden.contains(&id) {
+            let seen = !self.hidden.contains(&id);
+            if seen {
                 self.count_unanswered(now);
             }
-            self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
+            let ended = self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
+            if let Some(offer) = ended.filter(|_| seen) {
+                self.tell_skipped(&offer, out);
+            }
         }
     }
 
@@ -247,6 +251,7 @@ impl DriverMachine {
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
             Some(offer) => {
                 self.count_unanswered(now);
+                self.tell_skipped(&offer, out);
                 let command = RideCommand::OfferDeclined { offer: id.clone() };
                 out.push(Effect::ToRide(offer.ride, command));
                 self.answer(reply, out);

@@ -18,8 +18,9 @@ use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply, TierSet};
 use crate::geo::{Cell, CellResolution};
-use crate::id::DriverId;
+use crate::id::{DriverId, ZoneId};
 use crate::time::Timestamp;
+use crate::zone::QueueOrder;
 
 /// How many locks the cells are spread over.
 const SHARDS: usize = 64;
@@ -87,6 +88,7 @@ pub struct Grid {
     occupied: AtomicUsize,
     /// Drivers on a trip by where it ends; follows `drivers`, under the driver's key.
     pub(super) dropoffs: Dropoffs,
+    queues: DashMap<ZoneId, Arc<QueueOrder>, BuildHasherDefault<DefaultHasher>>,
     pub(super) reach: ReachTable,
 }
 
@@ -100,6 +102,7 @@ impl Grid {
             drivers: DashMap::default(),
             occupied: AtomicUsize::new(0),
             dropoffs: Dropoffs::default(),
+            queues: DashMap::default(),
             reach: ReachTable::default(),
         }
     }
@@ -167,6 +170,25 @@ impl Grid {
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
         self.drivers.get(driver).map(|placement| placement.entry.supply.clone())
+    }
+
+    /// The supply facts and the newest position of a driver in the grid.
+    pub fn supply_and_reading(&self, driver: &DriverId) -> Option<(Supply, Reading)> {
+        let placement = self.drivers.get(driver)?;
+        Some((placement.entry.supply.clone(), placement.entry.slot.read()?))
+    }
+
+    /// Replaces what is known of the order of a zone's queue, unless that is newer already.
+    pub fn publish_queue(&self, zone: &ZoneId, order: Arc<QueueOrder>) {
+        let mut known = self.queues.entry(zone.clone()).or_insert_with(|| Arc::clone(&order));
+        if known.record().version <= order.record().version {
+            *known = order;
+        }
+    }
+
+    /// The durable order of a zone's queue.
+    pub fn queue(&self, zone: &ZoneId) -> Option<Arc<QueueOrder>> {
+        self.queues.get(zone).map(|order| Arc::clone(order.value()))
     }
 
     /// The cell a driver's entry is in.
@@ -434,7 +456,7 @@ mod tests {
                                 limit: 5,
                                 excluded_max: 0,
                                 live_offers_max: 2,
-                                now: now,
+                                now,
                                 explains: true,
                             };
                             let near = grid.nearest(&query, |_| (), |_, _, _| Ok::<(), ()>(()));

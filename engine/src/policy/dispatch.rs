@@ -12,6 +12,11 @@ pub enum DispatchMode {
     Broadcast,
     /// One driver at a time, nearest first.
     Sequential,
+    /// Where a zone's queue serves the pickup, its drivers in its order; elsewhere as broadcast.
+    Queue,
+    /// Where a zone takes one-time passwords, nobody is searched: a driver there enters the rider's.
+    /// Elsewhere as broadcast.
+    Otp,
 }
 
 impl DispatchMode {
@@ -20,6 +25,8 @@ impl DispatchMode {
         match self {
             Self::Broadcast => "broadcast",
             Self::Sequential => "sequential",
+            Self::Queue => "queue",
+            Self::Otp => "otp",
         }
     }
 }
@@ -148,6 +155,18 @@ policy_keys! {
     forward_late_s_max: u32 = 900, "0..=86400" if |v| *v <= 86_400;
     /// Milliseconds a driver may be late before his next ride searches again.
     forward_late_ms: u64 = 60_000, "0..=3600000" if |v| *v <= 3_600_000;
+    /// Drivers of a zone's queue who are offered a ride at once in queue mode.
+    queue_wave_size: u32 = 1, "1..=100" if |v| (1..=100).contains(v);
+    /// Whether drivers around are offered the ride in queue mode when the queue has nobody left.
+    queue_fallback: bool = true, "true or false" if |_| true;
+    /// Whether drivers in the queue of the pickup's zone come first in other modes, in its order.
+    zone_queue_first: bool = false, "true or false" if |_| true;
+    /// Milliseconds a ride waits for a driver to enter its one-time password.
+    otp_limit_ms: u64 = 1_800_000, "1000..=86400000" if |v| (1_000..=86_400_000).contains(v);
+    /// Wrong one-time passwords a driver may enter within otp_attempts_window_ms.
+    otp_attempts_max: u32 = 5, "1..=100" if |v| (1..=100).contains(v);
+    /// Milliseconds that a driver's wrong one-time passwords count.
+    otp_attempts_window_ms: u64 = 600_000, "1000..=86400000" if |v| (1_000..=86_400_000).contains(v);
 }
 
 /// The most drivers that one wave may offer to, and the most sizes a list of them holds.
@@ -210,7 +229,7 @@ impl DispatchPolicy {
     /// `sent` offers were declined so far.
     pub fn places_of_wave(&self, wave: u32, sent: u32, declined: u32) -> u32 {
         match self.mode {
-            DispatchMode::Broadcast => {
+            DispatchMode::Broadcast | DispatchMode::Queue | DispatchMode::Otp => {
                 let unwanted = declined > 0 && declined.saturating_mul(2) >= sent;
                 let growth = if unwanted { self.reject_feedback_step } else { 0 };
                 self.size_of_wave(wave).saturating_add(growth).min(WAVE_PLACES_MAX)

@@ -136,14 +136,14 @@ impl Case {
             link: before(),
         };
         let forward = self.on_trip.iter().filter(free).take(places).map(forward).collect();
-        RideCommand::Candidates(Candidates {
+        RideCommand::Candidates(Box::new(Candidates {
             attempt: query.attempt,
             found,
             forward,
             passed_over,
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
-        })
+        }))
     }
 
     pub(super) fn settle(&mut self, mut out: Outbox, ms: u64) {

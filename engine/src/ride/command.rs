@@ -6,7 +6,7 @@ use crate::effect::ReplyTo;
 use crate::forward::{ForwardLink, ForwardNews};
 use crate::geo::Position;
 use crate::grid::{TagFilter, TierSet};
-use crate::id::{DriverId, OfferId, ServiceTierId};
+use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
 use crate::offer::Exclusion;
 use crate::ride::decision::WaveExclusion;
 use crate::ride::needs::RideNeeds;
@@ -26,7 +26,7 @@ pub enum RideCommand {
     /// Take up work after a restart of the process or of this actor.
     Resume,
     /// The result of a search of the supply index.
-    Candidates(Candidates),
+    Candidates(Box<Candidates>),
     /// A driver did not take the offer in: nobody saw it.
     OfferRefused {
         /// The offer.
@@ -47,6 +47,14 @@ pub enum RideCommand {
         driver: DriverId,
         /// His vehicle, for the rider (a JSON object as text).
         vehicle: Arc<str>,
+    },
+    /// A driver at the zone entered the ride's one-time password and is reserved until he is
+    /// answered.
+    OtpEntered(OtpEntry),
+    /// Another ride at the zone has this one-time password.
+    OtpTaken {
+        /// The password.
+        otp: String,
     },
     /// The driver's actor was rebuilt: tell it again what concerns it.
     DriverRebuilt {
@@ -106,6 +114,35 @@ pub enum RideCommand {
     },
 }
 
+/// A driver who entered a ride's one-time password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtpEntry {
+    /// The ride's standing offer.
+    pub offer: OfferId,
+    /// The driver.
+    pub driver: DriverId,
+    /// His vehicle, for the rider (a JSON object as text).
+    pub vehicle: Arc<str>,
+    /// The tier he serves.
+    pub service_tier: ServiceTierId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// What he entered.
+    pub otp: String,
+}
+
+/// How a zone's queue takes part in a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueQuery {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Drivers of the queue to choose when nobody else is chosen beside them; absent: its drivers
+    /// come first, and the places they leave are filled from around.
+    pub places: Option<usize>,
+    /// Whether drivers around are chosen when the queue has nobody left.
+    pub falls_back: bool,
+}
+
 /// A step of a ride that its driver reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RideProgress {
@@ -161,6 +198,8 @@ pub struct CandidateQuery {
     pub needs: Arc<RideNeeds>,
     /// Who of the eligible drivers is chosen.
     pub ranking: RankQuery,
+    /// The queue that serves the pickup, when it takes part.
+    pub queue: Option<QueueQuery>,
     /// How to look for drivers who are about to finish a ride, if at all.
     pub forward: Option<ForwardPlaces>,
 }
@@ -186,7 +225,7 @@ pub struct ForwardCandidate {
 }
 
 /// The result of a [`CandidateQuery`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Candidates {
     /// The attempt that asked.
     pub attempt: u32,

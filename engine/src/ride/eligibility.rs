@@ -101,6 +101,7 @@ pub fn suits(
         (!takes_category(likes, needs.category()), Exclusion::Category),
         (!takes_trip(likes, needs), Exclusion::TripDistance),
         (!takes_pickup(likes, needs, from), Exclusion::PickupDistance),
+        (closed_elsewhere(facts, needs), Exclusion::ClosedZone),
         (needs.pets && likes.pets != Some(true), Exclusion::Pets),
         (!takes_payment(likes, needs), Exclusion::PaymentMethod),
         (lacks(seats, needs.seats_min), Exclusion::VehicleSeats),
@@ -149,6 +150,11 @@ fn takes_payment(likes: &RidePreferences, needs: &RideNeeds) -> bool {
         (Some(methods), Some(payment)) => methods.contains(payment),
         (Some(_) | None, _) => true,
     }
+}
+
+/// Whether he waits in the queue of a closed zone and the pickup is not there.
+fn closed_elsewhere(facts: &DriverFacts, needs: &RideNeeds) -> bool {
+    facts.closed_zone.as_ref().is_some_and(|zone| !needs.begins_in(zone))
 }
 
 fn lacks(has: Option<u32>, least: u32) -> bool {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
-use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
+use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
+use crate::ride::places::{RidePlaces, ZoneTold};
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
     RideStatus,
@@ -48,6 +49,10 @@ pub struct RideMachine {
     called_at: Option<Timestamp>,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
+    /// The zones the ride begins and ends in.
+    pub(super) places: Arc<RidePlaces>,
+    /// What the zone of the pickup knows of it.
+    pub(super) zone_told: ZoneTold,
 }
 
 /// Why the machine looks for candidates.
@@ -96,6 +101,8 @@ impl RideMachine {
             gave_back: BTreeSet::new(),
             assignment: None,
             otp: None,
+            otp_ride: false,
+            otp_draws: 0,
             reallocations: 0,
             arrived_at: None,
             started_at: None,
@@ -114,7 +121,8 @@ impl RideMachine {
     /// The attempt goes on under the policies in force now: the ones it began under may be gone.
     pub fn restore(record: RideRecord, market: Arc<Market>, book: Arc<PolicyBook>) -> Self {
         let began = (record.policy.attempt, record.search_began_at);
-        let policy = book.resolve(&policy_context(&record, began.0, began.1)).policy;
+        let places = Arc::new(RidePlaces::of(&record.request, &market));
+        let policy = book.resolve(&policy_context(&record, &places, began.0, began.1)).policy;
         Self {
             told: Arc::new(record.clone()),
             record,
@@ -130,6 +138,8 @@ impl RideMachine {
             refusals: 0,
             called_at: None,
             retired: false,
+            places,
+            zone_told: ZoneTold::default(),
         }
     }
 
@@ -142,7 +152,7 @@ impl RideMachine {
 
     /// Pins the policy of an attempt that begins at `now`.
     pub(super) fn pin_policy(&mut self, attempt: AttemptKind, now: Timestamp) {
-        let resolved = self.book.resolve(&policy_context(&self.record, attempt, now));
+        let resolved = self.book.resolve(&policy_context(&self.record, &self.places, attempt, now));
         let Resolution { policy, version, rules, arm } = resolved;
         self.record.policy = PinnedPolicy { mode: policy.mode, attempt, version, rules, arm };
         self.policy = policy;
@@ -363,20 +373,27 @@ impl RideMachine {
         let close = self.record.offers.values().map(|live| live.expires_at).min();
         let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
-        [Some(limit), close, retry].into_iter().flatten().min()
+        let retell = self.zone_told.again_at();
+        let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
+        [Some(limit), close, retry, retell].into_iter().flatten().min()
     }
 }
 
 /// What policies may depend on.
-fn policy_context(record: &RideRecord, attempt: AttemptKind, at: Timestamp) -> PolicyContext<'_> {
+fn policy_context<'a>(
+    record: &'a RideRecord,
+    places: &'a RidePlaces,
+    attempt: AttemptKind,
+    at: Timestamp,
+) -> PolicyContext<'a> {
     let request = &record.request;
     let metres = record.dropoff().map_or(0.0, |to| request.pickup.distance(to).get());
     PolicyContext {
         ride: &request.ride,
         service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
         category: request.attributes.get("category").map(String::as_str),
-        pickup_zones: Vec::new(),
-        drop_zones: Vec::new(),
+        pickup_zones: places.pickup.iter().map(ZoneId::as_str).collect(),
+        drop_zones: places.dropoff.iter().map(ZoneId::as_str).collect(),
         distance_m: metres as u32,
         at,
         attempt,
@@ -394,7 +411,7 @@ impl Machine for RideMachine {
         match command {
             RideCommand::Request { reply } => self.on_request(reply, now, out),
             RideCommand::Resume => self.on_resume(now, out),
-            RideCommand::Candidates(candidates) => self.on_candidates(candidates, now, out),
+            RideCommand::Candidates(candidates) => self.on_candidates(*candidates, now, out),
             RideCommand::OfferRefused { offer, reason } => {
                 self.on_refused(&offer, reason, now, out);
             }
@@ -402,6 +419,8 @@ impl Machine for RideMachine {
             RideCommand::OfferAccepted { offer, driver, vehicle } => {
                 self.on_accepted(offer, driver, vehicle, now, out);
             }
+            RideCommand::OtpEntered(entry) => self.on_otp_entered(entry, now, out),
+            RideCommand::OtpTaken { otp } => self.on_otp_taken(&otp, now, out),
             RideCommand::DriverRebuilt { driver } => self.on_driver_rebuilt(&driver, out),
             RideCommand::Progress { driver, step, reply } => {
                 self.on_progress(driver.as_ref(), step, reply, now, out);
@@ -421,6 +440,7 @@ impl Machine for RideMachine {
             RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
+        self.tell_zone(now, out);
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -464,5 +484,6 @@ impl Machine for RideMachine {
                 }
             }
         }
+        self.tell_zone(now, out);
     }
 }

@@ -325,6 +325,12 @@ pub struct RideRecord {
     /// The one-time password that starts the ride, once assigned.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub otp: Option<String>,
+    /// The attempt searches nobody: whoever enters the password at the zone has the ride.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub otp_ride: bool,
+    /// Passwords drawn anew in this attempt, because another ride at the zone had the same.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_none_drawn"))]
+    pub otp_draws: u32,
     /// New attempts caused by drivers giving the ride back.
     pub reallocations: u32,
     /// When the driver arrived.
@@ -361,6 +367,12 @@ impl RideRecord {
         let waits = self.status == RideStatus::Assigned;
         self.assignment.as_ref().filter(|_| waits)?.forward.as_ref()
     }
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_none_drawn(draws: &u32) -> bool {
+    *draws == 0
 }
 
 /// What happened to a ride in one transition.
@@ -400,6 +412,10 @@ pub enum RideEventKind {
     ForwardUpdated,
     /// The ride before keeps the driver too long; this one searches again.
     ForwardReturned,
+    /// A driver entered the one-time password of a waiting ride: it is assigned and under way.
+    OtpEntered,
+    /// The one-time password of a waiting ride is another one now.
+    OtpDrawn,
 }
 
 impl RideEventKind {
@@ -422,6 +438,8 @@ impl RideEventKind {
             Self::ForwardPromoted => "forward_promoted",
             Self::ForwardUpdated => "forward_updated",
             Self::ForwardReturned => "forward_returned",
+            Self::OtpEntered => "otp_entered",
+            Self::OtpDrawn => "otp_drawn",
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{classify, exclusion_of};
 use crate::ride::forward_search::add_forward;
-use crate::ride::ranking::{Candidate, rank};
+use crate::ride::queue_search::find_queued;
+use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -23,7 +24,17 @@ const HOLD_MS: u64 = 15_000;
 ///
 /// Drivers below the soft cap of live offers come first, wherever within the radius they are; those
 /// between the caps only take the places that would stay empty.
+///
+/// Where a zone's queue serves the pickup, its drivers come first, in its order.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
+    match &query.queue {
+        Some(queue) => find_queued(grid, query, queue),
+        None => find_nearest(grid, query),
+    }
+}
+
+/// As [`find_candidates`], whoever may wait in a queue.
+pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
@@ -76,10 +87,19 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         add_forward(grid, query, places, &on_trip, &mut candidates);
     }
     let forward = candidates.forward.iter().map(|forward| &forward.ranked);
-    for chosen in candidates.found.iter().chain(forward) {
-        grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
-    }
+    hold(grid, query, candidates.found.iter().chain(forward));
     candidates
+}
+
+/// Holds a slot of each chosen driver for the offer that is on its way.
+pub(super) fn hold<'c>(
+    grid: &Grid,
+    query: &CandidateQuery,
+    chosen: impl Iterator<Item = &'c RankedCandidate>,
+) {
+    for one in chosen {
+        grid.hold(&one.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
+    }
 }
 
 pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {

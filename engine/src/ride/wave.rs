@@ -45,11 +45,15 @@ impl RideMachine {
         self.empty_searches = 0;
         self.retry_at = None;
         self.set_aside.clear();
+        self.enter_otp_wait(now);
     }
 
     /// Looks for the drivers of the next wave.
     pub(super) fn begin_wave(&mut self, now: Timestamp, out: &mut Outbox) {
         self.retry_at = None;
+        if self.record.otp_ride {
+            return;
+        }
         if self.record.wave >= self.policy.wave_count_max {
             return self.give_up("wave_limit", now, out);
         }
@@ -89,6 +93,7 @@ impl RideMachine {
             needs: self.needs(),
             ranking: self.rank_query(seeking),
             forward: self.forward_places(seeking),
+            queue: self.queue_query(seeking),
         })));
     }
 
@@ -406,7 +411,7 @@ impl RideMachine {
         format!("{:04}", stable_hash(request.ride.as_str().as_bytes(), seed) % 10_000)
     }
 
-    fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
         let eta = self.record.assignment.as_ref().map_or(0, |a| a.pickup_eta.get());
         let began = self.record.search_began_at;
         let kind = EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
@@ -429,7 +434,8 @@ impl RideMachine {
             self.end_offer(offer, OfferEnd::Expired, now, out);
         }
         if now >= self.record.search_deadline {
-            return self.give_up("search_limit", now, out);
+            let reason = if self.record.otp_ride { "otp_expired" } else { "search_limit" };
+            return self.give_up(reason, now, out);
         }
         self.ends_unwritten |= !expired.is_empty();
         let wave_over = !expired.is_empty() && self.record.offers.is_empty();

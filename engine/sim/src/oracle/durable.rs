@@ -14,7 +14,11 @@ type Judgement = Result<(), (Invariant, String)>;
 
 impl World {
     pub(crate) fn check_durable(&mut self, item: &Durable) {
-        let Durable::Ride(commit) = item else { return };
+        let commit = match item {
+            Durable::Ride(commit) => commit,
+            Durable::Zone(commit) => return self.check_queue_commit(commit),
+            Durable::Driver(_) => return,
+        };
         let ride = &commit.record.request.ride;
         let history = self.store.rides.get(ride).map_or(&[][..], |history| &history.commits);
         let before = history.last().map(|commit| &*commit.record);
@@ -130,6 +134,15 @@ fn m1_forward_waits(before: Option<&RideRecord>, commit: &RideCommit) -> Judgeme
 
 /// The offer that wins was live in the durable record, for this driver, and not expired.
 fn m3_won_while_live(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
+    if commit.kind == RideEventKind::OtpEntered {
+        let waits = before.is_some_and(|before| {
+            before.otp_ride
+                && before.status == RideStatus::Searching
+                && before.otp == commit.record.otp
+                && commit.at < before.search_deadline
+        });
+        return require(waits, Invariant::M3, || "no ride waited for its password".to_owned());
+    }
     if commit.kind != RideEventKind::DriverAssigned {
         return Ok(());
     }
@@ -161,6 +174,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::RideCompleted
                 | RideEventKind::RideCancelled => true,
                 RideEventKind::DriverAssigned
+                | RideEventKind::OtpEntered
                 | RideEventKind::DriverArrived
                 | RideEventKind::RideStarted
                 | RideEventKind::ForwardPromoted => offer_of(other) == offer_of(commit),
@@ -172,6 +186,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::DropoffChanged
                 | RideEventKind::ForwardUpdated
                 | RideEventKind::ForwardReturned
+                | RideEventKind::OtpDrawn
                 | RideEventKind::RideUnfulfilled => false,
             }
     };

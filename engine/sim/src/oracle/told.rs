@@ -21,14 +21,20 @@ impl World {
             Effect::ToDriver(driver, command) => {
                 self.m12_same_market(actor, Actor::Driver(city::ordinal(driver.as_str())));
                 self.m13_driver_command(command);
+                if let DriverCommand::Queue { news, .. } = command {
+                    self.m13_queue_news(driver, news);
+                }
             }
             Effect::ToRide(ride, _) => {
                 self.m12_same_market(actor, Actor::Ride(city::ordinal(ride.as_str())));
             }
+            Effect::PublishQueue(_, order) => self.m13_order(order),
             Effect::SendFrame(_, frame) => self.m13_frame(frame),
             Effect::Answer(_, answer) => self.m13_answer(answer),
             Effect::PersistRide(_)
             | Effect::PersistDriver(_)
+            | Effect::PersistZone(_)
+            | Effect::ToZone(..)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
             | Effect::PlaceSupply(_)
@@ -40,10 +46,11 @@ impl World {
         }
     }
 
-    fn market_of(&self, actor: Actor) -> Option<usize> {
+    pub(crate) fn market_of(&self, actor: Actor) -> Option<usize> {
         match actor {
             Actor::Driver(driver) => self.drivers.get(driver).map(|site| site.market),
             Actor::Ride(ride) => self.options.rides.get(ride).map(|plan| plan.market),
+            Actor::Zone(_) => Self::market_of_zone(actor),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -69,6 +76,8 @@ impl World {
             | DriverCommand::SetOnline { .. }
             | DriverCommand::PositionChanged
             | DriverCommand::Accept { .. }
+            | DriverCommand::EnterOtp { .. }
+            | DriverCommand::Queue { .. }
             | DriverCommand::Decline { .. }
             | DriverCommand::Connect { .. }
             | DriverCommand::Disconnect { .. }
@@ -91,6 +100,11 @@ impl World {
             | PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::ForwardReturned { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),
+            PhoneFrame::QueueCall { .. }
+            | PhoneFrame::QueueCallOver { .. }
+            | PhoneFrame::QueueJoined { .. }
+            | PhoneFrame::QueueLeft { .. }
+            | PhoneFrame::OtpRefused { .. } => {}
         }
     }
 
@@ -98,6 +112,7 @@ impl World {
         match answer {
             Answer::Ride(ride) | Answer::Accept(AcceptAnswer::Won(ride)) => self.m13_ride(ride),
             Answer::Driver(view) => self.m13_view(view),
+            Answer::Queue(queue) => self.m13_queue(queue),
             Answer::Accept(AcceptAnswer::Lost(_)) | Answer::Refused(_) => {}
         }
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use muster_engine::driver::{DriverCommand, RiderBlocks};
 use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
 use muster_engine::geo::Position;
-use muster_engine::id::OfferId;
+use muster_engine::id::{CallId, DriverId, OfferId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::ZoneCommand;
 
 use crate::city;
 use crate::link::{Actor, Payload};
@@ -23,6 +24,10 @@ pub(crate) enum Call {
     Accept { driver: usize, offer: OfferId },
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
+    EnterOtp { driver: usize, otp: String },
+    RespondAtGate { driver: usize, call: CallId, accept: bool },
+    QueueAdd { driver: usize, position: Option<usize> },
+    QueueRemove { driver: usize },
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
@@ -104,6 +109,16 @@ impl World {
             Call::GetDriver { driver } => {
                 self.ask_driver(*driver, |reply| DriverCommand::Get { reply });
             }
+            Call::EnterOtp { driver, otp } => {
+                let otp = otp.clone();
+                self.ask_driver(*driver, |reply| DriverCommand::EnterOtp {
+                    otp,
+                    asker: Some(Asker::Caller(reply)),
+                });
+            }
+            Call::RespondAtGate { .. } | Call::QueueAdd { .. } | Call::QueueRemove { .. } => {
+                self.on_zone_call(call);
+            }
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
@@ -141,8 +156,64 @@ impl World {
             | Call::Accept { .. }
             | Call::Decline { .. }
             | Call::GetDriver { .. }
+            | Call::EnterOtp { .. }
+            | Call::RespondAtGate { .. }
+            | Call::QueueAdd { .. }
+            | Call::QueueRemove { .. }
             | Call::Request { .. } => {}
         }
+    }
+
+    fn on_zone_call(&mut self, call: &Call) {
+        match call.clone() {
+            Call::RespondAtGate { driver, call, accept } => {
+                self.ask_zone(driver, |reply, driver| ZoneCommand::Respond {
+                    driver,
+                    call,
+                    accept,
+                    reply: Some(reply),
+                })
+            }
+            Call::QueueAdd { driver, position } => {
+                let record = self.drivers[driver].durable.clone();
+                let Some(record) = record.filter(|record| record.online) else { return };
+                let tiers = record.profile.service_tiers.clone();
+                let service_tier = tiers[0].clone();
+                self.ask_zone(driver, |reply, driver| ZoneCommand::Add {
+                    driver,
+                    tiers,
+                    service_tier,
+                    position,
+                    reply: Some(reply),
+                });
+            }
+            Call::QueueRemove { driver } => self.ask_zone(driver, |reply, driver| {
+                ZoneCommand::Remove { driver, note: None, reply: Some(reply) }
+            }),
+            Call::PutProfile { .. }
+            | Call::SetOnline { .. }
+            | Call::Accept { .. }
+            | Call::Decline { .. }
+            | Call::GetDriver { .. }
+            | Call::EnterOtp { .. }
+            | Call::Request { .. }
+            | Call::ChangeDropoff { .. }
+            | Call::Cancel { .. }
+            | Call::Retry { .. }
+            | Call::Progress { .. }
+            | Call::GetRide { .. } => {}
+        }
+    }
+
+    fn ask_zone(&mut self, driver: usize, ask: impl FnOnce(ReplyTo, DriverId) -> ZoneCommand) {
+        let market = self.drivers[driver].market;
+        if !self.zones.contains_key(&market) {
+            return;
+        }
+        let to = Actor::Zone(market);
+        let reply = self.reply_for(None, to);
+        let command = ask(reply, city::driver_id(driver));
+        self.send(Actor::Edge, to, Payload::Zone(command));
     }
 
     /// A driver nobody knows yet gets a machine that is not durable before its first command is.
@@ -256,6 +327,7 @@ impl World {
             Answer::Accept(muster_engine::effect::AcceptAnswer::Lost(_)) => {
                 self.count("accepts answered: lost");
             }
+            Answer::Queue(_) => self.count("queues answered"),
             Answer::Refused(refusal) => {
                 self.count("calls refused by a machine");
                 if refusal == Refusal::RideIsForward {

@@ -9,6 +9,7 @@ use muster_engine::id::{OfferId, stable_hash};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideProgress, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::GateCall;
 
 use crate::city;
 use crate::dice::Dice;
@@ -110,6 +111,7 @@ impl World {
         }
         self.drive_on(driver);
         self.mind_forward(driver);
+        self.try_otp(driver);
     }
 
     fn strike_phone(&mut self, driver: usize) {
@@ -213,8 +215,24 @@ impl World {
             | PhoneFrame::ForwardReturned { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.on_ride_of_phone(driver, &ride),
             // These phones ask as callers do, and are answered as callers are.
-            PhoneFrame::AcceptResult { .. } | PhoneFrame::AcceptRefused { .. } => {}
+            PhoneFrame::AcceptResult { .. }
+            | PhoneFrame::AcceptRefused { .. }
+            | PhoneFrame::OtpRefused { .. } => {}
+            PhoneFrame::QueueCall { call, .. } => self.on_queue_call(driver, call),
+            PhoneFrame::QueueCallOver { .. } => self.count("calls to the gate over"),
+            PhoneFrame::QueueJoined { .. } => self.count("places in the queue told"),
+            PhoneFrame::QueueLeft { .. } => self.count("ends of places told"),
         }
+    }
+
+    /// Called to the gate: yes, no, or nothing.
+    fn on_queue_call(&mut self, driver: usize, call: GateCall) {
+        self.count("calls to the gate shown");
+        if call.arrive_by.is_some() || self.phones[driver].dice.chance(0.3) {
+            return;
+        }
+        let accept = self.phones[driver].dice.chance(0.7);
+        self.call(Call::RespondAtGate { driver, call: call.id, accept });
     }
 
     /// M4 as a driver sees it: an offer that he was told is off does not become his ride.

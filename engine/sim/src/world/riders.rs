@@ -87,6 +87,10 @@ impl World {
             let ride = self.fate.index(self.riders.len());
             self.call(Call::Cancel { ride, by: CancelledBy::Operator });
         }
+        if self.fate.chance(self.faults.operator_queue) {
+            self.count("fault: operator changes the queue");
+            self.operate_queue();
+        }
         if self.fate.chance(self.faults.operator_block) {
             self.count("fault: operator blocks a driver");
             let driver = self.fate.index(self.drivers.len());

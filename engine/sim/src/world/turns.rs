@@ -15,6 +15,7 @@ use muster_engine::ride::{RideCommand, RideMachine, find_candidates};
 
 use crate::city;
 use crate::link::{Actor, Payload, Route};
+use crate::oracle::queues::queue_fault;
 use crate::shell::Shell;
 use crate::store::{Durable, Submission};
 use crate::swarm::Sabotage;
@@ -43,6 +44,9 @@ impl World {
                     self.time_out(reply_of_ride(&command));
                 }
             }
+            (Actor::Zone(market), Payload::Zone(command)) => {
+                self.zone_turn(market, Turn::Command(command));
+            }
             (actor, Payload::Committed(verdict)) => self.on_committed(actor, verdict),
             (Actor::Session(driver, session), Payload::Frame(frame)) => {
                 self.on_frame(driver, session, frame);
@@ -50,7 +54,14 @@ impl World {
             (Actor::Session(driver, session), Payload::Goodbye) => {
                 self.on_goodbye(driver, session);
             }
-            (_, Payload::Driver(_) | Payload::Ride(_) | Payload::Frame(_) | Payload::Goodbye) => {}
+            (
+                _,
+                Payload::Driver(_)
+                | Payload::Ride(_)
+                | Payload::Zone(_)
+                | Payload::Frame(_)
+                | Payload::Goodbye,
+            ) => {}
         }
         if self.settling && self.links.machines_have_nothing_coming() {
             self.settling = false;
@@ -61,6 +72,7 @@ impl World {
         match actor {
             Actor::Driver(driver) => self.driver_turn(driver, Turn::Deadline),
             Actor::Ride(ride) => self.ride_turn(ride, Turn::Deadline),
+            Actor::Zone(market) => self.zone_turn(market, Turn::Deadline),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -117,9 +129,12 @@ impl World {
         }
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let grid = &self.markets[site.market].grid;
+        let mut unfair = None;
         let search = |effect: &Effect| {
             let Effect::FindCandidates(query) = effect else { return None };
-            Some(RideCommand::Candidates(find_candidates(grid, query)))
+            let found = find_candidates(grid, query);
+            unfair = unfair.take().or_else(|| queue_fault(grid, query, &found));
+            Some(RideCommand::Candidates(Box::new(found)))
         };
         if self.options.sabotage == Some(Sabotage::HoldClockAtExpiry)
             && let Turn::Command(RideCommand::OfferAccepted { offer, .. }) = &turn
@@ -152,17 +167,20 @@ impl World {
         if stuck {
             self.broken(Invariant::M14, format!("r{ride:02} is due again at once after {what}"));
         }
+        if let Some(fault) = unfair {
+            self.broken(Invariant::M15, format!("r{ride:02}: {fault}"));
+        }
         self.check_accepts(&before, &effects);
         self.release(Actor::Ride(ride), effects);
     }
 
-    fn note(&mut self, actor: &str, what: &str, before: &str, after: &str, live: usize) {
+    pub(super) fn note(&mut self, actor: &str, what: &str, before: &str, after: &str, live: usize) {
         let at = self.elapsed_ms();
         self.trace.line(format!("{at:>9} {actor:<4} {what}: {before} -> {after} live={live}"));
     }
 
     /// Performs effects now, or once what they rest on is durable (M13).
-    fn release(&mut self, actor: Actor, effects: Vec<Effect>) {
+    pub(super) fn release(&mut self, actor: Actor, effects: Vec<Effect>) {
         let mut items = Vec::new();
         let mut rest = Vec::new();
         for effect in effects {
@@ -170,6 +188,8 @@ impl World {
                 items.push(Durable::Ride(Arc::new(*commit)));
             } else if let Effect::PersistDriver(record) = effect {
                 items.push(Durable::Driver(Arc::new(*record)));
+            } else if let Effect::PersistZone(commit) = effect {
+                items.push(Durable::Zone(Arc::new(*commit)));
             } else {
                 rest.push(effect);
             }
@@ -202,6 +222,10 @@ impl World {
                 let shell = &mut self.rides.get_mut(&ride)?.shell;
                 Some((&mut shell.held, shell.incarnation))
             }
+            Actor::Zone(market) => {
+                let shell = &mut self.zones.get_mut(&market)?.shell;
+                Some((&mut shell.held, shell.incarnation))
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -217,6 +241,16 @@ impl World {
         match effect {
             Effect::ToDriver(driver, command) => self.pass_to_driver(actor, &driver, command),
             Effect::ToRide(ride, command) => self.pass_to_ride(actor, &ride, command),
+            Effect::ToZone(_, command) => {
+                if let Some(market) = self.market_of(actor) {
+                    self.pass_to_zone(actor, market, command);
+                }
+            }
+            Effect::PublishQueue(..) => {
+                if let Actor::Zone(market) = actor {
+                    self.publish_queue(&effect, market);
+                }
+            }
             Effect::SendFrame(session, frame) => {
                 if let Actor::Driver(driver) = actor
                     && self.drivers[driver].attached.contains(&session)
@@ -259,6 +293,7 @@ impl World {
             | Effect::ForgetOffer(_)
             | Effect::PersistRide(_)
             | Effect::PersistDriver(_)
+            | Effect::PersistZone(_)
             | Effect::FindCandidates(_) => {}
         }
     }
@@ -343,7 +378,7 @@ impl World {
     }
 }
 
-fn deadline_name(machine: &impl Machine) -> String {
+pub(super) fn deadline_name(machine: &impl Machine) -> String {
     machine.next_deadline().map_or_else(String::new, |deadline| format!("{:?}", deadline.reason))
 }
 
@@ -374,8 +409,11 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
         | DriverCommand::SetOnline { reply, .. }
         | DriverCommand::Decline { reply, .. } => *reply,
         DriverCommand::Accept { asker: Some(Asker::Caller(reply)), .. }
+        | DriverCommand::EnterOtp { asker: Some(Asker::Caller(reply)), .. }
         | DriverCommand::Get { reply } => Some(*reply),
         DriverCommand::Accept { asker: Some(Asker::Phone(_)) | None, .. }
+        | DriverCommand::EnterOtp { asker: Some(Asker::Phone(_)) | None, .. }
+        | DriverCommand::Queue { .. }
         | DriverCommand::PositionChanged
         | DriverCommand::Offer { .. }
         | DriverCommand::Withdraw { .. }
@@ -400,6 +438,8 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }
+        | RideCommand::OtpEntered(_)
+        | RideCommand::OtpTaken { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }
         | RideCommand::TellDriver { .. } => None,
