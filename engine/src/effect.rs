@@ -6,7 +6,7 @@ use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
 use crate::event::Event;
 use crate::grid::Supply;
 use crate::id::{DriverId, OfferId, RideId};
-use crate::offer::WithdrawReason;
+use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
 
 /// Names the caller that waits for an answer; made and resolved by the shell.
@@ -122,6 +122,8 @@ pub enum AcceptAnswer {
     Won(Arc<RideRecord>),
     /// It is not.
     Lost(WithdrawReason),
+    /// It waits as a quote until the rider chooses.
+    Quoted(QuoteTerms),
 }
 
 /// A call that cannot be done in the present state: the fact that refuses it.
@@ -157,6 +159,20 @@ pub enum Refusal {
     AcceptPending,
     /// The driver is not online.
     DriverOffline,
+    /// No quote of this ride has this id.
+    UnknownQuote,
+    /// The quote's time has passed.
+    QuoteExpired,
+    /// The quote was taken back, or its driver cannot take the ride any more.
+    QuoteUnavailable,
+    /// Another selection waits for its driver.
+    SelectionPending,
+    /// The fare is outside the offer's bounds, or in another currency.
+    FareOutOfBounds,
+    /// The rider named no fare, so a quote must.
+    FareRequired,
+    /// Accepts of this offer take no fare.
+    FareNotNegotiable,
 }
 
 impl Refusal {
@@ -178,6 +194,13 @@ impl Refusal {
             Self::OtpMismatch => "otp_mismatch",
             Self::AcceptPending => "accept_pending",
             Self::DriverOffline => "driver_offline",
+            Self::UnknownQuote => "unknown_quote",
+            Self::QuoteExpired => "quote_expired",
+            Self::QuoteUnavailable => "quote_unavailable",
+            Self::SelectionPending => "selection_pending",
+            Self::FareOutOfBounds => "fare_out_of_bounds",
+            Self::FareRequired => "fare_required",
+            Self::FareNotNegotiable => "fare_not_negotiable",
         }
     }
 }

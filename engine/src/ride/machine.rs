@@ -12,9 +12,11 @@ use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
+use crate::ride::decision::WaveDecision;
+use crate::ride::quotes::{Acceptance, Selection};
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
-    RideStatus, WaveDecision,
+    RideStatus,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -43,6 +45,8 @@ pub struct RideMachine {
     pub(super) ends_unwritten: bool,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
+    /// The quote that the rider chose, until its driver has confirmed.
+    pub(super) selection: Option<Selection>,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
 }
@@ -56,6 +60,8 @@ pub(super) enum Seeking {
     Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
+    /// For one driver who need not be asked.
+    Instant,
 }
 
 impl RideMachine {
@@ -78,6 +84,8 @@ impl RideMachine {
             attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
+            instant: None,
+            ended_quotes: Vec::new(),
             assignment: None,
             otp: None,
             reallocations: 0,
@@ -112,6 +120,7 @@ impl RideMachine {
             set_aside: BTreeMap::new(),
             ends_unwritten: false,
             refusals: 0,
+            selection: None,
             retired: false,
         }
     }
@@ -191,8 +200,12 @@ impl RideMachine {
             OfferEnd::Expired => counts.expired += 1,
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
-        let after_ms = now.millis_since(live.offered_at);
+        let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
+        let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
+        if live.quote.is_some() {
+            self.quote_ended(offer, end, out);
+        }
         Some(live.driver)
     }
 
@@ -203,7 +216,17 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) -> Vec<Effect> {
-        let offers: Vec<OfferId> = self.record.offers.keys().cloned().collect();
+        let offers = self.record.offers.keys().cloned().collect();
+        self.withdraw(offers, reason, now, out)
+    }
+
+    pub(super) fn withdraw(
+        &mut self,
+        offers: Vec<OfferId>,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Vec<Effect> {
         let withdraw = |offer: OfferId| {
             let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
             Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
@@ -272,7 +295,7 @@ impl RideMachine {
         for driver in drivers.into_iter().chain(assigned) {
             self.on_driver_rebuilt(&driver, out);
         }
-        let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
         if idle {
@@ -299,12 +322,15 @@ impl RideMachine {
     }
 
     fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
         self.record.attempt_offers.declined += 1;
         self.ends_unwritten = true;
-        if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
+        if self.record.status == RideStatus::Searching && !self.awaits_answers() {
             self.begin_wave(now, out);
         } else {
             self.write_ends(now, out);
@@ -341,7 +367,8 @@ impl RideMachine {
         let close = self.record.offers.values().map(|live| live.expires_at).min();
         let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
-        [Some(limit), close, retry].into_iter().flatten().min()
+        let selection = self.selection_deadline();
+        [Some(limit), close, retry, selection].into_iter().flatten().min()
     }
 }
 
@@ -377,8 +404,14 @@ impl Machine for RideMachine {
                 self.on_refused(&offer, reason, now, out);
             }
             RideCommand::OfferDeclined { offer } => self.on_declined(&offer, now, out),
-            RideCommand::OfferAccepted { offer, driver, vehicle } => {
-                self.on_accepted(offer, driver, vehicle, now, out);
+            RideCommand::OfferAccepted { offer, driver, vehicle, fare } => {
+                self.on_accepted(offer, driver, Acceptance { vehicle, fare }, now, out);
+            }
+            RideCommand::QuoteConfirmed { quote, driver } => {
+                self.on_quote_confirmed(quote, driver, now, out);
+            }
+            RideCommand::SelectQuote { quote, reply } => {
+                self.on_select_quote(quote, reply, now, out);
             }
             RideCommand::DriverRebuilt { driver } => self.on_driver_rebuilt(&driver, out),
             RideCommand::Progress { driver, step, reply } => {
