@@ -13,7 +13,7 @@ use muster_engine::driver::{
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
-use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, TagFilter, Supply, TierSet};
+use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, Supply, TagFilter, TierSet};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -470,10 +470,7 @@ fn only_drivers_who_need_not_be_asked_are_found_by_an_instant_search() {
     let query = CandidateQuery { instant: true, limit: 9, ..*pair.ride().1 };
     let candidates = find_candidates(&grid, &query);
     assert_eq!(found(&candidates), ["instant"]);
-    let counts = [
-        (Exclusion::InstantOptOut, 2),
-        (Exclusion::NoSession, 1),
-        (Exclusion::OfferPending, 1),
-    ];
+    let counts =
+        [(Exclusion::InstantOptOut, 2), (Exclusion::NoSession, 1), (Exclusion::OfferPending, 1)];
     assert_eq!(candidates.excluded_counts, BTreeMap::from(counts));
 }

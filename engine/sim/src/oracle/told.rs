@@ -56,7 +56,12 @@ impl World {
 
     fn m13_driver_command(&mut self, command: &DriverCommand) {
         match command {
-            DriverCommand::Offer { offer, .. } => self.m13_offer(&offer.id),
+            DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } => {
+                self.m13_offer(&offer.id);
+            }
+            DriverCommand::AcceptAnswered { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             DriverCommand::RideUpdated { ride } => self.m13_ride(ride),
             DriverCommand::AcceptAnswered { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
@@ -84,6 +89,9 @@ impl World {
             PhoneFrame::OfferWithdrawn { offer, .. }
             | PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Lost(_) }
             | PhoneFrame::AcceptRefused { offer, .. } => self.m13_offer(offer),
+            PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             PhoneFrame::AcceptResult { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
             }
@@ -97,7 +105,8 @@ impl World {
         match answer {
             Answer::Ride(ride) | Answer::Accept(AcceptAnswer::Won(ride)) => self.m13_ride(ride),
             Answer::Driver(view) => self.m13_view(view),
-            Answer::Accept(AcceptAnswer::Lost(_)) | Answer::Refused(_) => {}
+            Answer::Accept(AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_))
+            | Answer::Refused(_) => {}
         }
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, RiderBlocks};
-use muster_engine::effect::{Answer, Asker, ReplyTo};
+use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
 use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
 
 use crate::city;
 use crate::link::{Actor, Payload};
@@ -19,12 +20,13 @@ use crate::world::{Errand, RideSite, World};
 pub(crate) enum Call {
     PutProfile { driver: usize, blocked_until: Option<Timestamp> },
     SetOnline { driver: usize, online: bool },
-    Accept { driver: usize, offer: OfferId },
+    Accept { driver: usize, offer: OfferId, fare: Option<Money> },
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
+    Select { ride: usize, quote: OfferId },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
 }
@@ -84,10 +86,11 @@ impl World {
                     reply: Some(reply),
                 });
             }
-            Call::Accept { driver, offer } => {
-                let offer = offer.clone();
+            Call::Accept { driver, offer, fare } => {
+                let (offer, fare) = (offer.clone(), fare.clone());
                 self.ask_driver(*driver, |reply| DriverCommand::Accept {
                     offer,
+                    fare,
                     asker: Some(Asker::Caller(reply)),
                 });
             }
@@ -105,6 +108,7 @@ impl World {
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
         }
@@ -122,6 +126,12 @@ impl World {
                 service_tiers: None,
                 reply: Some(reply),
             }),
+            Call::Select { ride, quote } => {
+                self.ask_ride(ride, None, |reply| RideCommand::SelectQuote {
+                    quote,
+                    reply: Some(reply),
+                });
+            }
             Call::Progress { ride, driver, step } => self.ask_ride(ride, driver, |reply| {
                 let driver = driver.map(city::driver_id);
                 RideCommand::Progress { driver, step, reply: Some(reply) }
@@ -246,6 +256,12 @@ impl World {
             }
             Answer::Accept(muster_engine::effect::AcceptAnswer::Lost(_)) => {
                 self.count("accepts answered: lost");
+            }
+            Answer::Accept(muster_engine::effect::AcceptAnswer::Quoted(_)) => {
+                self.count("accepts answered: quoted");
+            }
+            Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
+                self.count("choices of a quote that failed");
             }
             Answer::Refused(_) => self.count("calls refused by a machine"),
         }

@@ -7,8 +7,10 @@ use muster_engine::effect::SessionId;
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::{OfferId, stable_hash};
 use muster_engine::invariant::Invariant;
+use muster_engine::offer::{FareBounds, Offer, OfferKind};
 use muster_engine::ride::{RideProgress, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
 
 use crate::city;
 use crate::dice::Dice;
@@ -85,6 +87,18 @@ impl Phone {
         self.session = None;
     }
 
+    /// What he asks for a ride that takes quotes: now and then too much, now and then nothing, which
+    /// asks for the requested fare.
+    fn fare_for(&mut self, kind: &OfferKind) -> Option<Money> {
+        let OfferKind::Quote { bounds } = kind else { return None };
+        let roll = self.dice.unit();
+        let Some(FareBounds { min, max }) = bounds else {
+            return (roll < 0.9).then(|| city::usd(self.dice.between(500, 2_000)));
+        };
+        let most = if roll < 0.1 { max.amount * 2 } else { max.amount };
+        (roll < 0.8).then(|| city::usd(self.dice.between(min.amount, most)))
+    }
+
     pub(crate) fn on_view(&mut self, view: &DriverView) {
         self.registered = true;
         self.online = view.record.online;
@@ -120,6 +134,12 @@ impl World {
         if self.fate.chance(self.faults.driver_flap) {
             self.count("fault: driver went offline or came back");
             self.phones[driver].wants_online ^= true;
+        }
+        if self.fate.chance(self.faults.driver_regret)
+            && let Some(offer) = self.phones[driver].offers.keys().next().cloned()
+        {
+            self.count("fault: driver takes an answer back");
+            self.call(Call::Decline { driver, offer });
         }
         if self.fate.chance(0.02) {
             self.call(Call::GetDriver { driver });
@@ -195,7 +215,7 @@ impl World {
             PhoneFrame::Offer { offer, .. } => {
                 self.count("offers shown");
                 self.phones[driver].offers.insert(offer.id.clone(), offer.expires_at);
-                self.decide(driver, &offer.id, offer.expires_at);
+                self.decide(driver, &offer);
             }
             PhoneFrame::OfferWithdrawn { offer, .. } => {
                 self.phones[driver].offers.remove(&offer);
@@ -262,12 +282,17 @@ impl World {
     }
 
     /// Accept, decline, wait too long, or let it be.
-    fn decide(&mut self, driver: usize, offer: &OfferId, expires_at: Timestamp) {
+    fn decide(&mut self, driver: usize, shown: &Offer) {
+        let (offer, expires_at) = (&shown.id, shown.expires_at);
         let phone = &mut self.phones[driver];
         let (habit, roll) = (phone.habit, phone.dice.unit());
         let think = phone.dice.between(10, habit.think_ms_max.max(10));
         let at = self.now.plus_millis(think);
-        let accept = |offer: &OfferId| Call::Accept { driver, offer: offer.clone() };
+        let fare = phone.fare_for(&shown.kind);
+        let accept = |offer: &OfferId| {
+            let fare = fare.clone().filter(|_| *offer == shown.id);
+            Call::Accept { driver, offer: offer.clone(), fare }
+        };
         let (yes, no) = (habit.accept, habit.accept + habit.decline);
         if roll < yes {
             self.call_at(at, accept(offer));
