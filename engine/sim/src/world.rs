@@ -261,8 +261,9 @@ impl World {
         self.agenda.add(self.now, Errand::CallArrives(call));
     }
 
-    /// A driver's machine learns at once that his phone is gone.
-    pub fn hang_up(&mut self, driver: usize) {
+    /// A driver's phone is gone for `ms` milliseconds, and his machine knows it at once.
+    pub fn hang_up(&mut self, driver: usize, ms: u64) {
+        self.phones[driver].away_until = self.now.plus_millis(ms);
         for session in std::mem::take(&mut self.drivers[driver].attached) {
             self.phones[driver].lose_session();
             let command = DriverCommand::Disconnect { session };

@@ -275,7 +275,7 @@ fn a_phone_that_is_gone_when_the_offer_arrives_is_passed_over_for_the_next() {
     };
     let (first, other) = if first == "d00" { (0, "d01") } else { (1, "d00") };
     assert_eq!((kind, driver_status(&world, first)), (OfferKind::Instant, DriverStatus::Available));
-    world.hang_up(first);
+    world.hang_up(first, 20_000);
     run_until(&mut world, ms + 15_000);
     assert_eq!(assigned(&world, 0).as_deref(), Some(other));
     assert_eq!(record(&world, 0).offer_counts.withdrawn, 1);

@@ -47,6 +47,8 @@ pub(crate) struct Phone {
     pub(crate) at: (f64, f64),
     pub(crate) heading: f64,
     pub(crate) silent_until: Timestamp,
+    /// It does not connect before.
+    pub(crate) away_until: Timestamp,
     pub(crate) market: usize,
     /// What each sequence number carried.
     frames: BTreeMap<u64, u64>,
@@ -69,6 +71,7 @@ impl Phone {
             at: plan.home,
             heading: 0.0,
             silent_until: EPOCH,
+            away_until: EPOCH,
             market: plan.market,
             frames: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
@@ -80,6 +83,11 @@ impl Phone {
         self.habit = Habit::WILLING;
         self.wants_online = true;
         self.silent_until = EPOCH;
+    }
+
+    /// Whether it has no connection and may have one.
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.session.is_none() && self.away_until <= now
     }
 
     /// The connection broke.
@@ -116,7 +124,7 @@ impl World {
         }
         if phone.online != phone.wants_online {
             self.call(Call::SetOnline { driver, online: phone.wants_online });
-        } else if phone.session.is_none() && self.up && !self.settling {
+        } else if phone.is_gone(self.now) && self.up && !self.settling {
             self.connect(driver);
         }
         self.drive_on(driver);
