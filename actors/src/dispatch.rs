@@ -26,10 +26,14 @@ use crate::error::CallError;
 use crate::ports::StoreError;
 use crate::recovery::{self, StartError};
 use crate::registry::{DriverHandle, RideHandle};
+use crate::replies::Caller;
 use crate::ride_actor;
 use crate::runtime::{DispatchConfig, Ports, Runtime};
 use crate::session::{DriverLink, SESSION_FRAMES_MAX, apply_fix};
 use crate::shell::Deliver;
+
+/// How often a ride is asked whose actor leaves memory before it hears the question.
+const RIDE_CALLS_MAX: u32 = 3;
 
 /// The dispatch engine of one process. Cheap to clone.
 #[derive(Clone)]
@@ -97,7 +101,7 @@ impl Dispatch {
         let ride = request.ride.clone();
         let handle = ride_actor::begin(&self.runtime, &market, request)?;
         let ask = |reply| RideCommand::Request { reply: Some(reply) };
-        let answer = self.ask_ride(&handle, ask).await;
+        let answer = self.ask_actor(&handle, ask).await;
         // That the id is taken by a ride which left memory shows when it is stored, not before.
         if matches!(answer, Err(CallError::Store(StoreError::Conflict(_))))
             && let Ok(Some(_)) = self.runtime.store.load_ride(&ride).await
@@ -147,9 +151,11 @@ impl Dispatch {
         by: CancelledBy,
         reason: Option<String>,
     ) -> Result<Arc<RideRecord>, CallError> {
-        let handle = ride_actor::load(&self.runtime, ride).await?;
-        let ask = |reply| RideCommand::Cancel { by, reason, reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        let ask = |reply| {
+            let reason = reason.clone();
+            RideCommand::Cancel { by, reason, reply: Some(reply) }
+        };
+        self.ask_ride(ride, ask).await
     }
 
     /// Begins a new attempt.
@@ -163,9 +169,11 @@ impl Dispatch {
         service_tiers: Option<Vec<ServiceTierId>>,
     ) -> Result<Arc<RideRecord>, CallError> {
         self.takes_new_work()?;
-        let handle = ride_actor::load(&self.runtime, ride).await?;
-        let ask = |reply| RideCommand::Retry { tip, service_tiers, reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        let ask = |reply| {
+            let (tip, service_tiers) = (tip.clone(), service_tiers.clone());
+            RideCommand::Retry { tip, service_tiers, reply: Some(reply) }
+        };
+        self.ask_ride(ride, ask).await
     }
 
     /// Reports a step of a ride. Without a driver the call is made for the assigned one.
@@ -178,9 +186,11 @@ impl Dispatch {
         driver: Option<DriverId>,
         step: RideProgress,
     ) -> Result<Arc<RideRecord>, CallError> {
-        let handle = ride_actor::load(&self.runtime, ride).await?;
-        let ask = |reply| RideCommand::Progress { driver, step, reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        let ask = |reply| {
+            let (driver, step) = (driver.clone(), step.clone());
+            RideCommand::Progress { driver, step, reply: Some(reply) }
+        };
+        self.ask_ride(ride, ask).await
     }
 
     /// Creates a driver or replaces his profile.
@@ -322,19 +332,43 @@ impl Dispatch {
         self.driver_handle(&owner)
     }
 
+    fn deliver<C: Send>(&self, command: C, reply: ReplyTo) -> Deliver<C> {
+        Deliver::of_caller(command, Caller::new(Arc::clone(&self.runtime), reply))
+    }
+
     fn overloaded(&self, actor: &'static str) -> CallError {
         self.runtime.meter.mailbox_full(actor);
         CallError::Overloaded(actor)
     }
 
+    /// Asks a ride that may have left memory, or be about to.
     async fn ask_ride(
+        &self,
+        ride: &RideId,
+        command: impl Fn(ReplyTo) -> RideCommand,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        let mut answer = Err(CallError::Unheard);
+        for _ in 0..RIDE_CALLS_MAX {
+            let handle = ride_actor::load(&self.runtime, ride).await?;
+            answer = self.ask_actor(&handle, &command).await;
+            if !matches!(answer, Err(CallError::Unheard)) {
+                break;
+            }
+        }
+        answer
+    }
+
+    async fn ask_actor(
         &self,
         handle: &RideHandle,
         command: impl FnOnce(ReplyTo) -> RideCommand,
     ) -> Result<Arc<RideRecord>, CallError> {
         let waiting = self.runtime.replies.wait();
-        let deliver = Deliver(command(waiting.reply));
-        handle.addr.try_send(deliver).map_err(|_| self.overloaded("ride"))?;
+        let deliver = self.deliver(command(waiting.reply), waiting.reply);
+        handle.addr.try_send(deliver).map_err(|error| match error {
+            SendError::Full(_) => self.overloaded("ride"),
+            SendError::Closed(_) => CallError::Unheard,
+        })?;
         match waiting.answer(self.runtime.limits.answer_within).await? {
             Answer::Ride(record) => Ok(record),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
@@ -360,7 +394,7 @@ impl Dispatch {
         command: impl FnOnce(ReplyTo) -> DriverCommand,
     ) -> Result<Answer, CallError> {
         let waiting = self.runtime.replies.wait();
-        let deliver = Deliver(command(waiting.reply));
+        let deliver = self.deliver(command(waiting.reply), waiting.reply);
         handle.addr.try_send(deliver).map_err(|_| self.overloaded("driver"))?;
         waiting.answer(self.runtime.limits.answer_within).await
     }

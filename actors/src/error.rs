@@ -28,6 +28,9 @@ pub enum CallError {
     /// The process is shutting down.
     #[error("the server is draining")]
     Draining,
+    /// The actor left memory before it heard the call.
+    #[error("the call was not heard")]
+    Unheard,
     /// No answer came in time.
     #[error("no answer came in time")]
     TimedOut,

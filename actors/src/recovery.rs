@@ -50,7 +50,7 @@ pub(crate) async fn recover(
         let (ride, market) = (record.request.ride.clone(), record.request.market.clone());
         let handle = ride_actor::restore(runtime, record)
             .ok_or_else(|| unknown(format!("ride {ride}"), market.as_str()))?;
-        handle.addr.do_send(Deliver(RideCommand::Resume));
+        handle.addr.do_send(Deliver::new(RideCommand::Resume));
     }
     settle(runtime).await;
     Ok(())
@@ -75,7 +75,7 @@ fn restore_position(runtime: &Runtime, snapshot: &PositionSnapshot) {
     let slot_snapshot = SlotSnapshot { fix, received_at: snapshot.received_at };
     board.slot.restore(&slot_snapshot, &board.market.market);
     let command = muster_engine::driver::DriverCommand::PositionChanged;
-    handle.addr.do_send(Deliver(command));
+    handle.addr.do_send(Deliver::new(command));
 }
 
 /// Waits until every actor has handled what recovery sent it, and what that caused.

@@ -1,5 +1,6 @@
 //! Callers that wait for a machine's answer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use muster_engine::effect::{Answer, ReplyTo};
 use tokio::sync::oneshot;
 
 use crate::error::CallError;
+use crate::runtime::Runtime;
 
 type Result = std::result::Result<Answer, CallError>;
 
@@ -16,6 +18,31 @@ type Result = std::result::Result<Answer, CallError>;
 pub(crate) struct Replies {
     waiting: DashMap<ReplyTo, oneshot::Sender<Result>>,
     issued: AtomicU64,
+}
+
+/// Goes with a command to a machine: dropped before the machine heard it, as with the mailbox of an
+/// actor that left memory, it tells the caller so, who would wait in vain otherwise.
+pub(crate) struct Caller {
+    runtime: Option<Arc<Runtime>>,
+    reply: ReplyTo,
+}
+
+impl Caller {
+    pub(crate) const fn new(runtime: Arc<Runtime>, reply: ReplyTo) -> Self {
+        Self { runtime: Some(runtime), reply }
+    }
+
+    pub(crate) fn was_heard(mut self) {
+        self.runtime = None;
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.replies.resolve(self.reply, Err(CallError::Unheard));
+        }
+    }
 }
 
 /// A place in the queue for an answer; dropping it gives the place up.

@@ -103,7 +103,9 @@ pub(crate) fn begin(
 pub(crate) fn restore(runtime: &Arc<Runtime>, record: RideRecord) -> Option<Arc<RideHandle>> {
     let market = Arc::clone(runtime.market(&record.request.market)?);
     let ride = record.request.ride.clone();
-    let machine = RideMachine::restore(record.clone(), Arc::clone(&market.market), market.book());
+    let mut machine =
+        RideMachine::restore(record.clone(), Arc::clone(&market.market), market.book());
+    machine.expect_call(runtime.clock.now());
     Some(start(runtime, &ride, &market, machine, Some(record), None).0)
 }
 

@@ -197,7 +197,7 @@ impl Runtime {
     /// Delivers to a driver's machine. A driver nobody knows refuses what he is offered.
     pub(crate) fn to_driver(&self, driver: &DriverId, command: DriverCommand) {
         match self.registry.driver(driver) {
-            Some(handle) => handle.addr.do_send(Deliver(command)),
+            Some(handle) => handle.addr.do_send(Deliver::new(command)),
             None => {
                 if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } =
                     command
@@ -213,13 +213,13 @@ impl Runtime {
     /// Delivers to a ride's machine, which is loaded from the store if it left memory.
     pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand) {
         if let Some(handle) = self.registry.ride(ride) {
-            return handle.addr.do_send(Deliver(command));
+            return handle.addr.do_send(Deliver::new(command));
         }
         let Some(runtime) = self.own() else { return };
         let ride = ride.clone();
         actix::spawn(async move {
             match ride_actor::load(&runtime, &ride).await {
-                Ok(handle) => handle.addr.do_send(Deliver(command)),
+                Ok(handle) => handle.addr.do_send(Deliver::new(command)),
                 Err(error) => {
                     tracing::warn!(ride_id = %ride, %error, "a message found no ride");
                     if let Some(reply) = reply_of(&command) {
@@ -243,7 +243,7 @@ impl Runtime {
     pub(crate) fn redrive_driver(&self, driver: &DriverId) {
         for handle in self.registry.rides_of(driver) {
             let command = RideCommand::DriverRebuilt { driver: driver.clone() };
-            handle.addr.do_send(Deliver(command));
+            handle.addr.do_send(Deliver::new(command));
         }
     }
 

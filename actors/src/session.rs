@@ -63,7 +63,7 @@ impl DriverLink {
     /// the driver's mailbox took it.
     pub fn accept(&self, offer: OfferId, fare: Option<Money>) -> bool {
         let asker = Some(Asker::Phone(self.session));
-        let deliver = Deliver(DriverCommand::Accept { offer, fare, asker });
+        let deliver = Deliver::new(DriverCommand::Accept { offer, fare, asker });
         let taken = self.handle.addr.try_send(deliver).is_ok();
         if !taken {
             self.runtime.meter.mailbox_full("driver");
@@ -74,14 +74,14 @@ impl DriverLink {
     /// The phone has received all frames up to `seq`.
     pub fn acknowledge(&self, seq: u64) {
         // An acknowledgement that finds the mailbox full is made up for by the next one.
-        let _full = self.handle.addr.try_send(Deliver(DriverCommand::Ack { seq }));
+        let _full = self.handle.addr.try_send(Deliver::new(DriverCommand::Ack { seq }));
     }
 }
 
 impl Drop for DriverLink {
     fn drop(&mut self) {
         let session = self.session;
-        self.handle.addr.do_send(Deliver(DriverCommand::Disconnect { session }));
+        self.handle.addr.do_send(Deliver::new(DriverCommand::Disconnect { session }));
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn apply_fix(
     let (board, now) = (&handle.board, runtime.clock.now());
     let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
     let tells = applied.cell_changed || applied.attention;
-    if tells && handle.addr.try_send(Deliver(DriverCommand::PositionChanged)).is_err() {
+    if tells && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err() {
         // The mailbox is full: the next fix tries again.
         runtime.meter.mailbox_full("driver");
         board.slot.request_attention();

@@ -13,6 +13,7 @@ use muster_engine::ride::CandidateQuery;
 use muster_engine::time::Timestamp;
 
 use crate::ports::{Durable, StoreError};
+use crate::replies::Caller;
 use crate::runtime::Runtime;
 use crate::store_actor::{Committed, Submit};
 use crate::timers::{TimerKey, Timers, Wake};
@@ -24,7 +25,22 @@ const REST_AFTER_REBUILD_MS: u64 = 500;
 /// A command on its way to a machine.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Deliver<C: Send>(pub(crate) C);
+pub(crate) struct Deliver<C: Send> {
+    command: C,
+    caller: Option<Caller>,
+}
+
+impl<C: Send> Deliver<C> {
+    /// A command that nobody waits for, or whose sender repeats it.
+    pub(crate) const fn new(command: C) -> Self {
+        Self { command, caller: None }
+    }
+
+    /// A command whose caller is to learn at once that it was never heard.
+    pub(crate) const fn of_caller(command: C, caller: Caller) -> Self {
+        Self { command, caller: Some(caller) }
+    }
+}
 
 /// Answered when everything that was in the mailbox before it has been handled.
 #[derive(Message)]
@@ -301,9 +317,12 @@ impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActo
 
     fn handle(
         &mut self,
-        Deliver(command): Deliver<<H::Machine as Machine>::Command>,
+        Deliver { command, caller }: Deliver<<H::Machine as Machine>::Command>,
         ctx: &mut Context<Self>,
     ) {
+        if let Some(caller) = caller {
+            caller.was_heard();
+        }
         self.turn(ctx, |machine, now, out| machine.handle(command, now, out));
     }
 }

@@ -77,9 +77,15 @@ fn searches(criterion: &mut Criterion) {
                     radius: Meters::new(3_000.0),
                     limit: 10,
                     excluded_max: 32,
-                    offerable_under: None,
+                    live_offers_max: 2,
+                    now: Timestamp::default(),
+                    explains: true,
                 };
-                black_box(city.grid.nearest(&query, |_, _, _| Ok::<(), ()>(())))
+                black_box(city.grid.nearest(
+                    &query,
+                    |_| (),
+                    |_, supply, _| supply.taken().map_or(Ok(()), |_| Err(())),
+                ))
             });
         });
         group.bench_function("find_candidates_half_busy", |bencher| {

@@ -5,6 +5,7 @@
 //! says that the cell changed. Queries read positions from the slots, so they see the newest fix
 //! even before the entry has moved.
 
+mod bucket;
 mod fix;
 mod index;
 mod nearest;
@@ -17,4 +18,4 @@ pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
 pub use slot::{Applied, DriverSlot, PositionSnapshot, Reading};
-pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, TierSet};
+pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, Taken, TierSet};

@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use muster_engine::geo::{Cell, CellResolution, Position};
+use muster_engine::geo::{Cell, CellResolution, Position, UnitVector};
 use muster_engine::grid::{
     Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
-    NearbyQuery, Standing, Supply, TagFilter, TierSet,
+    NearbyQuery, Standing, Supply, TagFilter, Taken, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -132,11 +133,13 @@ fn scenes() -> impl Strategy<Value = Scene> {
         })
 }
 
-fn supply() -> Supply {
+/// Every third driver is on a trip: out of the question, and refused as [`ON_RIDE`].
+fn supply(driver: &DriverId) -> Supply {
+    let on_trip = number(driver) % 3 == 1;
     Supply {
         tiers: TierSet::EMPTY.with(0),
         tags: TagFilter::default(),
-        status: DriverStatus::Available,
+        status: if on_trip { DriverStatus::OnTrip } else { DriverStatus::Available },
         contact: Contact::Live,
         live_offers: 0,
         cooling_down: false,
@@ -190,12 +193,13 @@ impl City {
             FixLimits { jump_m_min: 1e9, fixes_per_s_max: 1_000_000, ..FixLimits::default() };
         let (slot, present) = &mut self.all[driver];
         slot.apply(&fix, at, &limits, &self.market).unwrap();
-        self.grid.place(slot, supply()).unwrap();
+        self.grid.place(slot, supply(slot.driver())).unwrap();
         *present = true;
     }
 
-    /// What `nearest` promises, by looking at every driver.
-    fn scan(&self, query: &NearbyQuery, refuse: u32) -> Nearby<u32> {
+    /// What `nearest` promises, by looking at every driver; and how many drivers on a ride are
+    /// certainly and at most to be counted, as farther ones are by the centre of their cell.
+    fn scan(&self, query: &NearbyQuery, refuse: u32) -> (Nearby<u32>, RangeInclusive<u32>) {
         let mut near: Vec<_> = self
             .all
             .iter()
@@ -215,21 +219,42 @@ impl City {
         for (chord, slot, reading) in near {
             let (driver, slot) = (slot.driver().clone(), Arc::clone(slot));
             let distance = query.at.distance(reading.position);
-            if let Err(reason) = admit(&driver, refuse) {
+            let supply = supply(&driver);
+            if let Err(reason) = admit(&driver, &supply, refuse) {
                 if query.limit > 0 && chord <= last {
                     *answer.excluded_counts.entry(reason).or_default() += 1;
                     answer.excluded.push(Excluded { slot, distance, reason });
                     answer.excluded.truncate(query.excluded_max);
                 }
             } else if answer.found.len() < query.limit {
-                answer.found.push(Found { driver, distance, supply: supply(), reading });
+                answer.found.push(Found { driver, distance, supply, reading });
                 if answer.found.len() == query.limit {
                     last = chord;
                 }
             }
         }
         answer.complete = answer.found.len() < query.limit;
-        answer
+        answer.excluded_counts.remove(&ON_RIDE);
+        let within = if last.is_finite() {
+            last
+        } else {
+            UnitVector::distance_to_chord_squared(query.radius)
+        };
+        (answer, self.on_ride_within(query, within))
+    }
+
+    fn on_ride_within(&self, query: &NearbyQuery, within: f64) -> RangeInclusive<u32> {
+        let (mut both, mut either) = (0, 0);
+        for (slot, present) in &self.all {
+            if *present && query.limit > 0 && supply(slot.driver()).taken().is_some() {
+                let reading = slot.read().unwrap();
+                let inside = |unit| query.at.unit().chord_squared(unit) <= within;
+                let (here, centre) = (inside(reading.unit), inside(reading.cell.centre_unit()));
+                both += u32::from(here && centre);
+                either += u32::from(here || centre);
+            }
+        }
+        both..=either
     }
 }
 
@@ -237,8 +262,14 @@ fn number(driver: &DriverId) -> u32 {
     driver.as_str()[1..].parse().unwrap()
 }
 
-fn admit(driver: &DriverId, refuse: u32) -> Result<(), u32> {
+/// The reason of who is on a ride; no driver has this number.
+const ON_RIDE: u32 = u32::MAX;
+
+fn admit(driver: &DriverId, supply: &Supply, refuse: u32) -> Result<(), u32> {
     let number = number(driver);
+    if supply.taken() == Some(Taken::OnRide) {
+        return Err(ON_RIDE);
+    }
     if number.is_multiple_of(refuse) { Err(number) } else { Ok(()) }
 }
 
@@ -256,14 +287,23 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
             radius: Meters::new(search.radius),
             limit: search.limit,
             excluded_max: search.limit * 3,
-            offerable_under: None,
+            live_offers_max: 2,
+            now: Timestamp::default(),
+            explains: true,
         };
         let mut asked = BTreeSet::new();
-        let answer = city.grid.nearest(&query, |driver, _, _| {
-            assert!(asked.insert(driver.clone()), "{driver} was judged twice");
-            admit(driver, search.refuse)
-        });
-        prop_assert_eq!(answer, city.scan(&query, search.refuse));
+        let mut answer = city.grid.nearest(
+            &query,
+            |_| ON_RIDE,
+            |driver, supply, _| {
+                assert!(asked.insert(driver.clone()), "{driver} was judged twice");
+                admit(driver, supply, search.refuse)
+            },
+        );
+        let (expected, on_ride) = city.scan(&query, search.refuse);
+        let counted = answer.excluded_counts.remove(&ON_RIDE).unwrap_or_default();
+        prop_assert_eq!(answer, expected);
+        prop_assert!(on_ride.contains(&counted), "{} are on a ride, not {:?}", counted, on_ride);
     }
     Ok(())
 }
@@ -322,8 +362,11 @@ fn a_limit_of_nothing_finds_nothing_and_looks_at_nobody() {
         radius: Meters::new(1e3),
         limit: 0,
         excluded_max: 9,
-        offerable_under: None,
+        live_offers_max: 2,
+        now: Timestamp::default(),
+        explains: true,
     };
-    let answer = city.grid.nearest(&query, |_, _, _| -> Result<(), ()> { unreachable!("nobody") });
+    let answer =
+        city.grid.nearest(&query, |_| (), |_, _, _| -> Result<(), ()> { unreachable!("nobody") });
     assert!(answer.found.is_empty() && answer.excluded.is_empty() && !answer.complete);
 }

@@ -7,7 +7,6 @@ use muster_engine::ride::{RideCommand, RideRecord};
 
 use super::Dispatch;
 use crate::error::CallError;
-use crate::ride_actor;
 
 impl Dispatch {
     /// Chooses a quote of a ride. The answer comes once the ride is durably its driver's.
@@ -20,8 +19,10 @@ impl Dispatch {
         ride: &RideId,
         quote: OfferId,
     ) -> Result<Arc<RideRecord>, CallError> {
-        let handle = ride_actor::load(&self.runtime, ride).await?;
-        let ask = |reply| RideCommand::SelectQuote { quote, reply: Some(reply) };
-        self.ask_ride(&handle, ask).await
+        let ask = |reply| {
+            let quote = quote.clone();
+            RideCommand::SelectQuote { quote, reply: Some(reply) }
+        };
+        self.ask_ride(ride, ask).await
     }
 }

@@ -73,15 +73,32 @@ impl Dispatch {
         let market = self.runtime.market(market.id()).ok_or(CallError::UnknownMarket)?;
         let wanted = service_tier.map(|tier| market.market.tier_set(std::slice::from_ref(tier)));
         let wanted = wanted.transpose().map_err(|_| CallError::UnknownMarket)?;
-        let query = NearbyQuery { at, radius, limit, excluded_max: 0, offerable_under: None };
+        let now = self.now();
+        let query = NearbyQuery {
+            at,
+            radius,
+            limit,
+            excluded_max: 0,
+            live_offers_max: u8::MAX,
+            now,
+            explains: false,
+        };
         let book = market.book();
         let policy = book.base();
-        let fresh_after = self.now().minus_millis(policy.stale_after_ms);
-        let result = market.grid.nearest(&query, |_, supply, reading| {
-            let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));
-            let available = supply.status == DriverStatus::Available && !supply.blocked;
-            if serves && available && reading.received_at >= fresh_after { Ok(()) } else { Err(()) }
-        });
+        let fresh_after = now.minus_millis(policy.stale_after_ms);
+        let result = market.grid.nearest(
+            &query,
+            |_| (),
+            |_, supply, reading| {
+                let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));
+                let available = supply.taken().is_none();
+                if serves && available && reading.received_at >= fresh_after {
+                    Ok(())
+                } else {
+                    Err(())
+                }
+            },
+        );
         let near = |found: Found| NearbyDriver {
             pickup_eta: policy.pickup_eta(found.distance),
             driver: found.driver,

@@ -372,15 +372,20 @@ async fn a_draining_process_takes_no_new_rides() {
 }
 
 #[actix::test]
-async fn a_ride_that_left_memory_still_answers() {
+async fn rides_that_left_memory_still_answer() {
     let policy = DispatchPolicy { retire_after_ms: 1_000, ..DispatchPolicy::default() };
     let city = city_over(MemoryStore::new(), policy).await;
-    let ride = RideId::new("ride-1").unwrap();
-    city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
-    city.dispatch.cancel_ride(&ride, CancelledBy::Rider, None).await.unwrap();
-    until(|| async { city.dispatch.watch_ride(&ride).is_none() }).await;
-    let again = city.dispatch.cancel_ride(&ride, CancelledBy::Rider, None).await.unwrap();
-    assert_eq!(again.status, RideStatus::Cancelled);
-    assert_eq!(again.version, city.store.ride(&ride).unwrap().version);
-    assert!(again.ended_at > Some(Timestamp::default()));
+    let rides: Vec<RideId> = (0..64).map(|n| RideId::new(&format!("ride-{n}")).unwrap()).collect();
+    for ride in &rides {
+        city.dispatch.request_ride(city.request(ride.as_str())).await.unwrap();
+        city.dispatch.cancel_ride(ride, CancelledBy::Rider, None).await.unwrap();
+    }
+    until(|| async { rides.iter().all(|ride| city.dispatch.watch_ride(ride).is_none()) }).await;
+    let again = rides.iter().map(|ride| city.dispatch.cancel_ride(ride, CancelledBy::Rider, None));
+    for (ride, again) in rides.iter().zip(futures_util::future::join_all(again).await) {
+        let again = again.unwrap();
+        assert_eq!(again.status, RideStatus::Cancelled);
+        assert_eq!(again.version, city.store.ride(ride).unwrap().version);
+        assert!(again.ended_at > Some(Timestamp::default()));
+    }
 }

@@ -115,7 +115,7 @@ impl From<CallError> for Problem {
             CallError::Overloaded(_) => (503, "overloaded", Some(RETRY_BUSY_S)),
             CallError::Store(_) => (503, "store_unavailable", Some(RETRY_BUSY_S)),
             CallError::Draining => (503, "draining", Some(RETRY_DRAINING_S)),
-            CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
+            CallError::Unheard | CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
         };
         let problem = Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) };
         let CallError::Refused(refusal) = error else { return problem };
@@ -185,6 +185,7 @@ fn call_detail(error: &CallError) -> String {
         | CallError::DriverInOtherMarket
         | CallError::Overloaded(_)
         | CallError::Draining
+        | CallError::Unheard
         | CallError::TimedOut => error.to_string(),
     }
 }

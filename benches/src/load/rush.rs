@@ -1,5 +1,6 @@
 //! Rush hour: a city of drivers, and more ride requests per second than any city has.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct RushArgs {
     #[arg(long, default_value_t = 20_000)]
     pub drivers: usize,
     /// How many of them hold a socket; the others report by HTTP and do not answer offers.
-    #[arg(long, default_value_t = 9_000)]
+    #[arg(long, default_value_t = 18_000)]
     pub sockets: usize,
     /// Ride requests per second.
     #[arg(long, default_value_t = 1_000.0)]
@@ -41,19 +42,35 @@ pub struct RushArgs {
     /// Share of offers that they decline.
     #[arg(long, default_value_t = 0.15)]
     pub decline: f64,
+    /// How many times faster than in life drivers answer (1.5 to 8 s) and drive each of the legs of
+    /// a ride (1 to 10 min). At 1 a rush of half a minute ends before the first rides do; at 50
+    /// every driver serves ride after ride.
+    #[arg(long, default_value_t = 1.0)]
+    pub hurry: f64,
     /// The p99 of POST /v1/rides that is allowed, in milliseconds.
     #[arg(long, default_value_t = 50.0)]
     pub p99_max_ms: f64,
 }
 
+/// How long a driver looks at an offer.
+const THINK_MS: Range<u64> = 1_500..8_000;
+/// How long a driver takes to the pickup, for the rider to board, and to the drop-off.
+const LEG_MS: Range<u64> = 60_000..600_000;
+
 impl RushArgs {
+    fn hurried(&self, life: Range<u64>) -> Range<u64> {
+        let hurried = |ms: u64| (ms as f64 / self.hurry) as u64;
+        let start = hurried(life.start);
+        start..hurried(life.end).max(start + 1)
+    }
+
     fn behaviour(&self) -> Behaviour {
         Behaviour {
             accept: self.accept,
             decline: self.decline,
             give_back: 0.02,
-            think_ms: 100..1_500,
-            leg_ms: 300..1_500,
+            think_ms: self.hurried(THINK_MS),
+            leg_ms: self.hurried(LEG_MS),
             fix_every: Duration::from_secs_f64(self.fix_every_s),
         }
     }

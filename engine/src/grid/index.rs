@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::{DashMap, Entry};
 
+use super::bucket::{Bucket, Occupant};
 use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply, TierSet};
@@ -25,15 +26,8 @@ const SHARDS: usize = 64;
 /// Cells that share a parent this many resolutions up share a shard: 343 neighbours.
 const SHARD_STEPS: u8 = 3;
 
-/// One driver in one cell.
-#[derive(Debug, Clone)]
-pub(super) struct Occupant {
-    pub(super) slot: Arc<DriverSlot>,
-    pub(super) supply: Supply,
-}
-
 /// Occupied cells by raw index. A cell without occupants is not in the map.
-type Shard = BTreeMap<u64, Vec<Occupant>>;
+type Shard = BTreeMap<u64, Bucket>;
 
 /// Where a driver's one entry is, and with which slot.
 #[derive(Debug)]
@@ -203,9 +197,11 @@ impl Grid {
     /// the slot's newest position. Reads the whole grid.
     pub fn misplaced(&self) -> Vec<DriverId> {
         let mut entries = BTreeMap::<DriverId, Vec<bool>>::new();
-        self.each_occupant(|cell, occupant| {
-            let here = occupant.slot.read().map(|reading| self.cell_of_reading(&reading).raw());
-            entries.entry(occupant.slot.driver().clone()).or_default().push(here == Some(cell));
+        self.each_bucket(|cell, bucket| {
+            for Occupant { slot, .. } in bucket.all() {
+                let here = slot.read().map(|reading| self.cell_of_reading(&reading).raw());
+                entries.entry(slot.driver().clone()).or_default().push(here == Some(cell));
+            }
         });
         for driver in &self.drivers {
             entries.entry(driver.key().clone()).or_default();
@@ -220,23 +216,21 @@ impl Grid {
         self.occupied.load(Ordering::Relaxed)
     }
 
-    /// Visits the occupants of `cells`. Holds one shard at a time; `visit` must not touch the grid.
-    pub(super) fn each_in(&self, cells: &[Cell], mut visit: impl FnMut(&Occupant)) {
+    /// Visits the occupied of `cells`. Holds one shard at a time; `visit` must not touch the grid.
+    pub(super) fn each_in(&self, cells: &[Cell], mut visit: impl FnMut(&Bucket)) {
         for run in cells.chunk_by(|a, b| self.shard_of(*a) == self.shard_of(*b)) {
             let Some(first) = run.first() else { continue };
             let shard = self.shard_to_read(self.shard_of(*first));
             for cell in run {
-                shard.get(&cell.raw()).into_iter().flatten().for_each(&mut visit);
+                shard.get(&cell.raw()).into_iter().for_each(&mut visit);
             }
         }
     }
 
-    /// Visits every occupant with its cell. Holds one shard at a time.
-    pub(super) fn each_occupant(&self, mut visit: impl FnMut(u64, &Occupant)) {
+    /// Visits every occupied cell. Holds one shard at a time.
+    pub(super) fn each_bucket(&self, mut visit: impl FnMut(u64, &Bucket)) {
         for shard in 0..SHARDS {
-            for (cell, occupants) in self.shard_to_read(shard).iter() {
-                occupants.iter().for_each(|occupant| visit(*cell, occupant));
-            }
+            self.shard_to_read(shard).iter().for_each(|(cell, bucket)| visit(*cell, bucket));
         }
     }
 
@@ -251,11 +245,11 @@ impl Grid {
     /// Puts an entry into a cell where the driver has none.
     fn put(&self, cell: Cell, entry: &Occupant) {
         let mut shard = self.shard_to_write(cell);
-        let occupants = shard.entry(cell.raw()).or_default();
-        if occupants.is_empty() {
+        let bucket = shard.entry(cell.raw()).or_insert_with(|| Bucket::new(cell));
+        if bucket.is_empty() {
             self.occupied.fetch_add(1, Ordering::Relaxed);
         }
-        occupants.push(entry.clone());
+        bucket.put(entry.clone());
     }
 
     /// Replaces the driver's entry by a new one in `cell`.
@@ -266,22 +260,17 @@ impl Grid {
             self.take(old);
             return;
         }
-        let mut shard = self.shard_to_write(cell);
-        let occupants = shard.get_mut(&cell.raw()).into_iter().flatten();
-        for same in occupants.filter(|other| Arc::ptr_eq(&other.slot, &old.entry.slot)) {
-            *same = entry.clone();
+        if let Some(bucket) = self.shard_to_write(cell).get_mut(&cell.raw()) {
+            bucket.take(&old.entry);
+            bucket.put(entry.clone());
         }
     }
 
     fn take(&self, old: &Placement) {
         let mut shard = self.shard_to_write(old.cell);
-        let Some(occupants) = shard.get_mut(&old.cell.raw()) else { return };
-        // Slots are compared by address: looking into each would cost a cache miss.
-        let place = occupants.iter().position(|other| Arc::ptr_eq(&other.slot, &old.entry.slot));
-        if let Some(place) = place {
-            occupants.swap_remove(place);
-        }
-        if occupants.is_empty() {
+        let Some(bucket) = shard.get_mut(&old.cell.raw()) else { return };
+        bucket.take(&old.entry);
+        if bucket.is_empty() {
             shard.remove(&old.cell.raw());
             self.occupied.fetch_sub(1, Ordering::Relaxed);
         }
@@ -345,7 +334,7 @@ mod tests {
     /// Entries in all cells, not drivers.
     fn entries(grid: &Grid) -> usize {
         let mut count = 0;
-        grid.each_occupant(|_, _| count += 1);
+        grid.each_bucket(|_, bucket| count += bucket.all().count());
         count
     }
 
@@ -436,9 +425,11 @@ mod tests {
                                 radius,
                                 limit: 5,
                                 excluded_max: 0,
-                                offerable_under: None,
+                                live_offers_max: 2,
+                                now: now,
+                                explains: true,
                             };
-                            let near = grid.nearest(&query, |_, _, _| Ok::<(), ()>(()));
+                            let near = grid.nearest(&query, |_| (), |_, _, _| Ok::<(), ()>(()));
                             assert!(near.found.len() <= 5);
                         }
                     }

@@ -8,9 +8,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::index::{Grid, Occupant};
+use super::bucket::{Bucket, Occupant};
+use super::index::Grid;
 use super::slot::{DriverSlot, Reading};
-use super::supply::Supply;
+use super::supply::{Supply, Taken};
 use crate::geo::{Cell, Position, Rings, UnitVector};
 use crate::id::DriverId;
 use crate::time::Timestamp;
@@ -31,10 +32,13 @@ pub struct NearbyQuery {
     /// Of how many refused drivers, the nearest ones, it is told who they are; the others are
     /// counted.
     pub excluded_max: usize,
-    /// With a slot cap and the present instant: drivers who cannot take an offer under it are passed
-    /// over unseen, neither found nor reported. A search that is repeated while supply is scarce
-    /// pays for few drivers.
-    pub offerable_under: Option<(u8, Timestamp)>,
+    /// Live offers that one driver may hold.
+    pub live_offers_max: u8,
+    /// The present instant.
+    pub now: Timestamp,
+    /// Whether refused drivers are reported. Otherwise those who are [`Taken`] are passed over
+    /// unseen: a search that is repeated while supply is scarce pays only for free drivers.
+    pub explains: bool,
 }
 
 /// A driver that was admitted.
@@ -76,7 +80,8 @@ pub struct Nearby<R: Ord> {
     /// Refused drivers within the radius, no farther than the last one found where the limit was
     /// reached; by distance and then by id, at most as many as asked for.
     pub excluded: Vec<Excluded<R>>,
-    /// All such drivers, by reason.
+    /// All such drivers, by reason. Of the drivers who are [`Taken`] those farther away than
+    /// `excluded` reaches are counted cell by cell, by where the cell's centre lies.
     pub excluded_counts: BTreeMap<R, u32>,
     /// The whole radius was seen: fewer were found than wanted.
     pub complete: bool,
@@ -86,20 +91,25 @@ impl Grid {
     /// The nearest drivers that `admit` lets pass; it must not touch the grid. A driver that moves
     /// to another cell meanwhile may be missed, or counted twice; in a grid at rest the answer is
     /// exact.
+    ///
+    /// Who is [`Taken`] must be refused: `admit` is not asked about those farther away than the
+    /// refused drivers that are told one by one, who are counted for the reason that `taken` gives.
     pub fn nearest<R: Copy + Ord>(
         &self,
         query: &NearbyQuery,
+        taken: impl Fn(Taken) -> R,
         admit: impl FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     ) -> Nearby<R> {
-        let mut search = Search::new(query, admit);
+        let mut search = Search::new(query, taken, admit);
         if query.limit > 0 {
             self.search_rings(query, &mut search);
         }
         search.finish()
     }
 
-    fn search_rings<R: Copy + Ord, A>(&self, query: &NearbyQuery, search: &mut Search<R, A>)
+    fn search_rings<R: Copy + Ord, T, A>(&self, query: &NearbyQuery, search: &mut Search<R, T, A>)
     where
+        T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
         let origin = Cell::at(query.at, self.resolution());
@@ -114,20 +124,30 @@ impl Grid {
             if Rings::disk_len(k) > self.occupied() as u64 {
                 return self.search_everywhere(seen, search);
             }
-            self.each_in(&ring, |occupant| search.consider(occupant));
+            let counts = search.only_counts_from(floor);
+            self.each_in(&ring, |bucket| search.consider_bucket(bucket, counts));
             seen.extend(ring);
         }
     }
 
     /// Searches all occupied cells but those `seen`.
-    fn search_everywhere<R: Copy + Ord, A>(&self, mut seen: Vec<Cell>, search: &mut Search<R, A>)
-    where
+    fn search_everywhere<R: Copy + Ord, T, A>(
+        &self,
+        mut seen: Vec<Cell>,
+        search: &mut Search<R, T, A>,
+    ) where
+        T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
         seen.sort_unstable_by_key(|cell| cell.raw());
-        self.each_occupant(|cell, occupant| {
+        let circumradius = self.resolution().circumradius_max().get();
+        self.each_bucket(|cell, bucket| {
             if seen.binary_search_by_key(&cell, |seen| seen.raw()).is_err() {
-                search.consider(occupant);
+                let floor = search.at.distance(bucket.centre).get() - circumradius;
+                if !search.stops_at(Meters::new(floor - BOUND_SLACK_M)) {
+                    let counts = search.only_counts_from(floor - BOUND_SLACK_M);
+                    search.consider_bucket(bucket, counts);
+                }
             }
         });
     }
@@ -175,33 +195,40 @@ impl<R> PartialEq for Refused<R> {
 
 impl<R> Eq for Refused<R> {}
 
-struct Search<R, A> {
+struct Search<R, T, A> {
     at: UnitVector,
     limit: usize,
     excluded_max: usize,
-    offerable_under: Option<(u8, Timestamp)>,
+    live_offers_max: u8,
+    now: Timestamp,
+    explains: bool,
+    taken: T,
     admit: A,
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
     /// Admitted, nearest first, at most `limit`.
     found: Vec<Judged<(Supply, Reading)>>,
-    /// Why each refused driver was, with the squared chord.
-    reasons: Vec<(f64, R)>,
+    /// Why refused drivers were, how many, and their squared chord or that of their cell's centre.
+    reasons: Vec<(f64, R, u32)>,
     /// The nearest of them, at most `excluded_max`.
     refused: BinaryHeap<Refused<R>>,
 }
 
-impl<R: Copy + Ord, A> Search<R, A>
+impl<R: Copy + Ord, T, A> Search<R, T, A>
 where
+    T: Fn(Taken) -> R,
     A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
 {
-    fn new(query: &NearbyQuery, admit: A) -> Self {
+    fn new(query: &NearbyQuery, taken: T, admit: A) -> Self {
         let within = UnitVector::distance_to_chord_squared(query.radius);
         Self {
             at: query.at.unit(),
             limit: query.limit,
             excluded_max: query.excluded_max,
-            offerable_under: query.offerable_under,
+            live_offers_max: query.live_offers_max,
+            now: query.now,
+            explains: query.explains,
+            taken,
             admit,
             // The antipode may come out a rounding error beyond the longest chord.
             within: if within < 4.0 { within } else { f64::INFINITY },
@@ -216,12 +243,45 @@ where
         UnitVector::distance_to_chord_squared(floor) > self.within
     }
 
+    /// Whether nobody `floor` metres away or farther is among the refused that are told one by one.
+    fn only_counts_from(&self, floor: f64) -> bool {
+        let floor = UnitVector::distance_to_chord_squared(Meters::new(floor));
+        let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
+        self.refused.len() >= self.excluded_max && farthest < floor
+    }
+
+    /// Judges the drivers of a cell, or only counts those of them who are taken.
+    fn consider_bucket(&mut self, bucket: &Bucket, only_counts: bool) {
+        if !self.explains {
+            for occupant in &bucket.free {
+                if self.why_taken(occupant).is_none() {
+                    self.consider(occupant);
+                }
+            }
+            return;
+        }
+        if !only_counts {
+            return bucket.all().for_each(|occupant| self.consider(occupant));
+        }
+        let centre = self.at.chord_squared(bucket.centre);
+        for (why, count) in bucket.taken_counts() {
+            self.reasons.push((centre, (self.taken)(why), count));
+        }
+        for occupant in &bucket.free {
+            match self.why_taken(occupant) {
+                Some(why) => self.reasons.push((centre, (self.taken)(why), 1)),
+                None => self.consider(occupant),
+            }
+        }
+    }
+
+    fn why_taken(&self, occupant: &Occupant) -> Option<Taken> {
+        occupant.supply.taken_under(self.live_offers_max, self.now)
+    }
+
     /// Judges an occupant that is near enough.
     fn consider(&mut self, occupant: &Occupant) {
         let Occupant { slot, supply } = occupant;
-        if !self.offerable_under.is_none_or(|(cap, now)| supply.offerable(cap, now)) {
-            return;
-        }
         let Some(raw) = slot.read_raw() else { return };
         let chord_squared = self.at.chord_squared(raw.unit());
         // Who moves to a cell farther out during the search is met twice.
@@ -251,7 +311,7 @@ where
     }
 
     fn refuse(&mut self, chord_squared: f64, slot: &Arc<DriverSlot>, reason: R) {
-        self.reasons.push((chord_squared, reason));
+        self.reasons.push((chord_squared, reason, 1));
         let full = self.refused.len() >= self.excluded_max;
         let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
         if full && chord_squared > farthest {
@@ -267,8 +327,8 @@ where
     fn finish(self) -> Nearby<R> {
         let Self { limit, within, found, refused, reasons, .. } = self;
         let mut excluded_counts = BTreeMap::new();
-        for (_, reason) in reasons.into_iter().filter(|(chord, _)| *chord <= within) {
-            *excluded_counts.entry(reason).or_insert(0) += 1;
+        for (_, reason, count) in reasons.into_iter().filter(|(chord, ..)| *chord <= within) {
+            *excluded_counts.entry(reason).or_insert(0) += count;
         }
         let mut refused: Vec<Judged<R>> =
             refused.into_sorted_vec().into_iter().map(|refused| refused.0).collect();

@@ -204,14 +204,54 @@ pub struct Hold {
     pub until: Timestamp,
 }
 
+/// Why a driver is out of the question for every ride that looks for an idle one: what the index
+/// can tell without looking at the ride or at his position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// Not working.
+    Offline,
+    /// Accepted an offer that the ride has yet to confirm.
+    Reserved,
+    /// Serving a ride.
+    OnRide,
+    /// Not heard of for too long.
+    OutOfTouch,
+    /// Blocked by an operator.
+    Blocked,
+    /// Free, with as many live offers as one driver may hold.
+    SlotsFull,
+    /// Free, and resting after an accept.
+    CoolingDown,
+}
+
+impl Taken {
+    /// Those that hold whatever the slot cap and the time.
+    pub(super) const LASTING: [Self; 5] =
+        [Self::Offline, Self::Reserved, Self::OnRide, Self::OutOfTouch, Self::Blocked];
+}
+
 impl Supply {
-    /// Whether these facts allow a new offer when a driver may hold `live_offers_max`.
-    pub fn offerable(&self, live_offers_max: u8, now: Timestamp) -> bool {
-        self.status == DriverStatus::Available
-            && self.contact == Contact::Live
-            && self.slots_taken(now) < live_offers_max
-            && !self.blocked
-            && !self.cooling_down
+    /// Why the driver is out of the question whatever the slot cap and the time; nothing for one who
+    /// may be free.
+    pub fn taken(&self) -> Option<Taken> {
+        match self.status {
+            DriverStatus::Offline => Some(Taken::Offline),
+            DriverStatus::Reserved => Some(Taken::Reserved),
+            DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
+                Some(Taken::OnRide)
+            }
+            DriverStatus::Available if self.contact != Contact::Live => Some(Taken::OutOfTouch),
+            DriverStatus::Available => self.blocked.then_some(Taken::Blocked),
+        }
+    }
+
+    /// Why the driver is out of the question for a ride that grants each driver `live_offers_max`
+    /// slots.
+    pub fn taken_under(&self, live_offers_max: u8, now: Timestamp) -> Option<Taken> {
+        let full = self.slots_taken(now) >= live_offers_max;
+        self.taken()
+            .or_else(|| full.then_some(Taken::SlotsFull))
+            .or_else(|| self.cooling_down.then_some(Taken::CoolingDown))
     }
 
     /// Slots that live offers take, and those on their way.

@@ -3,7 +3,7 @@
 
 use crate::driver::{DriverFacts, RidePreferences};
 use crate::geo::Position;
-use crate::grid::{Contact, DriverStatus, Reading, Supply, TierSet};
+use crate::grid::{Reading, Supply, Taken, TierSet};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::CandidateQuery;
@@ -27,18 +27,11 @@ pub fn classify(
     supply: &Supply,
     reading: &Reading,
 ) -> Result<(), Exclusion> {
-    match supply.status {
-        DriverStatus::Offline => return Err(Exclusion::Offline),
-        DriverStatus::Reserved => return Err(Exclusion::Reserved),
-        DriverStatus::EnRoute | DriverStatus::AtPickup | DriverStatus::OnTrip => {
-            return Err(Exclusion::OnRide);
-        }
-        DriverStatus::Available => {}
+    if let Some(taken) = supply.taken() {
+        return Err(exclusion_of(taken));
     }
-    let stale = reading.received_at < query.fix_received_after;
     let checks = [
-        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
-        (supply.blocked, Exclusion::Blocked),
+        (reading.received_at < query.fix_received_after, Exclusion::StalePosition),
         (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
         (!supply.tags.covers(query.tags), Exclusion::MissingTag),
         (supply.slots_taken(query.now) >= query.live_offers_max, Exclusion::OfferSlotsFull),
@@ -69,6 +62,19 @@ fn instant_tiers(query: &CandidateQuery, supply: &Supply) -> Result<TierSet, Exc
         (supply.slots_taken(query.now) > 0, Exclusion::OfferPending),
     ])?;
     Ok(tiers)
+}
+
+/// The reason that a driver is out of the question for every ride.
+pub(super) const fn exclusion_of(taken: Taken) -> Exclusion {
+    match taken {
+        Taken::Offline => Exclusion::Offline,
+        Taken::Reserved => Exclusion::Reserved,
+        Taken::OnRide => Exclusion::OnRide,
+        Taken::OutOfTouch => Exclusion::StalePosition,
+        Taken::Blocked => Exclusion::Blocked,
+        Taken::SlotsFull => Exclusion::OfferSlotsFull,
+        Taken::CoolingDown => Exclusion::CoolingDown,
+    }
 }
 
 /// Whether a driver with these facts, who is at `from`, suits a ride with these needs.

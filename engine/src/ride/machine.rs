@@ -47,6 +47,8 @@ pub struct RideMachine {
     pub(super) refusals: u32,
     /// The quote that the rider chose, until its driver has confirmed.
     pub(super) selection: Option<Selection>,
+    /// From when a ride that is over stays in memory, if not from its end.
+    called_at: Option<Timestamp>,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
 }
@@ -121,6 +123,7 @@ impl RideMachine {
             ends_unwritten: false,
             refusals: 0,
             selection: None,
+            called_at: None,
             retired: false,
         }
     }
@@ -355,8 +358,13 @@ impl RideMachine {
         out.push(Effect::ToDriver(driver, DriverCommand::AcceptAnswered { offer, answer }));
     }
 
+    /// A ride that is over was loaded for a call: it stays in memory as if it had ended at `now`.
+    pub const fn expect_call(&mut self, now: Timestamp) {
+        self.called_at = Some(now);
+    }
+
     fn retires_at(&self) -> Option<Timestamp> {
-        let ended_at = self.record.ended_at?;
+        let ended_at = self.record.ended_at?.max(self.called_at.unwrap_or_default());
         let terminal = self.record.status.is_terminal() && !self.retired;
         terminal.then(|| ended_at.plus_millis(self.policy.retire_after_ms))
     }

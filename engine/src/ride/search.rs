@@ -8,7 +8,7 @@ use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::decision::WaveExclusion;
-use crate::ride::eligibility::classify;
+use crate::ride::eligibility::{classify, exclusion_of};
 use crate::ride::ranking::{Candidate, rank};
 use crate::units::Meters;
 
@@ -28,11 +28,13 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
         radius: query.radius,
         limit: query.ranking.pool_size(query.limit),
         excluded_max: query.explained_max,
-        offerable_under: (!query.explains).then_some((query.live_offers_max, query.now)),
+        live_offers_max: query.live_offers_max,
+        now: query.now,
+        explains: query.explains,
     };
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
-    let result = grid.nearest(&nearby, |driver, supply, reading| {
+    let result = grid.nearest(&nearby, exclusion_of, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
