@@ -45,17 +45,17 @@ impl Case {
     }
 
     fn said_to_ride(&self) -> Vec<&RideCommand> {
-        let said = self.effects.iter().filter_map(|effect| match effect {
-            Effect::ToRide(_, command) => Some(command),
-            _ => None,
+        let said = self.effects.iter().filter_map(|effect| {
+            let Effect::ToRide(_, command) = effect else { return None };
+            Some(command)
         });
         said.collect()
     }
 
     fn refusals(&self) -> Vec<Refusal> {
-        let refused = self.answers().into_iter().filter_map(|answer| match answer {
-            Answer::Refused(refusal) => Some(*refusal),
-            _ => None,
+        let refused = self.answers().into_iter().filter_map(|answer| {
+            let Answer::Refused(refusal) = answer else { return None };
+            Some(*refusal)
         });
         refused.collect()
     }

@@ -426,7 +426,7 @@ mod tests {
                                 limit: 5,
                                 excluded_max: 0,
                                 live_offers_max: 2,
-                                now: now,
+                                now,
                                 explains: true,
                             };
                             let near = grid.nearest(&query, |_| (), |_, _, _| Ok::<(), ()>(()));

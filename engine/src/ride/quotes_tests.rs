@@ -55,9 +55,9 @@ impl Case {
     }
 
     fn kinds(&self) -> Vec<RideEventKind> {
-        let commits = self.effects.iter().filter_map(|effect| match effect {
-            Effect::PersistRide(commit) => Some(commit.kind),
-            _ => None,
+        let commits = self.effects.iter().filter_map(|effect| {
+            let Effect::PersistRide(commit) = effect else { return None };
+            Some(commit.kind)
         });
         commits.collect()
     }
