@@ -14,7 +14,11 @@ mod case_tests;
 mod command;
 #[cfg(test)]
 mod congestion_tests;
+mod decision;
 mod eligibility;
+mod instant;
+#[cfg(test)]
+mod instant_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -27,6 +31,9 @@ mod progress;
 mod queue_search;
 #[cfg(test)]
 mod queue_search_tests;
+mod quotes;
+#[cfg(test)]
+mod quotes_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
@@ -37,18 +44,20 @@ mod wave;
 mod wave_tests;
 
 pub use command::{CandidateQuery, Candidates, OtpEntry, QueueQuery, RideCommand, RideProgress};
+pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
+pub use instant::InstantSearch;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
 pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
+pub use quotes::{ENDED_QUOTES_MAX, SELECTION_ASKERS_MAX};
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
 };
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
-    RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
-    WaveDecision, WaveExclusion,
+    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
 };
 pub use search::find_candidates;

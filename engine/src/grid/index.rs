@@ -332,6 +332,8 @@ mod tests {
             live_offers: 0,
             cooling_down: false,
             blocked: false,
+            instant_tiers: TierSet::EMPTY,
+            in_session: false,
             hold: Hold::default(),
             facts: Arc::default(),
             standing: Standing::default(),

@@ -40,8 +40,9 @@ pub fn classify(
         (query.asked.contains(driver), Exclusion::AlreadyAsked),
     ];
     first_of(checks)?;
+    let wanted = if query.instant { instant_tiers(query, supply)? } else { query.tiers };
     let levels_max = query.needs.downgrade_levels_max();
-    if tier_with_least_downgrade(supply.tiers, query.tiers, levels_max).is_none() {
+    if tier_with_least_downgrade(supply.tiers, wanted, levels_max).is_none() {
         return Err(Exclusion::TierDowngrade);
     }
     suits(&query.needs, &supply.facts, reading.position, query.now)?;
@@ -50,6 +51,17 @@ pub fn classify(
         supply.slots_taken(query.now) >= query.live_offers_soft_max,
         Exclusion::OfferSlotsBusy,
     )])
+}
+
+/// The tiers of the ride that he takes without being asked.
+fn instant_tiers(query: &CandidateQuery, supply: &Supply) -> Result<TierSet, Exclusion> {
+    let tiers = query.tiers.intersection(supply.instant_tiers);
+    first_of([
+        (tiers.is_empty(), Exclusion::InstantOptOut),
+        (!supply.in_session, Exclusion::NoSession),
+        (supply.slots_taken(query.now) > 0, Exclusion::OfferPending),
+    ])?;
+    Ok(tiers)
 }
 
 /// The reason that a driver is out of the question for every ride.

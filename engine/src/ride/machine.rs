@@ -12,10 +12,12 @@ use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
 use crate::ride::command::RideCommand;
+use crate::ride::decision::WaveDecision;
 use crate::ride::places::{RidePlaces, ZoneTold};
+use crate::ride::quotes::{Acceptance, Selection};
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
-    RideStatus, WaveDecision,
+    RideStatus,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -44,6 +46,8 @@ pub struct RideMachine {
     pub(super) ends_unwritten: bool,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
+    /// The quote that the rider chose, until its driver has confirmed.
+    pub(super) selection: Option<Selection>,
     /// From when a ride that is over stays in memory, if not from its end.
     called_at: Option<Timestamp>,
     /// The shell was asked to drop this machine.
@@ -63,6 +67,8 @@ pub(super) enum Seeking {
     Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
+    /// For one driver who need not be asked.
+    Instant,
 }
 
 impl RideMachine {
@@ -85,6 +91,8 @@ impl RideMachine {
             attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
+            instant: None,
+            ended_quotes: Vec::new(),
             assignment: None,
             otp: None,
             otp_ride: false,
@@ -122,6 +130,7 @@ impl RideMachine {
             set_aside: BTreeMap::new(),
             ends_unwritten: false,
             refusals: 0,
+            selection: None,
             called_at: None,
             retired: false,
             places,
@@ -204,8 +213,12 @@ impl RideMachine {
             OfferEnd::Expired => counts.expired += 1,
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
-        let after_ms = now.millis_since(live.offered_at);
+        let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
+        let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
+        if live.quote.is_some() {
+            self.quote_ended(offer, end, out);
+        }
         Some(live.driver)
     }
 
@@ -216,7 +229,17 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) -> Vec<Effect> {
-        let offers: Vec<OfferId> = self.record.offers.keys().cloned().collect();
+        let offers = self.record.offers.keys().cloned().collect();
+        self.withdraw(offers, reason, now, out)
+    }
+
+    pub(super) fn withdraw(
+        &mut self,
+        offers: Vec<OfferId>,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Vec<Effect> {
         let withdraw = |offer: OfferId| {
             let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
             Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
@@ -285,7 +308,7 @@ impl RideMachine {
         for driver in drivers.into_iter().chain(assigned) {
             self.on_driver_rebuilt(&driver, out);
         }
-        let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
         if idle {
@@ -312,12 +335,15 @@ impl RideMachine {
     }
 
     fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
         self.record.attempt_offers.declined += 1;
         self.ends_unwritten = true;
-        if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
+        if self.record.status == RideStatus::Searching && !self.awaits_answers() {
             self.begin_wave(now, out);
         } else {
             self.write_ends(now, out);
@@ -361,7 +387,8 @@ impl RideMachine {
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
         let retell = self.zone_told.again_at();
         let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
-        [Some(limit), close, retry, retell].into_iter().flatten().min()
+        let selection = self.selection_deadline();
+        [Some(limit), close, retry, retell, selection].into_iter().flatten().min()
     }
 }
 
@@ -402,8 +429,14 @@ impl Machine for RideMachine {
                 self.on_refused(&offer, reason, now, out);
             }
             RideCommand::OfferDeclined { offer } => self.on_declined(&offer, now, out),
-            RideCommand::OfferAccepted { offer, driver, vehicle } => {
-                self.on_accepted(offer, driver, vehicle, now, out);
+            RideCommand::OfferAccepted { offer, driver, vehicle, fare } => {
+                self.on_accepted(offer, driver, Acceptance { vehicle, fare }, now, out);
+            }
+            RideCommand::QuoteConfirmed { quote, driver } => {
+                self.on_quote_confirmed(quote, driver, now, out);
+            }
+            RideCommand::SelectQuote { quote, reply } => {
+                self.on_select_quote(quote, reply, now, out);
             }
             RideCommand::OtpEntered(entry) => self.on_otp_entered(entry, now, out),
             RideCommand::OtpTaken { otp } => self.on_otp_taken(&otp, now, out),

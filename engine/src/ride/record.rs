@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use crate::offer::Exclusion;
+use crate::offer::{OfferKind, Quote, QuoteEnd};
 use crate::policy::{AttemptKind, DispatchMode};
-use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
+use crate::ride::decision::WaveDecision;
+use crate::ride::instant::InstantSearch;
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -183,6 +184,18 @@ pub struct LiveOffer {
     pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
+    /// What an accept does.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_plain"))]
+    pub kind: OfferKind,
+    /// The driver's answer, which waits for the rider.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub quote: Option<Quote>,
+}
+
+/// Most offers are: their kind is not worth its bytes.
+#[cfg(feature = "serde")]
+fn is_plain(kind: &OfferKind) -> bool {
+    *kind == OfferKind::Ride
 }
 
 /// How many offers this ride has made over all attempts, by their end.
@@ -225,6 +238,9 @@ pub struct Assignment {
     pub pickup_eta: EtaSeconds,
     /// When the accept won.
     pub assigned_at: Timestamp,
+    /// The fare of the quote that won; without one the requested fare holds.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub fare: Option<Money>,
 }
 
 /// What the rider learns about the driver; copied when he accepts, so that it never changes later.
@@ -310,6 +326,12 @@ pub struct RideRecord {
     pub asked: BTreeSet<DriverId>,
     /// Drivers who gave this ride back: never asked again.
     pub gave_back: BTreeSet<DriverId>,
+    /// The part of this attempt that asks nobody, while it lasts.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub instant: Option<InstantSearch>,
+    /// Quotes that ended, oldest first: at most [`ENDED_QUOTES_MAX`](super::ENDED_QUOTES_MAX).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub ended_quotes: Vec<(OfferId, QuoteEnd)>,
     /// The driver, from assignment to the end.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub assignment: Option<Assignment>,
@@ -368,6 +390,14 @@ pub enum RideEventKind {
     NoCandidates,
     /// Offers ended without winning.
     OffersEnded,
+    /// An offer for a driver who is not asked was planned.
+    InstantOffered,
+    /// Nobody is left who need not be asked: the search goes on as broadcast.
+    InstantEnded,
+    /// A driver accepted for a fare and waits for the rider's choice.
+    QuoteReceived,
+    /// Quotes ended without being chosen.
+    QuoteEnded,
     /// The ride has a driver.
     DriverAssigned,
     /// The driver is at the pickup.
@@ -397,6 +427,10 @@ impl RideEventKind {
             Self::WaveSent => "wave_sent",
             Self::NoCandidates => "no_candidates",
             Self::OffersEnded => "offers_ended",
+            Self::InstantOffered => "instant_offered",
+            Self::InstantEnded => "instant_ended",
+            Self::QuoteReceived => "quote_received",
+            Self::QuoteEnded => "quote_ended",
             Self::DriverAssigned => "driver_assigned",
             Self::DriverArrived => "driver_arrived",
             Self::RideStarted => "ride_started",
@@ -421,69 +455,4 @@ pub struct RideCommit {
     pub at: Timestamp,
     /// For [`RideEventKind::WaveSent`] and for searches that found nobody: who was considered.
     pub decision: Option<WaveDecision>,
-}
-
-/// Who was considered for a wave, and why the others were not offered the ride.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveDecision {
-    /// The attempt.
-    pub attempt: u32,
-    /// The wave within it.
-    pub wave: u32,
-    /// When it was planned.
-    pub at: Timestamp,
-    /// The policy it was planned under.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub policy: PinnedPolicy,
-    /// How far it looked, in metres.
-    pub radius_m: u32,
-    /// Drivers offered the ride, best first: offer, driver, distance, estimated time.
-    pub offered: Vec<(OfferId, LiveOffer)>,
-    /// The order of the eligible drivers, the offered ones first, where more than distance made it;
-    /// of the others at most `explained_max` of the policy.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    pub ranked: Vec<RankedDriver>,
-    /// Drivers that fell out, nearest first; at most `explained_max` of the policy.
-    pub excluded: Vec<WaveExclusion>,
-    /// All that fell out, by reason, listed above or not.
-    pub excluded_counts: BTreeMap<Exclusion, u32>,
-}
-
-/// An eligible driver's place in a wave's order.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct RankedDriver {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// The group he came in.
-    pub group: PriorityGroup,
-    /// His score, when the policy ranks by it.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub score: Option<ScoreTerms>,
-}
-
-impl From<&RankedCandidate> for RankedDriver {
-    fn from(ranked: &RankedCandidate) -> Self {
-        Self {
-            driver: ranked.candidate.driver.clone(),
-            distance: ranked.candidate.distance,
-            group: ranked.group,
-            score: ranked.score,
-        }
-    }
-}
-
-/// A driver that fell out of a wave.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveExclusion {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// Why.
-    pub reason: Exclusion,
 }

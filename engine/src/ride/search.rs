@@ -7,10 +7,10 @@ use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
+use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{classify, exclusion_of};
 use crate::ride::queue_search::find_queued;
 use crate::ride::ranking::{Candidate, RankedCandidate, rank};
-use crate::ride::record::WaveExclusion;
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -84,9 +84,10 @@ pub(super) fn hold(grid: &Grid, query: &CandidateQuery, chosen: &[RankedCandidat
     }
 }
 
-fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
+pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
-    Candidate { driver, distance, tiers, tags, standing }
+    let instant_tiers = supply.instant_tiers;
+    Candidate { driver, distance, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

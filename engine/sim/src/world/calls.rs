@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, RiderBlocks};
-use muster_engine::effect::{Answer, Asker, ReplyTo};
+use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
 use muster_engine::id::{CallId, DriverId, OfferId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
 use muster_engine::zone::ZoneCommand;
 
 use crate::city;
@@ -20,7 +21,7 @@ use crate::world::{Errand, RideSite, World};
 pub(crate) enum Call {
     PutProfile { driver: usize, blocked_until: Option<Timestamp> },
     SetOnline { driver: usize, online: bool },
-    Accept { driver: usize, offer: OfferId },
+    Accept { driver: usize, offer: OfferId, fare: Option<Money> },
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
     EnterOtp { driver: usize, otp: String },
@@ -30,6 +31,7 @@ pub(crate) enum Call {
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
+    Select { ride: usize, quote: OfferId },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
 }
@@ -89,10 +91,11 @@ impl World {
                     reply: Some(reply),
                 });
             }
-            Call::Accept { driver, offer } => {
-                let offer = offer.clone();
+            Call::Accept { driver, offer, fare } => {
+                let (offer, fare) = (offer.clone(), fare.clone());
                 self.ask_driver(*driver, |reply| DriverCommand::Accept {
                     offer,
+                    fare,
                     asker: Some(Asker::Caller(reply)),
                 });
             }
@@ -120,6 +123,7 @@ impl World {
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
         }
@@ -137,6 +141,12 @@ impl World {
                 service_tiers: None,
                 reply: Some(reply),
             }),
+            Call::Select { ride, quote } => {
+                self.ask_ride(ride, None, |reply| RideCommand::SelectQuote {
+                    quote,
+                    reply: Some(reply),
+                });
+            }
             Call::Progress { ride, driver, step } => self.ask_ride(ride, driver, |reply| {
                 let driver = driver.map(city::driver_id);
                 RideCommand::Progress { driver, step, reply: Some(reply) }
@@ -190,6 +200,7 @@ impl World {
             | Call::Request { .. }
             | Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => {}
         }
@@ -318,6 +329,12 @@ impl World {
                 self.count("accepts answered: lost");
             }
             Answer::Queue(_) => self.count("queues answered"),
+            Answer::Accept(muster_engine::effect::AcceptAnswer::Quoted(_)) => {
+                self.count("accepts answered: quoted");
+            }
+            Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
+                self.count("choices of a quote that failed");
+            }
             Answer::Refused(_) => self.count("calls refused by a machine"),
         }
     }
