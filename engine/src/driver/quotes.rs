@@ -37,6 +37,7 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
         let Duty::Reserved { offer, askers, waits_for, retry_at, fare, .. } = &mut self.duty else {
             return;
         };
@@ -44,7 +45,8 @@ impl DriverMachine {
         own.expires_at = terms.expires_at;
         own.quoted = Some(terms.fare.clone());
         *waits_for = WaitsFor::Rider;
-        *retry_at = terms.expires_at;
+        // Later than now, whatever the ride's clock says: a driver must not ask in circles.
+        *retry_at = terms.expires_at.max(asks_again_at);
         *fare = Some(terms.fare.clone());
         for asker in std::mem::take(askers) {
             Self::answer_accept(Some(asker), id, AcceptAnswer::Quoted(terms.clone()), out);

@@ -5,6 +5,7 @@ use super::case_tests::*;
 use crate::driver::{DriverCommand, PhoneFrame};
 use crate::effect::{AcceptAnswer, Answer, Effect, Refusal};
 use crate::grid::DriverStatus;
+use crate::machine::Machine;
 use crate::offer::{Exclusion, FareBounds, Offer, OfferKind, QuoteTerms, WithdrawReason};
 use crate::policy::DispatchPolicy;
 use crate::ride::RideCommand;
@@ -214,4 +215,12 @@ fn a_driver_who_hears_nothing_of_his_quote_asks_when_its_time_has_passed() {
     assert_eq!(*fare, Some(usd(1_050)));
     case.answered("r1", AcceptAnswer::Lost(WithdrawReason::Expired), 60_001);
     assert_eq!(case.machine.status(), DriverStatus::Available);
+}
+
+#[test]
+fn a_driver_whose_quote_is_over_by_his_clock_only_does_not_ask_in_circles() {
+    let mut case = Case::quoting();
+    case.wake(60_000);
+    case.answered("r1", AcceptAnswer::Quoted(terms(60_000)), 60_001);
+    assert!(case.machine.next_deadline().unwrap().at > at(60_001));
 }
