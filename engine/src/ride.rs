@@ -26,6 +26,7 @@ mod needs;
 mod otp;
 #[cfg(test)]
 mod otp_tests;
+mod pinning;
 mod places;
 mod progress;
 mod queue_search;

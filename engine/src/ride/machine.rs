@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
-use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId, stable_hash};
+use crate::id::{DriverId, OfferId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
-use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
+use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
+use crate::ride::pinning::policy_context;
 use crate::ride::places::{RidePlaces, ZoneTold};
 use crate::ride::quotes::{Acceptance, Selection};
 use crate::ride::record::{
@@ -29,7 +30,7 @@ pub struct RideMachine {
     pub(super) told: Arc<RideRecord>,
     pub(super) market: Arc<Market>,
     /// The policies in force now.
-    book: Arc<PolicyBook>,
+    pub(super) book: Arc<PolicyBook>,
     /// Pinned when the attempt began.
     pub(super) policy: Arc<DispatchPolicy>,
     /// What the next [`RideCommand::Candidates`] is for.
@@ -136,21 +137,6 @@ impl RideMachine {
             places,
             zone_told: ZoneTold::default(),
         }
-    }
-
-    /// Takes note of the policies in force; the attempt under way keeps its own.
-    pub fn use_policies(&mut self, book: &Arc<PolicyBook>) {
-        if !Arc::ptr_eq(&self.book, book) {
-            self.book = Arc::clone(book);
-        }
-    }
-
-    /// Pins the policy of an attempt that begins at `now`.
-    pub(super) fn pin_policy(&mut self, attempt: AttemptKind, now: Timestamp) {
-        let resolved = self.book.resolve(&policy_context(&self.record, &self.places, attempt, now));
-        let Resolution { policy, version, rules, arm } = resolved;
-        self.record.policy = PinnedPolicy { mode: policy.mode, attempt, version, rules, arm };
-        self.policy = policy;
     }
 
     /// The state, including transitions that are not durable yet.
@@ -389,27 +375,6 @@ impl RideMachine {
         let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
         let selection = self.selection_deadline();
         [Some(limit), close, retry, retell, selection].into_iter().flatten().min()
-    }
-}
-
-/// What policies may depend on.
-fn policy_context<'a>(
-    record: &'a RideRecord,
-    places: &'a RidePlaces,
-    attempt: AttemptKind,
-    at: Timestamp,
-) -> PolicyContext<'a> {
-    let request = &record.request;
-    let metres = request.dropoff.map_or(0.0, |to| request.pickup.distance(to).get());
-    PolicyContext {
-        ride: &request.ride,
-        service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
-        category: request.attributes.get("category").map(String::as_str),
-        pickup_zones: places.pickup.iter().map(ZoneId::as_str).collect(),
-        drop_zones: places.dropoff.iter().map(ZoneId::as_str).collect(),
-        distance_m: metres as u32,
-        at,
-        attempt,
     }
 }
 
