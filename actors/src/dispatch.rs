@@ -1,6 +1,7 @@
 //! The façade: everything the edges may ask of the engine.
 
 mod drain;
+mod quotes;
 mod supply;
 mod zones;
 
@@ -267,18 +268,22 @@ impl Dispatch {
         self.runtime.registry.driver(driver).and_then(|handle| handle.board.slot.read())
     }
 
-    /// Accepts an offer. `driver` is who says so; an operator may leave it out.
+    /// Accepts an offer, for a fare where accepts are quotes. `driver` is who says so; an operator
+    /// may leave it out.
     ///
     /// # Errors
-    /// [`CallError::Refused`] when the offer is unknown or another accept is pending.
+    /// [`CallError::Refused`] when the offer is unknown, another accept is pending, or the fare is
+    /// not taken.
     pub async fn accept(
         &self,
         driver: Option<&DriverId>,
         offer: &OfferId,
+        fare: Option<Money>,
     ) -> Result<AcceptAnswer, CallError> {
         let handle = self.driver_of_offer(driver, offer)?;
         let ask = |reply| DriverCommand::Accept {
             offer: offer.clone(),
+            fare,
             asker: Some(Asker::Caller(reply)),
         };
         match self.ask(&handle, ask).await? {

@@ -35,7 +35,7 @@ impl Host for RideHost {
     fn search(&mut self, query: &CandidateQuery, runtime: &Runtime) -> Option<RideCommand> {
         let began = Instant::now();
         let found = find_candidates(&self.board.market.grid, query);
-        let mode = self.board.market.book().base().mode.name();
+        let mode = query.ranking.policy.mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
         Some(RideCommand::Candidates(Box::new(found)))
     }

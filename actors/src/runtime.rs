@@ -223,7 +223,9 @@ impl Runtime {
         match self.registry.driver(driver) {
             Some(handle) => handle.addr.do_send(Deliver::new(command)),
             None => {
-                if let DriverCommand::Offer { offer, .. } = command {
+                if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } =
+                    command
+                {
                     let (id, reason) = (offer.id.clone(), Exclusion::Offline);
                     let refused = RideCommand::OfferRefused { offer: id, reason };
                     self.to_ride(&offer.ride, refused);
@@ -279,6 +281,7 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         RideCommand::Request { reply }
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
+        | RideCommand::SelectQuote { reply, .. }
         | RideCommand::Retry { reply, .. }
         | RideCommand::ChangeDropoff { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
@@ -289,6 +292,7 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::OfferAccepted { .. }
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
+        | RideCommand::QuoteConfirmed { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }
         | RideCommand::TellDriver { .. } => None,

@@ -6,6 +6,7 @@ use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::{Asker, SessionId};
 use muster_engine::grid::{Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId};
+use muster_engine::units::Money;
 use tokio::sync::mpsc;
 
 use crate::registry::DriverHandle;
@@ -58,10 +59,11 @@ impl DriverLink {
         apply_fix(&self.runtime, &self.handle, fix)
     }
 
-    /// The phone says yes; the answer is a frame. Tells whether the driver's mailbox took it.
-    pub fn accept(&self, offer: OfferId) -> bool {
+    /// The phone says yes, for a fare where accepts are quotes; the answer is a frame. Tells whether
+    /// the driver's mailbox took it.
+    pub fn accept(&self, offer: OfferId, fare: Option<Money>) -> bool {
         let asker = Some(Asker::Phone(self.session));
-        let deliver = Deliver::new(DriverCommand::Accept { offer, asker });
+        let deliver = Deliver::new(DriverCommand::Accept { offer, fare, asker });
         let taken = self.handle.addr.try_send(deliver).is_ok();
         if !taken {
             self.runtime.meter.mailbox_full("driver");

@@ -21,6 +21,7 @@ mod params;
 mod path;
 mod policies;
 mod problem;
+mod quotes;
 mod ride_calls;
 mod ride_events;
 mod ride_follow;

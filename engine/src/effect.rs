@@ -6,7 +6,7 @@ use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
 use crate::event::Event;
 use crate::grid::Supply;
 use crate::id::{DriverId, OfferId, RideId, ZoneId};
-use crate::offer::WithdrawReason;
+use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
 use crate::zone::{QueueOrder, QueueRecord, ZoneCommand, ZoneCommit};
 
@@ -131,6 +131,8 @@ pub enum AcceptAnswer {
     Won(Arc<RideRecord>),
     /// It is not.
     Lost(WithdrawReason),
+    /// It waits as a quote until the rider chooses.
+    Quoted(QuoteTerms),
 }
 
 /// A call that cannot be done in the present state: the fact that refuses it.
@@ -180,6 +182,20 @@ pub enum Refusal {
     NotQueued,
     /// The driver has no such call.
     UnknownCall,
+    /// No quote of this ride has this id.
+    UnknownQuote,
+    /// The quote's time has passed.
+    QuoteExpired,
+    /// The quote was taken back, or its driver cannot take the ride any more.
+    QuoteUnavailable,
+    /// Another selection waits for its driver.
+    SelectionPending,
+    /// The fare is outside the offer's bounds, or in another currency.
+    FareOutOfBounds,
+    /// The rider named no fare, so a quote must.
+    FareRequired,
+    /// Accepts of this offer take no fare.
+    FareNotNegotiable,
 }
 
 impl Refusal {
@@ -208,6 +224,13 @@ impl Refusal {
             Self::OtpAttemptsExhausted => "otp_attempts_exhausted",
             Self::NotQueued => "not_queued",
             Self::UnknownCall => "unknown_call",
+            Self::UnknownQuote => "unknown_quote",
+            Self::QuoteExpired => "quote_expired",
+            Self::QuoteUnavailable => "quote_unavailable",
+            Self::SelectionPending => "selection_pending",
+            Self::FareOutOfBounds => "fare_out_of_bounds",
+            Self::FareRequired => "fare_required",
+            Self::FareNotNegotiable => "fare_not_negotiable",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::forward::ForwardOutcome;
 use crate::id::MarketId;
 use crate::invariant::Invariant;
-use crate::offer::{Exclusion, OfferEnd};
+use crate::offer::{Exclusion, OfferEnd, QuoteEnd};
 use crate::ride::CancelledBy;
 use crate::zone::ZoneEventKind;
 
@@ -39,6 +39,13 @@ pub enum EventKind {
         end: OfferEnd,
         /// Age of the offer in milliseconds.
         after_ms: u64,
+    },
+    /// A driver accepted for a fare; the rider chooses.
+    QuoteReceived,
+    /// A quote ended.
+    QuoteEnded {
+        /// How.
+        end: QuoteEnd,
     },
     /// A ride has its driver.
     RideAssigned {
@@ -126,6 +133,8 @@ impl EventKind {
             Self::WaveSent { .. }
             | Self::CandidatesExcluded { .. }
             | Self::OfferEnded { .. }
+            | Self::QuoteReceived
+            | Self::QuoteEnded { .. }
             | Self::DriverArrived
             | Self::RideStarted
             | Self::RideCompleted

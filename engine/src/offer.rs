@@ -1,6 +1,10 @@
 //! Offers: the contract between a ride and a driver.
 
+mod quote;
+
 use std::sync::Arc;
+
+pub use self::quote::{FareBounds, OfferKind, Quote, QuoteEnd, QuoteTerms};
 
 use crate::forward::ForwardLink;
 use crate::geo::Position;
@@ -34,6 +38,10 @@ pub struct Offer {
     pub expires_at: Timestamp,
     /// What the ride would follow, when the driver is on another one.
     pub forward: Option<ForwardLink>,
+    /// What an accept does.
+    pub kind: OfferKind,
+    /// The fare the driver quoted, once he did.
+    pub quoted: Option<Money>,
     /// What the driver is told about the ride.
     pub terms: Arc<OfferTerms>,
 }
@@ -177,6 +185,12 @@ pub enum Exclusion {
     ForwardDropoffChanged,
     /// Waits in the queue of a closed zone, and the pickup is elsewhere.
     ClosedZone,
+    /// Does not take rides of this tier without being asked.
+    InstantOptOut,
+    /// His phone is not connected, and he must not be assigned without a pop-up.
+    NoSession,
+    /// Has another offer to answer, and must not be assigned without a pop-up.
+    OfferPending,
 }
 
 impl Exclusion {
@@ -216,6 +230,9 @@ impl Exclusion {
             Self::ForwardRemainingTime => "forward_remaining_time",
             Self::ForwardDropoffChanged => "forward_dropoff_changed",
             Self::ClosedZone => "closed_zone",
+            Self::InstantOptOut => "instant_opt_out",
+            Self::NoSession => "no_session",
+            Self::OfferPending => "offer_pending",
         }
     }
 }

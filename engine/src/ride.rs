@@ -23,6 +23,9 @@ mod forward;
 mod forward_search;
 #[cfg(test)]
 mod forward_tests;
+mod instant;
+#[cfg(test)]
+mod instant_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -30,11 +33,15 @@ mod needs;
 mod otp;
 #[cfg(test)]
 mod otp_tests;
+mod pinning;
 mod places;
 mod progress;
 mod queue_search;
 #[cfg(test)]
 mod queue_search_tests;
+mod quotes;
+#[cfg(test)]
+mod quotes_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
@@ -51,10 +58,12 @@ pub use command::{
 pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use forward_search::suits_forward;
+pub use instant::InstantSearch;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
 pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
+pub use quotes::{ENDED_QUOTES_MAX, SELECTION_ASKERS_MAX};
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,

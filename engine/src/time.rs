@@ -59,10 +59,12 @@ pub enum DeadlineReason {
     OfferExpiry,
     /// An offer that a driver holds unseen comes on his screen.
     OfferShowing,
-    /// A wave's response deadline.
+    /// A wave's response deadline, or a quote's end.
     WaveClose,
     /// A ride without candidates looks again.
     SearchRetry,
+    /// The driver of a quote that the rider chose has not confirmed and is asked again.
+    SelectionRetry,
     /// The search of a ride ends without a driver.
     SearchLimit,
     /// A scheduled ride begins its search.

@@ -62,6 +62,8 @@ fn supply(status: DriverStatus, forward: ForwardSupply) -> Supply {
         cooling_down: false,
         blocked: false,
         hold: Hold::default(),
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         forward,
         facts: Arc::default(),
         standing: Standing::default(),
@@ -124,6 +126,7 @@ fn query(policy: DispatchPolicy, places: usize) -> CandidateQuery {
         },
         forward: Some(ForwardPlaces { limit: places, beside_idle: true, alone: true }),
         queue: None,
+        instant: false,
     }
 }
 

@@ -145,6 +145,8 @@ fn supply(driver: &DriverId) -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         hold: Hold::default(),
         forward: ForwardSupply::default(),
         facts: Arc::default(),

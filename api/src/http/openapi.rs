@@ -9,8 +9,8 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use crate::http::{
-    drivers, explain, markets, offers, operations, policies, ride_events, ride_progress, rides,
-    zones,
+    drivers, explain, markets, offers, operations, policies, quotes, ride_events, ride_progress,
+    rides, zones,
 };
 use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
 
@@ -26,7 +26,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
     paths(
         rides::request, rides::list, rides::get, rides::cancel, rides::retry,
         rides::change_dropoff,
-        ride_events::events, explain::explain,
+        quotes::list, quotes::select, ride_events::events, explain::explain,
         ride_progress::arrived, ride_progress::start, ride_progress::complete,
         ride_progress::driver_cancel,
         drivers::put, drivers::get, drivers::set_status, drivers::positions, drivers::offers,

@@ -49,6 +49,14 @@ pub(super) struct DropoffBody {
     dropoff: LatLng,
 }
 
+/// Accepts an offer.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcceptBody {
+    /// What the driver asks, for an offer of kind `quote`; when absent the requested fare.
+    fare: Option<Money>,
+}
+
 /// Starts a ride.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +101,16 @@ impl DropoffBody {
         faults.finish()?;
         // Without a place there was a fault.
         dropoff.ok_or_else(|| RequestFault::Fields(Vec::new()))
+    }
+}
+
+impl AcceptBody {
+    /// The fare, which must be a sum of money.
+    pub(super) fn checked(self) -> Result<Option<units::Money>, RequestFault> {
+        let mut faults = Faults::default();
+        let fare = self.fare.and_then(|fare| fare.checked("/fare", &mut faults));
+        faults.finish()?;
+        Ok(fare)
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, Route};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
-    drivers, explain, idempotency, markets, offers, operations, policies, ride_events,
+    drivers, explain, idempotency, markets, offers, operations, policies, quotes, ride_events,
     ride_progress, rides, zones,
 };
 
@@ -34,6 +34,8 @@ fn ride_routes(config: &mut ServiceConfig) {
         .service(resource("/{ride_id}/retry", [post(rides::retry)]))
         .service(resource("/{ride_id}/dropoff", [post(rides::change_dropoff)]))
         .service(resource("/{ride_id}/events", [get(ride_events::events)]))
+        .service(resource("/{ride_id}/quotes", [get(quotes::list)]))
+        .service(resource("/{ride_id}/quotes/{quote_id}/select", [post(quotes::select)]))
         .service(resource("/{ride_id}/explain", [get(explain::explain)]))
         .service(resource("/{ride_id}/arrived", [post(ride_progress::arrived)]))
         .service(resource("/{ride_id}/start", [post(ride_progress::start)]))

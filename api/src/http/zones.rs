@@ -203,7 +203,8 @@ pub(super) async fn enter_otp(
     let answer = state.dispatch.enter_otp(&driver, otp).await?;
     let live = match &answer {
         muster_engine::effect::AcceptAnswer::Won(ride) => LiveDriver::of(&state.dispatch, ride),
-        muster_engine::effect::AcceptAnswer::Lost(_) => None,
+        muster_engine::effect::AcceptAnswer::Lost(_)
+        | muster_engine::effect::AcceptAnswer::Quoted(_) => None,
     };
     Ok(web::Json(AcceptResultView::new(&answer, live.as_ref())))
 }

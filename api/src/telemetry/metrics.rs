@@ -62,6 +62,8 @@ pub struct Metrics {
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
     offer_response: Histograms<MarketLabels>,
+    quotes_received: Family<MarketLabels, Counter>,
+    quotes_ended: Family<OutcomeLabels, Counter>,
     candidates_excluded: Family<ReasonLabels, Counter>,
     wave_size: Histograms<MarketLabels>,
     time_to_first_offer: Histogram,
@@ -103,6 +105,8 @@ impl Metrics {
             offers_sent: Family::default(),
             offers_ended: Family::default(),
             offer_response: histograms(&HUMAN_SECONDS),
+            quotes_received: Family::default(),
+            quotes_ended: Family::default(),
             candidates_excluded: Family::default(),
             wave_size: histograms(&COUNTS),
             time_to_first_offer: Histogram::new(ENGINE_SECONDS),
@@ -162,6 +166,9 @@ impl Metrics {
         r.register("offers_ended", "Offers ended", self.offers_ended.clone());
         let help = "Age of an offer when its driver answered, in engine time";
         r.register("offer_response_seconds", help, self.offer_response.clone());
+        let help = "Accepts that wait for the rider's choice";
+        r.register("quotes_received", help, self.quotes_received.clone());
+        r.register("quotes_ended", "Quotes ended", self.quotes_ended.clone());
         let help = "Drivers left out of a wave";
         r.register("candidates_excluded", help, self.candidates_excluded.clone());
         r.register("wave_size", "Offers per wave", self.wave_size.clone());
@@ -289,6 +296,13 @@ impl EventSink for Metrics {
                 self.candidates_excluded.get_or_create(&labels).inc_by(u64::from(*count));
             }
             EventKind::OfferEnded { end, after_ms } => self.offer_ended(market, *end, *after_ms),
+            EventKind::QuoteReceived => {
+                self.quotes_received.get_or_create(&labels).inc();
+            }
+            EventKind::QuoteEnded { end } => {
+                let labels = OutcomeLabels { market, outcome: end.name() };
+                self.quotes_ended.get_or_create(&labels).inc();
+            }
             EventKind::RideAssigned { after_ms, pickup_eta_s } => {
                 self.ride_assigned(&labels, *after_ms, *pickup_eta_s);
             }

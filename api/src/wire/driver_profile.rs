@@ -54,7 +54,8 @@ pub struct DriverProfileBody {
     /// What he likes to drive. Dispatch reads `categories` (absent = all but rental, intercity,
     /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no), `forward`
     /// (whether he wants offers for the next ride while he drives; absent = yes),
-    /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines);
+    /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines), and
+    /// `instant_tiers` (tiers whose rides he takes without being asked, in instant mode);
     /// other members are shown back as they are.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({
@@ -101,6 +102,8 @@ impl DriverProfileBody {
         let known = markets.get(&market);
         let known = known.ok_or_else(|| RequestFault::UnknownMarket(market.clone()))?;
         check_tiers(known, &tiers)?;
+        let instant: Vec<_> = preferences.instant_tiers.iter().cloned().collect();
+        check_tiers(known, &instant)?;
         Ok(DriverProfile {
             market,
             service_tiers: distinct(tiers),

@@ -124,7 +124,9 @@ impl From<CallError> for Problem {
             CallError::Draining => (503, "draining", Some(RETRY_DRAINING_S)),
             CallError::Unheard | CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
         };
-        Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) }
+        let problem = Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) };
+        let CallError::Refused(refusal) = error else { return problem };
+        problem.with_errors(fare_fault(refusal).into_iter().collect())
     }
 }
 
@@ -154,9 +156,11 @@ const fn refusal_status(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::UnknownRide
         | Refusal::UnknownOffer
+        | Refusal::UnknownQuote
         | Refusal::UnknownCall
         | Refusal::NotQueued => 404,
         Refusal::OtpAttemptsExhausted => 429,
+        Refusal::FareOutOfBounds | Refusal::FareRequired | Refusal::FareNotNegotiable => 422,
         Refusal::RideAlreadyExists
         | Refusal::RideAlreadyCompleted
         | Refusal::RideAlreadyCancelled
@@ -172,9 +176,19 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::NotAtZone
         | Refusal::DriverOnRide
         | Refusal::DriverNotEligible
+        | Refusal::QuoteExpired
+        | Refusal::QuoteUnavailable
+        | Refusal::SelectionPending
         | Refusal::DriverOffline
         | Refusal::RideIsForward => 409,
     }
+}
+
+/// The field at fault, where a refusal is about one.
+fn fare_fault(refusal: Refusal) -> Option<FieldFault> {
+    let fare = [Refusal::FareOutOfBounds, Refusal::FareRequired, Refusal::FareNotNegotiable];
+    let detail = refusal_detail(refusal).to_owned();
+    fare.contains(&refusal).then(|| FieldFault { pointer: "/fare".to_owned(), detail })
 }
 
 /// What a client is told; the store's own words stay in the log.
@@ -219,5 +233,16 @@ const fn refusal_detail(refusal: Refusal) -> &'static str {
         Refusal::OtpAttemptsExhausted => "too many wrong one-time passwords, try again later",
         Refusal::NotQueued => "the driver has no place in this queue",
         Refusal::UnknownCall => "the driver has no such call to a gate",
+        Refusal::UnknownQuote => "no quote of this ride has this id",
+        Refusal::QuoteExpired => "the quote has expired",
+        Refusal::QuoteUnavailable => {
+            "the quote was taken back, or its driver cannot take the ride any more"
+        }
+        Refusal::SelectionPending => "another selection waits for its driver",
+        Refusal::FareOutOfBounds => {
+            "the fare is not within fare_min and fare_max of the offer, or in another currency"
+        }
+        Refusal::FareRequired => "the ride has no fare, so a quote must ask one",
+        Refusal::FareNotNegotiable => "the offer takes no fare",
     }
 }

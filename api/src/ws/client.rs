@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::wire::Fix;
+use crate::wire::{Fix, Money};
 
 /// Fixes in one JSON frame at most.
 pub const FIXES_PER_FRAME_MAX: usize = 100;
@@ -28,6 +28,8 @@ pub enum ClientFrame {
     Accept {
         /// The offer.
         offer_id: String,
+        /// What the driver asks, where accepts are quotes; absent = the requested fare.
+        fare: Option<Money>,
     },
     /// No.
     Decline {
@@ -137,6 +139,7 @@ mod tests {
             r#"{"type":"positions","points":[{"lat":40.7,"lng":-73.9,"at":1764547200000,"accuracy_m":8,"speed_mps":6.2,"bearing_deg":181}]}"#,
             r#"{"type":"status","status":"online"}"#,
             r#"{"type":"accept","offer_id":"o-1"}"#,
+            r#"{"type":"accept","offer_id":"o-1","fare":{"amount":1,"currency":"USD"}}"#,
             r#"{"type":"decline","offer_id":"o-1","reason":"too_far"}"#,
             r#"{"type":"arrived","ride_id":"x"}"#,
             r#"{"type":"start","ride_id":"x","otp":"1234"}"#,

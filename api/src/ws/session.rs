@@ -18,7 +18,7 @@ use super::binary::decode_positions;
 use super::client::{ClientFrame, OnlineStatus};
 use super::server::{ServerFrame, phone_frame, rejected};
 use super::{INVALID_FRAMES_MAX, StreamState};
-use crate::wire::{Problem, rfc3339};
+use crate::wire::{Faults, Money, Problem, rfc3339};
 
 /// Heartbeats without any traffic after which a phone is gone.
 const SILENT_HEARTBEATS_MAX: u32 = 3;
@@ -204,7 +204,7 @@ impl Phone {
                 let server_time = rfc3339(self.state.dispatch.now());
                 self.send(Some(ServerFrame::Pong { at, server_time }.text())).await
             }
-            ClientFrame::Accept { offer_id } => self.accept(&offer_id).await,
+            ClientFrame::Accept { offer_id, fare } => self.accept(&offer_id, fare).await,
             ClientFrame::EnterOtp { otp } => self.enter_otp(otp).await,
             ClientFrame::Status { .. }
             | ClientFrame::Decline { .. }
@@ -217,9 +217,14 @@ impl Phone {
     }
 
     /// Hands an accept to the driver's machine, which answers by a frame in its place.
-    async fn accept(&mut self, offer_id: &str) -> Result<(), End> {
+    async fn accept(&mut self, offer_id: &str, fare: Option<Money>) -> Result<(), End> {
+        let mut faults = Faults::default();
+        let fare = fare.and_then(|fare| fare.checked("/fare", &mut faults));
+        if let Err(fault) = faults.finish() {
+            return self.invalid(&Problem::from(fault).detail).await;
+        }
         let error = match OfferId::new(offer_id) {
-            Ok(offer) => match self.link.accept(offer) {
+            Ok(offer) => match self.link.accept(offer, fare) {
                 true => return Ok(()),
                 false => CallError::Overloaded("driver"),
             },

@@ -9,6 +9,7 @@ mod idempotency;
 mod memory_store;
 mod operations;
 mod policies;
+mod quotes;
 mod refusals;
 mod rides;
 mod server;

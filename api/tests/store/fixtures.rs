@@ -12,12 +12,12 @@ use muster_engine::driver::{
 use muster_engine::forward::ForwardLink;
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use muster_engine::offer::Exclusion;
+use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd};
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
-    PriorityGroup, RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest,
-    RideStatus, ScoreTerms, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, CancelledBy, InstantSearch, LiveOffer, OfferCounts,
+    PinnedPolicy, PriorityGroup, RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord,
+    RideRequest, RideStatus, ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -105,7 +105,13 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         visible_at: at(1),
         expires_at: at(15_001),
         forward: Some(forward_link()),
+        kind: OfferKind::Quote { bounds: Some(FareBounds { min: usd(400), max: usd(600) }) },
+        quote: Some(Quote { fare: usd(450), vehicle: Arc::from("{}"), quoted_at: at(9) }),
     }
+}
+
+pub(crate) fn usd(amount: u64) -> Money {
+    Money { amount, currency: "USD".to_owned() }
 }
 
 pub(crate) fn forward_link() -> ForwardLink {
@@ -136,6 +142,8 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
         asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
         gave_back: BTreeSet::from([driver_id("d-4")]),
+        instant: Some(InstantSearch { asked: BTreeSet::from([driver_id("d-2")]) }),
+        ended_quotes: vec![(OfferId::new("o-0").unwrap(), QuoteEnd::Expired)],
         assignment: Some(Assignment {
             forward: Some(forward_link()),
             ..assignment(&format!("driver-of-{ride}"))
@@ -166,6 +174,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         pickup_eta: EtaSeconds::new(90),
         assigned_at: at(30_000),
         forward: None,
+        fare: Some(usd(450)),
     }
 }
 
@@ -239,6 +248,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
                 categories: Some(BTreeSet::from(["rental".to_owned()])),
                 trip_distance_m_max: Some(30_000),
                 pets: Some(true),
+                instant_tiers: BTreeSet::from([tier("xl")]),
                 others: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
                 ..RidePreferences::default()
             },

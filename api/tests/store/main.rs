@@ -5,6 +5,7 @@
 mod commits;
 mod failures;
 mod fixtures;
+mod older_records;
 mod policies;
 mod reading;
 mod recovery;

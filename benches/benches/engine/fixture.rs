@@ -72,6 +72,8 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         hold: Hold::default(),
         forward: ForwardSupply::default(),
         facts: Arc::default(),
@@ -156,6 +158,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
         queue: None,
+        instant: false,
         ranking: RankQuery {
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),
@@ -209,6 +212,7 @@ impl Round {
                 driver: id,
                 distance: Meters::new(10.0),
                 tiers,
+                instant_tiers: TierSet::EMPTY,
                 tags: TagFilter::default(),
                 standing: Standing::default(),
             },
@@ -224,7 +228,8 @@ impl Round {
         self.ride.handle(RideCommand::Request { reply: None }, NOW, &mut out);
         self.deliver(&mut out);
         let offer = self.driver.live_offers().next().map(|offer| offer.id.clone());
-        let accept = DriverCommand::Accept { offer: offer.expect("an offer"), asker: None };
+        let accept =
+            DriverCommand::Accept { offer: offer.expect("an offer"), fare: None, asker: None };
         self.driver.handle(accept, NOW, &mut out);
         self.deliver(&mut out);
         assert_eq!(self.ride.record().status, RideStatus::Assigned);

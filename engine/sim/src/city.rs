@@ -125,6 +125,10 @@ fn premium() -> ServiceTierId {
     name(ServiceTierId::new("premium"))
 }
 
+pub(crate) fn usd(amount: u64) -> Money {
+    Money { amount, currency: "USD".to_owned() }
+}
+
 /// The `ordinal`-th driver's id.
 pub(crate) fn driver_id(ordinal: usize) -> DriverId {
     name(DriverId::new(&format!("d{ordinal:02}")))
@@ -145,7 +149,10 @@ pub(crate) fn profile(
     taste: &Taste,
     blocked_until: Option<Timestamp>,
 ) -> DriverProfile {
-    let currency = "USD".to_owned();
+    let mut preferences = taste.preferences.clone();
+    if taste.instant {
+        preferences.instant_tiers = [economy()].into();
+    }
     DriverProfile {
         market: market.id().clone(),
         service_tiers: if taste.premium { vec![economy(), premium()] } else { vec![economy()] },
@@ -153,9 +160,9 @@ pub(crate) fn profile(
         tags: taste.tags.clone(),
         rating: None,
         blocked_until,
-        preferences: taste.preferences.clone(),
+        preferences,
         capacity: taste.capacity,
-        wallet: taste.wallet.map(|amount| Money { amount, currency }),
+        wallet: taste.wallet.map(usd),
         scheduled_pickup_at: taste.scheduled_at_ms.map(|ms| EPOCH.plus_millis(ms)),
         home: None,
     }
@@ -176,7 +183,7 @@ pub(crate) fn request(
         pickup: place(plan.market, plan.pickup),
         dropoff: wishes.trip_m.map(drop),
         service_tiers: if wishes.any_tier { vec![economy(), premium()] } else { vec![economy()] },
-        fare: None,
+        fare: wishes.fare.map(usd),
         tip: None,
         pickup_at: plan.pickup_at_ms.map(|ms| EPOCH.plus_millis(ms)),
         attributes: wishes.attributes.clone(),

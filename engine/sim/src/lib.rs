@@ -8,6 +8,7 @@
 mod city;
 mod dice;
 mod link;
+mod modes;
 mod oracle;
 mod run;
 mod shell;

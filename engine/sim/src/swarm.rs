@@ -3,6 +3,7 @@
 use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
+use crate::modes;
 use crate::taste::{Taste, Wishes};
 use crate::zone::ZonePlan;
 
@@ -55,6 +56,10 @@ pub struct Faults {
     pub rider_retry: f64,
     /// The rider goes elsewhere, per second.
     pub rider_moves: f64,
+    /// A driver declines an offer that he may have answered already, per second.
+    pub driver_regret: f64,
+    /// A driver asks a fare that may be out of the offer's bounds.
+    pub greedy_fare: f64,
     /// An operator cancels a ride, per second of the whole city.
     pub operator_cancel: f64,
     /// An operator blocks a driver, per second of the whole city.
@@ -93,6 +98,8 @@ impl Faults {
             operator_block: rate(0.02),
             rider_moves: rate(0.02),
             operator_queue: rate(0.03),
+            driver_regret: rate(0.03),
+            greedy_fare: rate(0.2),
         }
     }
 }
@@ -242,6 +249,8 @@ impl Options {
         let policy = drawn_policy(&mut root.child("policy"));
         let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
         let policy = with_drawn_forward(policy, &mut root.child("forward"));
+        let mut modes = root.child("modes");
+        let policy = modes::with_drawn_mode(policy, &mut modes);
         let mut zoning = root.child("zone");
         let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
         let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
@@ -256,11 +265,15 @@ impl Options {
         let mut tastes = root.child("tastes");
         let choosy = tastes.chance(0.5);
         let mut wishes = root.child("wishes");
+        let (opt_in, choosing) = (modes.unit(), modes.unit());
         let driver = |_| DriverPlan {
             market: market(&mut city),
             home: spot(&mut city),
             habit: Habit::drawn(&mut city),
-            taste: if choosy { Taste::drawn(&mut tastes) } else { Taste::default() },
+            taste: Taste {
+                instant: modes.chance(opt_in),
+                ..if choosy { Taste::drawn(&mut tastes) } else { Taste::default() }
+            },
         };
         let drivers = (0..drivers).map(driver).collect();
         let ride = |_| {
@@ -275,11 +288,15 @@ impl Options {
                 pickup: zone.map_or(pickup, |zone| zone.spot(&mut zoning)),
                 at_ms,
                 pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
-                wishes: if choosy {
-                    Wishes::drawn(&mut wishes, rides as usize)
-                } else {
-                    let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
-                    Wishes { trip_m, ..Wishes::default() }
+                wishes: Wishes {
+                    fare: modes.chance(0.7).then(|| modes.between(300, 3_000)),
+                    chooses: modes.chance(choosing),
+                    ..if choosy {
+                        Wishes::drawn(&mut wishes, rides as usize)
+                    } else {
+                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
+                        Wishes { trip_m, ..Wishes::default() }
+                    }
                 }
                 .with_otp(otp),
             }
@@ -302,10 +319,8 @@ impl Options {
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
     let offer_ttl_ms = dice.between(2_000, 15_000);
     let stale_after_ms = dice.between(6_000, 30_000);
-    let mode = if dice.chance(0.3) { DispatchMode::Sequential } else { DispatchMode::Broadcast };
     let min = dice.between(300, 1_500) as u32;
     DispatchPolicy {
-        mode,
         search_radius_m_min: min,
         search_radius_m_step: dice.between(100, 1_500) as u32,
         search_radius_m_max: min + dice.between(0, 4_000) as u32,

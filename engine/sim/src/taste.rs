@@ -21,6 +21,8 @@ pub struct Taste {
     pub preferences: RidePreferences,
     /// What fits into his vehicle.
     pub capacity: VehicleCapacity,
+    /// Whether he takes rides of the plain tier without being asked.
+    pub instant: bool,
     /// His balance in minor units.
     pub wallet: Option<u64>,
     /// When a ride begins that he is promised to, in milliseconds after the start.
@@ -40,6 +42,10 @@ pub struct Wishes {
     pub forbid_tags: Vec<String>,
     /// Attributes of the request.
     pub attributes: BTreeMap<String, String>,
+    /// The fare in minor units.
+    pub fare: Option<u64>,
+    /// Whether the rider chooses a quote when there are some.
+    pub chooses: bool,
     /// Length of the trip in metres.
     pub trip_m: Option<f64>,
 }
@@ -65,6 +71,7 @@ impl Taste {
             pets: dice.chance(0.5).then(|| dice.chance(0.8)),
             payment: picky.then_some(payment),
             forward: dice.chance(0.3).then(|| dice.chance(0.6)),
+            instant_tiers: BTreeSet::new(),
             others: BTreeMap::new(),
         };
         let known = |dice: &mut Dice, most| dice.chance(0.8).then(|| dice.between(0, most));
@@ -74,6 +81,7 @@ impl Taste {
             tags: names(dice, &TAGS, 0.4).into_iter().collect(),
             preferences,
             capacity: VehicleCapacity { seats, luggage: known(dice, 4).map(|many| many as u32) },
+            instant: false,
             wallet: dice.chance(0.95).then(|| dice.between(0, 2_000)),
             scheduled_at_ms: dice.chance(0.15).then(|| dice.between(0, 900_000)),
         }
@@ -110,6 +118,8 @@ impl Wishes {
             require_tags: names(dice, &TAGS, 0.05).into_iter().collect(),
             forbid_tags: names(dice, &TAGS, 0.05).into_iter().collect(),
             attributes,
+            fare: None,
+            chooses: false,
             trip_m: dice.chance(0.7).then(|| dice.unit() * 8_000.0),
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverMachine, DriverRecord};
+use muster_engine::driver::{DriverCommand, DriverMachine, DriverRecord};
 use muster_engine::effect::SessionId;
 use muster_engine::grid::{DriverSlot, Fix, PositionSnapshot};
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideMachine, RideRecord};
 use muster_engine::time::Timestamp;
@@ -23,6 +23,7 @@ use crate::trace::Trace;
 use crate::world::calls::{Call, Caller};
 use crate::world::phone::Phone;
 use crate::world::riders::Rider;
+use crate::world::turns::Turn;
 
 pub(crate) mod calls;
 mod commits;
@@ -263,11 +264,6 @@ impl World {
         self.phones[driver].at = at;
     }
 
-    /// The process dies now and starts again.
-    pub fn kill(&mut self) {
-        self.crash();
-    }
-
     /// Changes what a driver does with offers from here on.
     pub fn set_habit(&mut self, driver: usize, habit: Habit) {
         self.phones[driver].habit = habit;
@@ -293,6 +289,43 @@ impl World {
     /// A driver's phone falls silent until `ms` milliseconds after the start of the day.
     pub fn silence(&mut self, driver: usize, ms: u64) {
         self.phones[driver].silent_until = EPOCH.plus_millis(ms);
+    }
+
+    /// The rider chooses a quote.
+    pub fn select(&mut self, ride: usize, quote: &OfferId) {
+        let call = Call::Select { ride, quote: quote.clone() };
+        self.agenda.add(self.now, Errand::CallArrives(call));
+    }
+
+    /// The rider asks for another search.
+    pub fn retry(&mut self, ride: usize) {
+        self.agenda.add(self.now, Errand::CallArrives(Call::Retry { ride }));
+    }
+
+    /// A driver declines an offer, or takes his quote for it back.
+    pub fn decline(&mut self, driver: usize, offer: &OfferId) {
+        let call = Call::Decline { driver, offer: offer.clone() };
+        self.agenda.add(self.now, Errand::CallArrives(call));
+    }
+
+    /// A driver's phone is gone for `ms` milliseconds, and his machine knows it at once.
+    pub fn hang_up(&mut self, driver: usize, ms: u64) {
+        self.phones[driver].away_until = self.now.plus_millis(ms);
+        for session in std::mem::take(&mut self.drivers[driver].attached) {
+            self.phones[driver].lose_session();
+            let command = DriverCommand::Disconnect { session };
+            self.driver_turn(driver, Turn::Command(command));
+        }
+    }
+
+    /// How often something has happened so far.
+    pub fn times(&self, what: &str) -> u64 {
+        self.tally.get(what).copied().unwrap_or(0)
+    }
+
+    /// The process dies and starts again a little later.
+    pub fn kill(&mut self) {
+        self.crash();
     }
 
     /// Runs until `ms` milliseconds after the start of the day, or to the first violation.

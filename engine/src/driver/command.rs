@@ -8,6 +8,7 @@ use crate::forward::ForwardReturn;
 use crate::id::{CallId, OfferId, ZoneId};
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
+use crate::units::Money;
 use crate::zone::{GateCall, LeaveReason, QueueNews};
 
 /// A command to a [`DriverMachine`](super::DriverMachine).
@@ -37,6 +38,11 @@ pub enum DriverCommand {
         /// The offer was shown before a restart: take it back in without new checks.
         redelivered: bool,
     },
+    /// The rider chose this driver's quote: say whether he can still take the ride.
+    ConfirmQuote {
+        /// The offer with its quote, for a machine that was rebuilt since.
+        offer: Box<Offer>,
+    },
     /// A ride takes its offer back.
     Withdraw {
         /// The offer.
@@ -48,7 +54,7 @@ pub enum DriverCommand {
     AcceptAnswered {
         /// The offer.
         offer: OfferId,
-        /// Won or lost.
+        /// Won, lost or quoted.
         answer: AcceptAnswer,
     },
     /// A ride of this driver stands differently.
@@ -60,6 +66,8 @@ pub enum DriverCommand {
     Accept {
         /// The offer.
         offer: OfferId,
+        /// What he asks for it, where offers are answered with quotes.
+        fare: Option<Money>,
         /// Who says so and is answered.
         asker: Option<Asker>,
     },

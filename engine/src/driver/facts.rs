@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::record::DriverRecord;
 use crate::driver::rider_blocks::RiderBlocks;
-use crate::id::ZoneId;
+use crate::id::{ServiceTierId, ZoneId};
 use crate::time::Timestamp;
 use crate::units::Money;
 
@@ -34,6 +34,9 @@ pub struct RidePreferences {
     /// Payment methods he takes; absent = all.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub payment: Option<BTreeSet<String>>,
+    /// Tiers whose rides he takes without being asked.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "BTreeSet::is_empty"))]
+    pub instant_tiers: BTreeSet<ServiceTierId>,
     /// The platform's own, as JSON text: shown back, never read.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub others: BTreeMap<String, String>,

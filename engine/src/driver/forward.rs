@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::driver::accept::{assigned_at, cancelled_on};
 use crate::driver::command::PhoneFrame;
-use crate::driver::machine::{DriverMachine, Duty};
+use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
 use crate::effect::{AcceptAnswer, Asker, Effect, Outbox, Refusal};
 use crate::event::EventKind;
 use crate::forward::{ForwardLink, ForwardNews, ForwardReturn, ForwardSupply};
@@ -180,7 +180,7 @@ impl DriverMachine {
         let askers = asker.into_iter().collect();
         self.forward =
             Forward::Accepting { offer: id.clone(), ride: ride.clone(), askers, retry_at };
-        out.push(Effect::ToRide(ride, self.accept_command(id)));
+        out.push(Effect::ToRide(ride, self.accept_command(id, None)));
     }
 
     /// As if it had never been run (M11).
@@ -269,6 +269,7 @@ impl DriverMachine {
         if let Duty::Reserved { offer, askers, .. } = &mut self.duty {
             ended.push((offer.clone(), std::mem::take(askers)));
             self.duty = Duty::Free;
+            self.otp_accept = None;
         }
         if let Forward::Accepting { offer, askers, .. } = &mut self.forward {
             ended.push((offer.clone(), std::mem::take(askers)));
@@ -308,6 +309,8 @@ impl DriverMachine {
             self.duty = Duty::Reserved {
                 offer: offer.clone(),
                 ride: ride.clone(),
+                fare: None,
+                waits_for: WaitsFor::Ride,
                 askers: std::mem::take(askers),
                 retry_at: *retry_at,
             };
@@ -374,7 +377,7 @@ impl DriverMachine {
         {
             *retry_at = now.plus_millis(retry_ms);
             let (offer, ride) = (offer.clone(), ride.clone());
-            return out.push(Effect::ToRide(ride, self.accept_command(offer)));
+            return out.push(Effect::ToRide(ride, self.accept_command(offer, None)));
         }
         let Forward::Held(held) = &self.forward else { return };
         let serving = matches!(self.duty, Duty::Serving { .. });

@@ -26,6 +26,11 @@ impl PhoneFrames {
         Self { session: None, seq: now.as_millis(), unacknowledged: VecDeque::new() }
     }
 
+    /// Whether a phone is connected.
+    pub(super) const fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     pub(super) const fn seq(&self) -> u64 {
         self.seq
     }

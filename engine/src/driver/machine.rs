@@ -22,6 +22,7 @@ use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::DispatchPolicy;
 use crate::ride::{OtpEntry, RideRecord};
 use crate::time::{Deadline, DeadlineReason, Timestamp};
+use crate::units::Money;
 
 /// Ended offers a driver remembers, so that a late answer learns how they ended.
 pub const ENDED_OFFERS_MAX: usize = 32;
@@ -69,10 +70,14 @@ pub struct DriverMachine {
 pub(super) enum Duty {
     /// Nothing.
     Free,
-    /// He accepted and waits for the ride's answer; no second accept is possible.
+    /// He accepted and waits for the ride's answer, or with a quote for the rider's choice; no
+    /// second accept is possible.
     Reserved {
         offer: OfferId,
         ride: RideId,
+        /// What he asks, where accepts are quotes.
+        fare: Option<Money>,
+        waits_for: WaitsFor,
         /// Who waits to learn who won.
         askers: Vec<Asker>,
         /// When the accept is repeated.
@@ -84,6 +89,15 @@ pub(super) enum Duty {
         ride: Arc<RideRecord>,
         status: DriverStatus,
     },
+}
+
+/// Whose word a reserved driver waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    /// The ride's: nothing but its answer frees him.
+    Ride,
+    /// The rider's, with a quote that he may take back.
+    Rider,
 }
 
 /// How an offer ended, as its driver remembers it.
@@ -209,6 +223,9 @@ impl DriverMachine {
         let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
+            Duty::Reserved { offer, waits_for: WaitsFor::Rider, .. } => {
+                self.offers.contains_key(offer)
+            }
             Duty::Reserved { .. } | Duty::Free => true,
             Duty::Serving { ride, .. } => {
                 self.offers.values().all(|offer| follows(offer, ride) || self.accepts(&offer.id))
@@ -254,6 +271,7 @@ impl DriverMachine {
         self.refresh_facts();
         self.tie.profile_changed();
         if self.blocked(now) {
+            self.free_of_quote();
             self.release_offers(Exclusion::Blocked, out);
         }
         self.persist(out);
@@ -275,6 +293,7 @@ impl DriverMachine {
             }
             self.persist(out);
             if !online {
+                self.free_of_quote();
                 self.release_offers(Exclusion::Offline, out);
             }
         }
@@ -316,6 +335,8 @@ impl DriverMachine {
             live_offers: u8::try_from(self.offers.len()).unwrap_or(u8::MAX),
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
+            instant_tiers: self.instant_tiers(),
+            in_session: self.is_in_session(),
             hold: Hold::default(),
             forward: self.forward_supply(),
             facts: Arc::clone(&self.facts),
@@ -365,7 +386,10 @@ impl DriverMachine {
                 self.on_accept_answered(&offer, answer, now, out);
             }
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
-            DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
+            DriverCommand::ConfirmQuote { offer } => self.on_confirm_quote(*offer, now, out),
+            DriverCommand::Accept { offer, fare, asker } => {
+                self.on_accept(offer, fare, asker, now, out);
+            }
             DriverCommand::EnterOtp { otp, asker } => self.on_enter_otp(otp, asker, now, out),
             DriverCommand::Queue { zone, news } => self.on_queue_news(&zone, news, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
@@ -388,7 +412,9 @@ impl Machine for DriverMachine {
         self.on_deadline(now, out);
         // An offer that arrived, taken in or refused, ends the slot that was held for it.
         let moved = match command {
-            DriverCommand::PositionChanged | DriverCommand::Offer { .. } => true,
+            DriverCommand::PositionChanged
+            | DriverCommand::Offer { .. }
+            | DriverCommand::ConfirmQuote { .. } => true,
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
             | DriverCommand::Withdraw { .. }

@@ -2,7 +2,7 @@
 //! protocol as any accept.
 
 use crate::driver::command::PhoneFrame;
-use crate::driver::machine::{DriverMachine, Duty};
+use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
 use crate::effect::{AcceptAnswer, Asker, Effect, Outbox, Refusal};
 use crate::grid::Contact;
 use crate::id::{OfferId, ServiceTierId, ZoneId};
@@ -148,8 +148,11 @@ impl DriverMachine {
         let (offer, ride) = (standing.offer.clone(), standing.ride.clone());
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
         self.otp_accept = Some(entry);
-        self.duty = Duty::Reserved { offer: offer.clone(), ride: ride.clone(), askers, retry_at };
-        out.push(Effect::ToRide(ride, self.accept_command(offer)));
+        let waits_for = WaitsFor::Ride;
+        let (accepted, of) = (offer.clone(), ride.clone());
+        self.duty =
+            Duty::Reserved { offer: accepted, ride: of, fare: None, waits_for, askers, retry_at };
+        out.push(Effect::ToRide(ride, self.accept_command(offer, None)));
     }
 
     fn eligible_entry(&self, standing: &StandingOffer, now: Timestamp) -> Option<OtpEntry> {

@@ -426,8 +426,12 @@ impl DriverMachine {
             TieState::Queued { zone, .. } => self
                 .silent_until(zone)
                 .map(|at| Deadline { at, reason: DeadlineReason::QueueSilence }),
+            // Who is nowhere to be seen when it ends comes back with his next fix.
             TieState::Out { until, .. } => {
-                until.map(|at| Deadline { at, reason: DeadlineReason::QueueBarEnd })
+                let seen = self.slot.whereabouts() != Whereabouts::Unknown;
+                until
+                    .filter(|_| seen)
+                    .map(|at| Deadline { at, reason: DeadlineReason::QueueBarEnd })
             }
             TieState::Away => None,
         };

@@ -341,6 +341,8 @@ mod tests {
             live_offers: 0,
             cooling_down: false,
             blocked: false,
+            instant_tiers: TierSet::EMPTY,
+            in_session: false,
             hold: Hold::default(),
             forward: ForwardSupply::default(),
             facts: Arc::default(),

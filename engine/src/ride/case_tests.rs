@@ -18,7 +18,7 @@ use crate::ride::{
     RideStatus, rank,
 };
 use crate::time::Timestamp;
-use crate::units::Meters;
+use crate::units::{Meters, Money};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -78,6 +78,8 @@ pub(super) struct Case {
     pub(super) nearby: Vec<DriverId>,
     /// Drivers on a trip that ends at [`before`], found in order until they were asked.
     pub(super) on_trip: Vec<DriverId>,
+    /// Those of them who need not be asked.
+    pub(super) opted_in: Vec<DriverId>,
     pub(super) standings: BTreeMap<DriverId, Standing>,
     pub(super) radii: Vec<f64>,
     pub(super) effects: Vec<Effect>,
@@ -91,8 +93,15 @@ impl Case {
     pub(super) fn of(request: RideRequest, policy: DispatchPolicy, nearby: &[&str]) -> Self {
         let machine = RideMachine::new(request, market(), Arc::new(PolicyBook::of(policy)));
         let nearby = nearby.iter().map(|name| driver(name)).collect();
-        let (on_trip, standings) = (Vec::new(), BTreeMap::new());
-        Self { machine, nearby, on_trip, standings, radii: Vec::new(), effects: Vec::new() }
+        Self {
+            machine,
+            nearby,
+            on_trip: Vec::new(),
+            opted_in: Vec::new(),
+            standings: BTreeMap::new(),
+            radii: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 
     /// A ride that searches since the start.
@@ -112,11 +121,15 @@ impl Case {
 
     pub(super) fn find(&mut self, query: &CandidateQuery) -> RideCommand {
         self.radii.push(query.radius.get());
-        let free = |id: &&DriverId| !query.asked.contains(*id) && !query.blocked.contains(*id);
+        let free = |id: &&DriverId| {
+            let passes = !query.instant || self.opted_in.contains(id);
+            passes && !query.asked.contains(*id) && !query.blocked.contains(*id)
+        };
         let candidate = |id: &DriverId| Candidate {
             driver: id.clone(),
             distance: Meters::new(100.0),
             tiers: TierSet::EMPTY.with(0),
+            instant_tiers: TierSet::EMPTY.with(0),
             tags: TagFilter::default(),
             standing: self.standings.get(id).copied().unwrap_or_default(),
         };
@@ -200,8 +213,19 @@ impl Case {
     }
 
     pub(super) fn accept_offer(&mut self, offer: &OfferId, name: &str, ms: u64) {
+        self.quote_offer(offer, name, None, ms);
+    }
+
+    /// Accepts for a fare.
+    pub(super) fn quote_offer(
+        &mut self,
+        offer: &OfferId,
+        name: &str,
+        fare: Option<Money>,
+        ms: u64,
+    ) {
         let (offer, driver, vehicle) = (offer.clone(), driver(name), Arc::from("{}"));
-        self.tell(RideCommand::OfferAccepted { offer, driver, vehicle }, ms);
+        self.tell(RideCommand::OfferAccepted { offer, driver, vehicle, fare }, ms);
     }
 
     pub(super) fn decline(&mut self, name: &str, ms: u64) {

@@ -47,6 +47,22 @@ pub enum RideCommand {
         driver: DriverId,
         /// His vehicle, for the rider (a JSON object as text).
         vehicle: Arc<str>,
+        /// What he asks for it, where offers are answered with quotes.
+        fare: Option<Money>,
+    },
+    /// The driver of the quote that the rider chose can take the ride, and waits for it.
+    QuoteConfirmed {
+        /// The quote.
+        quote: OfferId,
+        /// The driver.
+        driver: DriverId,
+    },
+    /// The rider chooses a quote.
+    SelectQuote {
+        /// The quote: the id of its offer.
+        quote: OfferId,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
     },
     /// A driver at the zone entered the ride's one-time password and is reserved until he is
     /// answered.
@@ -196,6 +212,8 @@ pub struct CandidateQuery {
     pub explained_max: usize,
     /// What the ride asks of a driver.
     pub needs: Arc<RideNeeds>,
+    /// Only drivers who can be assigned without being asked.
+    pub instant: bool,
     /// Who of the eligible drivers is chosen.
     pub ranking: RankQuery,
     /// The queue that serves the pickup, when it takes part.

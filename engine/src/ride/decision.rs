@@ -1,12 +1,16 @@
-//! What is remembered of a wave: who was considered, and why.
+//! What one search of the supply index came to, for people who ask why.
 
 use std::collections::BTreeMap;
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use crate::effect::Outbox;
+use crate::event::EventKind;
 use crate::id::{DriverId, OfferId};
 use crate::offer::Exclusion;
+use crate::ride::command::Candidates;
+use crate::ride::machine::RideMachine;
 use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
 use crate::ride::record::{LiveOffer, PinnedPolicy};
 use crate::time::Timestamp;
@@ -75,4 +79,41 @@ pub struct WaveExclusion {
     pub distance: Meters,
     /// Why.
     pub reason: Exclusion,
+}
+
+impl RideMachine {
+    /// What a search came to, with the offers that were planned by it.
+    pub(super) fn decision(
+        &self,
+        candidates: Candidates,
+        offered: Vec<(OfferId, LiveOffer)>,
+        now: Timestamp,
+    ) -> WaveDecision {
+        let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
+        let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+        let chosen = candidates.found.iter().chain(forward);
+        let ranked: Vec<RankedDriver> = chosen.chain(passed_over).map(RankedDriver::from).collect();
+        let tells =
+            |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
+        let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
+        let ranked = if ordered { ranked } else { Vec::new() };
+        WaveDecision {
+            attempt: self.record.attempt,
+            wave: self.record.wave,
+            at: now,
+            policy: self.record.policy.clone(),
+            radius_m: self.record.search_radius_m,
+            offered,
+            ranked,
+            excluded: candidates.excluded,
+            excluded_counts: candidates.excluded_counts,
+        }
+    }
+
+    pub(super) fn count_excluded(&self, candidates: &Candidates, out: &mut Outbox) {
+        for (reason, count) in &candidates.excluded_counts {
+            let kind = EventKind::CandidatesExcluded { reason: *reason, count: *count };
+            self.publish(kind, out);
+        }
+    }
 }

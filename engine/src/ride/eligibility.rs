@@ -35,6 +35,8 @@ pub fn classify(
     }
     let free = supply.slots_taken(query.now) < query.live_offers_max;
     admits(query, driver, supply, reading, free)?;
+    let wanted = if query.instant { instant_tiers(query, supply)? } else { query.tiers };
+    has_tier(query, supply, wanted)?;
     suits(&query.needs, &supply.facts, reading.position, query.now)?;
     // Last, so that nothing else keeps those from the wave who are taken in when it is short.
     first_of([(
@@ -62,10 +64,29 @@ pub(super) fn admits(
         (query.blocked.contains(driver), Exclusion::BlockedForRide),
         (query.asked.contains(driver), Exclusion::AlreadyAsked),
     ];
-    first_of(checks)?;
+    first_of(checks)
+}
+
+/// Whether one of the tiers `wanted` is not too far below his best one.
+pub(super) fn has_tier(
+    query: &CandidateQuery,
+    supply: &Supply,
+    wanted: TierSet,
+) -> Result<(), Exclusion> {
     let levels_max = query.needs.downgrade_levels_max();
-    let tier = tier_with_least_downgrade(supply.tiers, query.tiers, levels_max);
+    let tier = tier_with_least_downgrade(supply.tiers, wanted, levels_max);
     tier.map(|_| ()).ok_or(Exclusion::TierDowngrade)
+}
+
+/// The tiers of the ride that he takes without being asked.
+fn instant_tiers(query: &CandidateQuery, supply: &Supply) -> Result<TierSet, Exclusion> {
+    let tiers = query.tiers.intersection(supply.instant_tiers);
+    first_of([
+        (tiers.is_empty(), Exclusion::InstantOptOut),
+        (!supply.in_session, Exclusion::NoSession),
+        (supply.slots_taken(query.now) > 0, Exclusion::OfferPending),
+    ])?;
+    Ok(tiers)
 }
 
 /// The reason that a driver is out of the question for every ride.

@@ -19,16 +19,18 @@ use crate::time::Timestamp;
 impl RideMachine {
     /// The places that a search has for drivers on a trip. Idle drivers come first: only a search
     /// that has looked as far as it may asks drivers on a trip alone, and in sequential mode they
-    /// are asked in no other case.
+    /// are asked in no other case. A quote would keep a driver from his own ride's riders: none.
     pub(super) fn forward_places(&self, seeking: Seeking) -> Option<ForwardPlaces> {
         let sequential = self.policy.mode == DispatchMode::Sequential;
         let of_wave = self.policy.forward_wave_size.min(if sequential { 1 } else { u32::MAX });
         let limit = match seeking {
             Seeking::Wave | Seeking::Widest => of_wave,
-            Seeking::Places(_) => 0,
+            Seeking::Places(_) | Seeking::Instant => 0,
             Seeking::ForwardPlaces(places) => places,
         };
-        let wanted = self.record.request.pickup_at.is_none() || self.policy.forward_scheduled;
+        let scheduled = self.record.request.pickup_at.is_some();
+        let quotes = self.policy.mode == DispatchMode::Quotes;
+        let wanted = !quotes && (!scheduled || self.policy.forward_scheduled);
         let widest = self.radius_of_next_wave() >= self.policy.search_radius_m_max;
         let alone = seeking != Seeking::Wave || widest;
         let places = ForwardPlaces { limit: limit as usize, beside_idle: !sequential, alone };

@@ -12,7 +12,7 @@ use crate::offer::Exclusion;
 use crate::policy::DispatchPolicy;
 use crate::ride::command::{CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces};
 use crate::ride::decision::WaveExclusion;
-use crate::ride::eligibility::{admits, first_of, suits};
+use crate::ride::eligibility::{admits, first_of, has_tier, suits};
 use crate::ride::needs::RideNeeds;
 use crate::ride::ranking::{RankedCandidate, rank};
 use crate::ride::search::candidate;
@@ -123,6 +123,7 @@ fn classify_forward(
     let link = supply.forward.link().ok_or(Exclusion::OnRide)?;
     let free = supply.slots_taken(query.now) < query.needs.policy.forward_live_offers_max;
     admits(query, driver, supply, reading, free)?;
+    has_tier(query, supply, query.tiers)?;
     suits_forward(&query.needs, &supply.facts, link, reading.position, query.now)
 }
 

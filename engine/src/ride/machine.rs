@@ -6,14 +6,16 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
-use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId, stable_hash};
+use crate::id::{DriverId, OfferId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
-use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
+use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
+use crate::ride::pinning::policy_context;
 use crate::ride::places::{RidePlaces, ZoneTold};
+use crate::ride::quotes::{Acceptance, Selection};
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
     RideStatus,
@@ -28,7 +30,7 @@ pub struct RideMachine {
     pub(super) told: Arc<RideRecord>,
     pub(super) market: Arc<Market>,
     /// The policies in force now.
-    book: Arc<PolicyBook>,
+    pub(super) book: Arc<PolicyBook>,
     /// Pinned when the attempt began.
     pub(super) policy: Arc<DispatchPolicy>,
     /// What the next [`RideCommand::Candidates`] is for.
@@ -45,6 +47,8 @@ pub struct RideMachine {
     pub(super) ends_unwritten: bool,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
+    /// The quote that the rider chose, until its driver has confirmed.
+    pub(super) selection: Option<Selection>,
     /// From when a ride that is over stays in memory, if not from its end.
     called_at: Option<Timestamp>,
     /// The shell was asked to drop this machine.
@@ -64,6 +68,8 @@ pub(super) enum Seeking {
     Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
+    /// For one driver who need not be asked.
+    Instant,
     /// The same for places of drivers on a trip.
     ForwardPlaces(u32),
 }
@@ -73,7 +79,7 @@ impl Seeking {
     pub(super) const fn fills_up(self) -> bool {
         match self {
             Self::Places(_) | Self::ForwardPlaces(_) => true,
-            Self::Wave | Self::Widest => false,
+            Self::Wave | Self::Widest | Self::Instant => false,
         }
     }
 }
@@ -99,6 +105,8 @@ impl RideMachine {
             attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
+            instant: None,
+            ended_quotes: Vec::new(),
             assignment: None,
             otp: None,
             otp_ride: false,
@@ -136,26 +144,12 @@ impl RideMachine {
             set_aside: BTreeMap::new(),
             ends_unwritten: false,
             refusals: 0,
+            selection: None,
             called_at: None,
             retired: false,
             places,
             zone_told: ZoneTold::default(),
         }
-    }
-
-    /// Takes note of the policies in force; the attempt under way keeps its own.
-    pub fn use_policies(&mut self, book: &Arc<PolicyBook>) {
-        if !Arc::ptr_eq(&self.book, book) {
-            self.book = Arc::clone(book);
-        }
-    }
-
-    /// Pins the policy of an attempt that begins at `now`.
-    pub(super) fn pin_policy(&mut self, attempt: AttemptKind, now: Timestamp) {
-        let resolved = self.book.resolve(&policy_context(&self.record, &self.places, attempt, now));
-        let Resolution { policy, version, rules, arm } = resolved;
-        self.record.policy = PinnedPolicy { mode: policy.mode, attempt, version, rules, arm };
-        self.policy = policy;
     }
 
     /// The state, including transitions that are not durable yet.
@@ -218,8 +212,12 @@ impl RideMachine {
             OfferEnd::Expired => counts.expired += 1,
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
-        let after_ms = now.millis_since(live.offered_at);
+        let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
+        let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
+        if live.quote.is_some() {
+            self.quote_ended(offer, end, out);
+        }
         Some(live.driver)
     }
 
@@ -230,7 +228,17 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) -> Vec<Effect> {
-        let offers: Vec<OfferId> = self.record.offers.keys().cloned().collect();
+        let offers = self.record.offers.keys().cloned().collect();
+        self.withdraw(offers, reason, now, out)
+    }
+
+    pub(super) fn withdraw(
+        &mut self,
+        offers: Vec<OfferId>,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Vec<Effect> {
         let withdraw = |offer: OfferId| {
             let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
             Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
@@ -299,7 +307,7 @@ impl RideMachine {
         for driver in drivers.into_iter().chain(assigned) {
             self.on_driver_rebuilt(&driver, out);
         }
-        let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
         if idle {
@@ -326,12 +334,15 @@ impl RideMachine {
     }
 
     fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
         self.record.attempt_offers.declined += 1;
         self.ends_unwritten = true;
-        if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
+        if self.record.status == RideStatus::Searching && !self.awaits_answers() {
             self.begin_wave(now, out);
         } else {
             self.write_ends(now, out);
@@ -375,28 +386,8 @@ impl RideMachine {
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
         let retell = self.zone_told.again_at();
         let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
-        [Some(limit), close, retry, retell].into_iter().flatten().min()
-    }
-}
-
-/// What policies may depend on.
-fn policy_context<'a>(
-    record: &'a RideRecord,
-    places: &'a RidePlaces,
-    attempt: AttemptKind,
-    at: Timestamp,
-) -> PolicyContext<'a> {
-    let request = &record.request;
-    let metres = record.dropoff().map_or(0.0, |to| request.pickup.distance(to).get());
-    PolicyContext {
-        ride: &request.ride,
-        service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
-        category: request.attributes.get("category").map(String::as_str),
-        pickup_zones: places.pickup.iter().map(ZoneId::as_str).collect(),
-        drop_zones: places.dropoff.iter().map(ZoneId::as_str).collect(),
-        distance_m: metres as u32,
-        at,
-        attempt,
+        let selection = self.selection_deadline();
+        [Some(limit), close, retry, retell, selection].into_iter().flatten().min()
     }
 }
 
@@ -416,8 +407,14 @@ impl Machine for RideMachine {
                 self.on_refused(&offer, reason, now, out);
             }
             RideCommand::OfferDeclined { offer } => self.on_declined(&offer, now, out),
-            RideCommand::OfferAccepted { offer, driver, vehicle } => {
-                self.on_accepted(offer, driver, vehicle, now, out);
+            RideCommand::OfferAccepted { offer, driver, vehicle, fare } => {
+                self.on_accepted(offer, driver, Acceptance { vehicle, fare }, now, out);
+            }
+            RideCommand::QuoteConfirmed { quote, driver } => {
+                self.on_quote_confirmed(quote, driver, now, out);
+            }
+            RideCommand::SelectQuote { quote, reply } => {
+                self.on_select_quote(quote, reply, now, out);
             }
             RideCommand::OtpEntered(entry) => self.on_otp_entered(entry, now, out),
             RideCommand::OtpTaken { otp } => self.on_otp_taken(&otp, now, out),

@@ -28,6 +28,7 @@ impl RideMachine {
         self.record.otp_ride = wanted && self.places.otp().is_some();
         self.record.otp_draws = 0;
         if self.record.otp_ride {
+            self.record.instant = None;
             self.record.otp = Some(self.standing_otp());
             self.record.search_deadline = now.plus_millis(self.policy.otp_limit_ms);
         }
@@ -109,6 +110,7 @@ impl RideMachine {
             pickup_eta: self.policy.pickup_eta(distance),
             assigned_at: now,
             forward: None,
+            fare: None,
         });
         self.retry_at = None;
         self.seeking = None;

@@ -84,13 +84,17 @@ impl RideMachine {
             DispatchMode::Queue => {
                 let all = self.policy.queue_wave_size;
                 let places = match seeking {
-                    Seeking::Wave | Seeking::Widest => all,
+                    Seeking::Wave | Seeking::Widest | Seeking::Instant => all,
                     Seeking::Places(places) | Seeking::ForwardPlaces(places) => places.min(all),
                 };
                 let (places, falls_back) = (Some(places as usize), self.policy.queue_fallback);
                 Some(QueueQuery { zone, places, falls_back })
             }
-            DispatchMode::Broadcast | DispatchMode::Sequential | DispatchMode::Otp => {
+            DispatchMode::Broadcast
+            | DispatchMode::Sequential
+            | DispatchMode::Quotes
+            | DispatchMode::Instant
+            | DispatchMode::Otp => {
                 let first = self.policy.zone_queue_first;
                 first.then_some(QueueQuery { zone, places: None, falls_back: true })
             }

@@ -6,8 +6,8 @@ use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates, QueueQuery};
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::classify;
-use crate::ride::ranking::{Candidate, PriorityGroup, RankedCandidate};
-use crate::ride::search::{find_nearest, hold};
+use crate::ride::ranking::{PriorityGroup, RankedCandidate};
+use crate::ride::search::{candidate, find_nearest, hold};
 use crate::units::Meters;
 
 /// What the queue had for a ride.
@@ -72,13 +72,7 @@ fn search_queue(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery, places:
         let waits = supply.slots_taken(query.now) > 0;
         match verdict {
             Ok(()) if !waits => queued.found.push(RankedCandidate {
-                candidate: Candidate {
-                    driver: driver.clone(),
-                    distance,
-                    tiers: supply.tiers,
-                    tags: supply.tags,
-                    standing: supply.standing,
-                },
+                candidate: candidate(driver.clone(), distance, &supply),
                 group: PriorityGroup::ZoneQueue,
                 score: None,
             }),

@@ -82,6 +82,8 @@ impl City {
             forward: ForwardSupply::default(),
             facts: Arc::new(DriverFacts::default()),
             standing: Standing::default(),
+            instant_tiers: TierSet::EMPTY,
+            in_session: true,
         };
         change(&mut supply);
         self.grid.place(&slot, supply);

@@ -90,6 +90,8 @@ pub struct Candidate {
     pub distance: Meters,
     /// Tiers he serves.
     pub tiers: TierSet,
+    /// Tiers of them whose rides he takes without being asked.
+    pub instant_tiers: TierSet,
     /// Tags he carries.
     pub tags: TagFilter,
     /// His record of late.

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
+use crate::offer::{OfferKind, Quote, QuoteEnd};
 use crate::policy::{AttemptKind, DispatchMode};
 use crate::ride::decision::WaveDecision;
+use crate::ride::instant::InstantSearch;
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -186,6 +188,18 @@ pub struct LiveOffer {
     /// What the ride would follow, when the driver is on another one.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub forward: Option<ForwardLink>,
+    /// What an accept does.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_plain"))]
+    pub kind: OfferKind,
+    /// The driver's answer, which waits for the rider.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub quote: Option<Quote>,
+}
+
+/// Most offers are: their kind is not worth its bytes.
+#[cfg(feature = "serde")]
+fn is_plain(kind: &OfferKind) -> bool {
+    *kind == OfferKind::Ride
 }
 
 /// How many offers this ride has made over all attempts, by their end.
@@ -231,6 +245,9 @@ pub struct Assignment {
     /// What the ride follows, until its driver has finished that.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub forward: Option<ForwardLink>,
+    /// The fare of the quote that won; without one the requested fare holds.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub fare: Option<Money>,
 }
 
 /// What the rider learns about the driver; copied when he accepts, so that it never changes later.
@@ -319,6 +336,12 @@ pub struct RideRecord {
     pub asked: BTreeSet<DriverId>,
     /// Drivers who gave this ride back: never asked again.
     pub gave_back: BTreeSet<DriverId>,
+    /// The part of this attempt that asks nobody, while it lasts.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub instant: Option<InstantSearch>,
+    /// Quotes that ended, oldest first: at most [`ENDED_QUOTES_MAX`](super::ENDED_QUOTES_MAX).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub ended_quotes: Vec<(OfferId, QuoteEnd)>,
     /// The driver, from assignment to the end.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub assignment: Option<Assignment>,
@@ -390,6 +413,14 @@ pub enum RideEventKind {
     NoCandidates,
     /// Offers ended without winning.
     OffersEnded,
+    /// An offer for a driver who is not asked was planned.
+    InstantOffered,
+    /// Nobody is left who need not be asked: the search goes on as broadcast.
+    InstantEnded,
+    /// A driver accepted for a fare and waits for the rider's choice.
+    QuoteReceived,
+    /// Quotes ended without being chosen.
+    QuoteEnded,
     /// The ride has a driver.
     DriverAssigned,
     /// The driver is at the pickup.
@@ -427,6 +458,10 @@ impl RideEventKind {
             Self::WaveSent => "wave_sent",
             Self::NoCandidates => "no_candidates",
             Self::OffersEnded => "offers_ended",
+            Self::InstantOffered => "instant_offered",
+            Self::InstantEnded => "instant_ended",
+            Self::QuoteReceived => "quote_received",
+            Self::QuoteEnded => "quote_ended",
             Self::DriverAssigned => "driver_assigned",
             Self::DriverArrived => "driver_arrived",
             Self::RideStarted => "ride_started",

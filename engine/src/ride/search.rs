@@ -104,7 +104,8 @@ pub(super) fn hold<'c>(
 
 pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
-    Candidate { driver, distance, tiers, tags, standing }
+    let instant_tiers = supply.instant_tiers;
+    Candidate { driver, distance, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

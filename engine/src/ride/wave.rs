@@ -11,10 +11,11 @@ use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
 use crate::ride::command::{CandidateQuery, Candidates};
-use crate::ride::decision::{RankedDriver, WaveDecision};
 use crate::ride::eligibility::tier_with_least_downgrade;
+use crate::ride::instant::instant_search;
 use crate::ride::machine::{RideMachine, Seeking};
-use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery};
+use crate::ride::quotes::Acceptance;
+use crate::ride::ranking::{Candidate, RankQuery};
 use crate::ride::record::{
     AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus,
 };
@@ -36,6 +37,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.instant = instant_search(&self.policy);
         record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
         record.otp = None;
@@ -54,18 +56,25 @@ impl RideMachine {
         if self.record.otp_ride {
             return;
         }
+        if self.record.instant.is_some() {
+            return self.begin_instant(now, out);
+        }
+        if !self.may_send_wave() {
+            return self.write_ends(now, out);
+        }
         if self.record.wave >= self.policy.wave_count_max {
             return self.give_up("wave_limit", now, out);
         }
         self.seek(Seeking::Wave, now, out);
     }
 
-    fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
         let (limit, radius) = match seeking {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
             Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
+            Seeking::Instant => (1, self.policy.radius_of_wave(1)),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
             return self.give_up("unknown_service_tier", now, out);
@@ -75,6 +84,7 @@ impl RideMachine {
         let request = &self.record.request;
         let mut asked = self.record.asked.clone();
         asked.extend(self.set_aside.keys().cloned());
+        asked.extend(self.record.instant.iter().flat_map(|instant| instant.asked.iter().cloned()));
         out.push(Effect::FindCandidates(Box::new(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
@@ -91,6 +101,7 @@ impl RideMachine {
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
             needs: self.needs(),
+            instant: seeking == Seeking::Instant,
             ranking: self.rank_query(seeking),
             forward: self.forward_places(seeking),
             queue: self.queue_query(seeking),
@@ -101,7 +112,7 @@ impl RideMachine {
         let request = &self.record.request;
         let wave = match seeking {
             Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
-            Seeking::Places(_) | Seeking::ForwardPlaces(_) => self.record.wave,
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Instant => self.record.wave,
         };
         RankQuery {
             policy: Arc::clone(&self.policy),
@@ -148,7 +159,7 @@ impl RideMachine {
             }
             return;
         }
-        if !seeking.fills_up() {
+        if !seeking.fills_up() && seeking != Seeking::Instant {
             if seeking == Seeking::Widest {
                 let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
                 // Drivers on a trip alone: nobody idle is within the full radius.
@@ -171,10 +182,11 @@ impl RideMachine {
     ) {
         match seeking {
             Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
-                if self.record.offers.is_empty() {
+                if !self.awaits_answers() {
                     self.begin_wave(now, out);
                 }
             }
+            Seeking::Instant => self.end_instant(Some(candidates), now, out),
             Seeking::Wave if self.radius_of_next_wave() < self.policy.search_radius_m_max => {
                 self.seek(Seeking::Widest, now, out);
             }
@@ -203,8 +215,8 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         self.empty_searches = 0;
-        // Who takes a freed place comes late already.
-        let fills_up = seeking.fills_up();
+        // Who takes a freed place comes late already, and who is not asked sees nothing.
+        let at_once = seeking.fills_up() || seeking == Seeking::Instant;
         let idle = candidates.found.iter().map(|ranked| (&ranked.candidate, None));
         let forward = candidates.forward.iter();
         let forward = forward.map(|f| (&f.ranked.candidate, Some(&f.link)));
@@ -212,21 +224,28 @@ impl RideMachine {
             .chain(forward)
             .enumerate()
             .filter_map(|(place, (candidate, link))| {
-                let split_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
+                let split_ms = if at_once { 0 } else { self.policy.split_delay_at(place) };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
-                self.plan_offer(candidate, link, split_ms + penalty_ms, now)
+                let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
+                self.plan_offer(candidate, link, seeking, delay_ms, now)
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
         for (id, live) in &planned {
-            self.record.asked.insert(live.driver.clone());
+            self.note_asked(live);
             self.record.offers.insert(id.clone(), live.clone());
         }
         self.count_excluded(&candidates, out);
         self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
         let decision = self.decision(candidates, planned.clone(), now);
-        self.commit(RideEventKind::WaveSent, now, Some(decision), out);
+        let kind = match seeking {
+            Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
+                RideEventKind::WaveSent
+            }
+            Seeking::Instant => RideEventKind::InstantOffered,
+        };
+        self.commit(kind, now, Some(decision), out);
         for (id, live) in &planned {
             let offer = Box::new(self.offer(id, live));
             let command = DriverCommand::Offer { offer, redelivered: false };
@@ -238,10 +257,11 @@ impl RideMachine {
         &mut self,
         candidate: &Candidate,
         forward: Option<&ForwardLink>,
+        seeking: Seeking,
         delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
-        let service_tier = self.tier_for(candidate)?;
+        let service_tier = self.tier_for(candidate, seeking)?;
         let id = self.next_offer_id(now);
         let deadline = self.record.search_deadline;
         // A delay that the search does not outlive would keep the offer from its driver for good.
@@ -257,6 +277,8 @@ impl RideMachine {
             visible_at,
             expires_at,
             forward: forward.cloned(),
+            kind: self.offer_kind(seeking),
+            quote: None,
         };
         Some((id, live))
     }
@@ -269,45 +291,14 @@ impl RideMachine {
     }
 
     /// The tier of the request that is least below the driver's own.
-    fn tier_for(&self, candidate: &Candidate) -> Option<ServiceTierId> {
-        let wanted = self.market.tier_set(&self.record.service_tiers).ok()?;
+    fn tier_for(&self, candidate: &Candidate, seeking: Seeking) -> Option<ServiceTierId> {
+        let mut wanted = self.market.tier_set(&self.record.service_tiers).ok()?;
+        if seeking == Seeking::Instant {
+            wanted = wanted.intersection(candidate.instant_tiers);
+        }
         let levels_max = self.policy.downgrade_levels_max;
         let index = tier_with_least_downgrade(candidate.tiers, wanted, levels_max)?;
         self.market.tiers().get(usize::from(index)).cloned()
-    }
-
-    fn decision(
-        &self,
-        candidates: Candidates,
-        offered: Vec<(OfferId, LiveOffer)>,
-        now: Timestamp,
-    ) -> WaveDecision {
-        let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
-        let forward = candidates.forward.iter().map(|forward| &forward.ranked);
-        let chosen = candidates.found.iter().chain(forward);
-        let ranked: Vec<RankedDriver> = chosen.chain(passed_over).map(RankedDriver::from).collect();
-        let tells =
-            |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
-        let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
-        let ranked = if ordered { ranked } else { Vec::new() };
-        WaveDecision {
-            attempt: self.record.attempt,
-            wave: self.record.wave,
-            at: now,
-            policy: self.record.policy.clone(),
-            radius_m: self.record.search_radius_m,
-            offered,
-            ranked,
-            excluded: candidates.excluded,
-            excluded_counts: candidates.excluded_counts,
-        }
-    }
-
-    fn count_excluded(&self, candidates: &Candidates, out: &mut Outbox) {
-        for (reason, count) in &candidates.excluded_counts {
-            let kind = EventKind::CandidatesExcluded { reason: *reason, count: *count };
-            self.publish(kind, out);
-        }
     }
 
     /// The offer as its driver sees it.
@@ -323,6 +314,8 @@ impl RideMachine {
             visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
             forward: live.forward.clone(),
+            kind: live.kind.clone(),
+            quoted: live.quote.as_ref().map(|quote| quote.fare.clone()),
             terms: self.terms(),
         }
     }
@@ -337,23 +330,30 @@ impl RideMachine {
     ) {
         let live = self.record.offers.get(offer);
         let forward = live.is_some_and(|live| live.forward.is_some());
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
+        let instant = self.is_instant(offer);
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.asked.remove(&driver);
         self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
-        self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.ends_unwritten = true;
-        self.refusals += 1;
         if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
+        if instant {
+            return self.begin_wave(now, out);
+        }
+        self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
+        self.refusals += 1;
         let places = self.policy.places_of_wave(self.record.wave, 0, 0);
         if self.refusals <= places + self.policy.forward_wave_size {
             let place = if forward { Seeking::ForwardPlaces(1) } else { Seeking::Places(1) };
             return self.seek(place, now, out);
         }
         // The index is that far behind: looking again at once would only be refused again.
-        if self.record.offers.is_empty() {
+        if !self.awaits_answers() {
             self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
         }
         self.write_ends(now, out);
@@ -364,7 +364,7 @@ impl RideMachine {
         &mut self,
         offer: OfferId,
         driver: DriverId,
-        vehicle: Arc<str>,
+        acceptance: Acceptance,
         now: Timestamp,
         out: &mut Outbox,
     ) {
@@ -378,9 +378,25 @@ impl RideMachine {
         let Some(live) = live.filter(|live| live.driver == driver).cloned() else {
             return self.answer_lost(driver, offer, self.lost_because(), out);
         };
+        if self.takes_as_quote(&live) {
+            return self.on_quoted(offer, live, acceptance, now, out);
+        }
+        self.win(offer, live, acceptance, now, out);
+    }
+
+    /// The ride is this driver's.
+    pub(super) fn win(
+        &mut self,
+        offer: OfferId,
+        live: LiveOffer,
+        acceptance: Acceptance,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let driver = live.driver.clone();
         self.end_offer(&offer, OfferEnd::Accepted, now, out);
         let losers = self.withdraw_all(WithdrawReason::Taken, now, out);
-        self.assign(offer.clone(), live, vehicle, now);
+        self.assign(offer.clone(), live, acceptance, now);
         self.commit(RideEventKind::DriverAssigned, now, None, out);
         self.publish_assigned(now, out);
         let answer = AcceptAnswer::Won(Arc::clone(&self.told));
@@ -388,7 +404,8 @@ impl RideMachine {
         losers.into_iter().for_each(|effect| out.push(effect));
     }
 
-    fn assign(&mut self, offer: OfferId, live: LiveOffer, vehicle: Arc<str>, now: Timestamp) {
+    fn assign(&mut self, offer: OfferId, live: LiveOffer, by: Acceptance, now: Timestamp) {
+        let Acceptance { vehicle, fare } = by;
         let driver = AssignedDriver { id: live.driver, service_tier: live.service_tier, vehicle };
         self.record.status = RideStatus::Assigned;
         self.record.otp = self.policy.otp_required.then(|| self.one_time_password());
@@ -399,7 +416,9 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             assigned_at: now,
             forward: live.forward,
+            fare,
         });
+        self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
     }
@@ -430,15 +449,20 @@ impl RideMachine {
             .filter(|(_, live)| live.expires_at <= now)
             .map(|(id, _)| id.clone())
             .collect();
-        for offer in &expired {
-            self.end_offer(offer, OfferEnd::Expired, now, out);
-        }
+        let quoted: Vec<Effect> =
+            expired.iter().filter_map(|offer| self.expire(offer, now, out)).collect();
         if now >= self.record.search_deadline {
             let reason = if self.record.otp_ride { "otp_expired" } else { "search_limit" };
-            return self.give_up(reason, now, out);
+            self.give_up(reason, now, out);
+            return quoted.into_iter().for_each(|effect| out.push(effect));
         }
         self.ends_unwritten |= !expired.is_empty();
-        let wave_over = !expired.is_empty() && self.record.offers.is_empty();
+        if !quoted.is_empty() {
+            self.commit(RideEventKind::QuoteEnded, now, None, out);
+            quoted.into_iter().for_each(|effect| out.push(effect));
+        }
+        self.ask_again_to_confirm(now, out);
+        let wave_over = !expired.is_empty() && !self.awaits_answers();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);
         } else if self.seeking.is_none() {
@@ -452,6 +476,7 @@ impl RideMachine {
         self.record.status = RideStatus::Unfulfilled;
         self.record.reason = Some(reason.to_owned());
         self.record.ended_at = Some(now);
+        self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
         self.commit(RideEventKind::RideUnfulfilled, now, None, out);

@@ -6,11 +6,12 @@ use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
 
 use crate::city;
+use crate::oracle::modes::quotes_of;
 use crate::store::Durable;
 use crate::world::World;
 
 /// What broke, if anything did.
-type Judgement = Result<(), (Invariant, String)>;
+pub(super) type Judgement = Result<(), (Invariant, String)>;
 
 impl World {
     pub(crate) fn check_durable(&mut self, item: &Durable) {
@@ -31,7 +32,8 @@ impl World {
             .and_then(|()| m9_one_effect(history, commit))
             .and_then(|()| self.m2_one_ride_per_driver(commit))
             .and_then(|()| self.m4_ends_once(before, commit))
-            .and_then(|()| self.m12_one_market(commit));
+            .and_then(|()| self.m12_one_market(commit))
+            .and_then(|()| self.modes_are_kept(before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {
@@ -46,6 +48,7 @@ impl World {
         let before = known.and_then(|()| self.store.ride(&commit.record.request.ride).cloned());
         let offers = &commit.record.offers;
         self.oracle.offered.extend(offers.keys().cloned());
+        self.oracle.quoted.extend(quotes_of(&commit.record));
         if let Some(before) = before {
             let gone = before.offers.keys().filter(|offer| !offers.contains_key(*offer));
             self.oracle.ended.extend(gone.cloned());
@@ -93,7 +96,11 @@ impl World {
     }
 }
 
-fn require(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Judgement {
+pub(super) fn require(
+    holds: bool,
+    invariant: Invariant,
+    what: impl FnOnce() -> String,
+) -> Judgement {
     if holds { Ok(()) } else { Err((invariant, what())) }
 }
 
@@ -187,6 +194,10 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::ForwardUpdated
                 | RideEventKind::ForwardReturned
                 | RideEventKind::OtpDrawn
+                | RideEventKind::InstantOffered
+                | RideEventKind::InstantEnded
+                | RideEventKind::QuoteReceived
+                | RideEventKind::QuoteEnded
                 | RideEventKind::RideUnfulfilled => false,
             }
     };

@@ -179,6 +179,7 @@ impl World {
             .filter(|(_, live)| live.driver == id && alive(live.expires_at))
             .map(|(offer, _)| offer.clone())
             .collect();
+        self.m8_quotes(driver);
         if held != made {
             let extra: Vec<_> = held.difference(&made).collect();
             let missing: Vec<_> = made.difference(&held).collect();

@@ -63,7 +63,12 @@ impl World {
 
     fn m13_driver_command(&mut self, command: &DriverCommand) {
         match command {
-            DriverCommand::Offer { offer, .. } => self.m13_offer(&offer.id),
+            DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } => {
+                self.m13_offer(&offer.id);
+            }
+            DriverCommand::AcceptAnswered { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             DriverCommand::RideUpdated { ride } => self.m13_ride(ride),
             DriverCommand::AcceptAnswered { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
@@ -93,6 +98,9 @@ impl World {
             PhoneFrame::OfferWithdrawn { offer, .. }
             | PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Lost(_) }
             | PhoneFrame::AcceptRefused { offer, .. } => self.m13_offer(offer),
+            PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             PhoneFrame::AcceptResult { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
             }
@@ -113,7 +121,8 @@ impl World {
             Answer::Ride(ride) | Answer::Accept(AcceptAnswer::Won(ride)) => self.m13_ride(ride),
             Answer::Driver(view) => self.m13_view(view),
             Answer::Queue(queue) => self.m13_queue(queue),
-            Answer::Accept(AcceptAnswer::Lost(_)) | Answer::Refused(_) => {}
+            Answer::Accept(AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_))
+            | Answer::Refused(_) => {}
         }
     }
 
@@ -202,7 +211,8 @@ impl World {
     pub(crate) fn check_lost(&mut self, driver: usize, losing: bool, effects: &[Effect]) {
         let Some(machine) = self.driver(driver).filter(|_| losing) else { return };
         let status = machine.status();
-        let placed = effects.iter().find_map(|effect| {
+        // A deadline that fell due placed him as he stood before.
+        let placed = effects.iter().rev().find_map(|effect| {
             let Effect::PlaceSupply(supply) = effect else { return None };
             Some(supply)
         });

@@ -9,6 +9,7 @@ use muster_engine::id::{CallId, DriverId, OfferId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
 use muster_engine::zone::ZoneCommand;
 
 use crate::city;
@@ -21,7 +22,7 @@ use crate::world::{Errand, RideSite, World};
 pub(crate) enum Call {
     PutProfile { driver: usize, blocked_until: Option<Timestamp> },
     SetOnline { driver: usize, online: bool },
-    Accept { driver: usize, offer: OfferId },
+    Accept { driver: usize, offer: OfferId, fare: Option<Money> },
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
     EnterOtp { driver: usize, otp: String },
@@ -32,6 +33,7 @@ pub(crate) enum Call {
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
     ChangeDropoff { ride: usize, dropoff: Position },
+    Select { ride: usize, quote: OfferId },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
 }
@@ -91,10 +93,11 @@ impl World {
                     reply: Some(reply),
                 });
             }
-            Call::Accept { driver, offer } => {
-                let offer = offer.clone();
+            Call::Accept { driver, offer, fare } => {
+                let (offer, fare) = (offer.clone(), fare.clone());
                 self.ask_driver(*driver, |reply| DriverCommand::Accept {
                     offer,
+                    fare,
                     asker: Some(Asker::Caller(reply)),
                 });
             }
@@ -123,6 +126,7 @@ impl World {
             Call::Cancel { .. }
             | Call::Retry { .. }
             | Call::ChangeDropoff { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
         }
@@ -143,6 +147,12 @@ impl World {
             Call::ChangeDropoff { ride, dropoff } => {
                 self.ask_ride(ride, None, |reply| RideCommand::ChangeDropoff {
                     dropoff,
+                    reply: Some(reply),
+                });
+            }
+            Call::Select { ride, quote } => {
+                self.ask_ride(ride, None, |reply| RideCommand::SelectQuote {
+                    quote,
                     reply: Some(reply),
                 });
             }
@@ -200,6 +210,7 @@ impl World {
             | Call::ChangeDropoff { .. }
             | Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => {}
         }
@@ -328,6 +339,12 @@ impl World {
                 self.count("accepts answered: lost");
             }
             Answer::Queue(_) => self.count("queues answered"),
+            Answer::Accept(muster_engine::effect::AcceptAnswer::Quoted(_)) => {
+                self.count("accepts answered: quoted");
+            }
+            Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
+                self.count("choices of a quote that failed");
+            }
             Answer::Refused(refusal) => {
                 self.count("calls refused by a machine");
                 if refusal == Refusal::RideIsForward {

@@ -89,6 +89,7 @@ impl World {
         }
         self.mark_taken(reply);
         let losing = self.losing(driver, &turn);
+        let unasked = self.unasked(driver, &turn);
         let Some(shell) = self.drivers[driver].shell.as_mut() else { return };
         let before = shell.machine.status();
         let mut what = String::new();
@@ -118,6 +119,7 @@ impl World {
             self.broken(Invariant::M14, detail);
         }
         self.check_lost(driver, losing, &effects);
+        self.check_unasked(driver, unasked, &effects);
         self.note_reserved(driver, before != DriverStatus::Reserved, &effects);
         self.release(Actor::Driver(driver), effects);
     }
@@ -339,7 +341,8 @@ impl World {
         if self.drivers.get(to).is_some_and(|site| site.shell.is_some()) {
             return self.send(actor, Actor::Driver(to), Payload::Driver(command));
         }
-        if let DriverCommand::Offer { offer, .. } = command {
+        if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } = command
+        {
             let reason = Exclusion::Offline;
             let refused = RideCommand::OfferRefused { offer: offer.id.clone(), reason };
             self.pass_to_ride(Actor::Driver(to), &offer.ride, refused);
@@ -416,6 +419,7 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
         | DriverCommand::Queue { .. }
         | DriverCommand::PositionChanged
         | DriverCommand::Offer { .. }
+        | DriverCommand::ConfirmQuote { .. }
         | DriverCommand::Withdraw { .. }
         | DriverCommand::AcceptAnswered { .. }
         | DriverCommand::RideUpdated { .. }
@@ -430,6 +434,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Request { reply }
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
+        | RideCommand::SelectQuote { reply, .. }
         | RideCommand::Retry { reply, .. }
         | RideCommand::ChangeDropoff { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
@@ -440,6 +445,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::OfferAccepted { .. }
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
+        | RideCommand::QuoteConfirmed { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }
         | RideCommand::TellDriver { .. } => None,
