@@ -246,9 +246,7 @@ impl Options {
     pub fn drawn(seed: u64) -> Self {
         let root = Dice::root(seed);
         let faults = Faults::drawn(&mut root.child("faults"));
-        let policy = drawn_policy(&mut root.child("policy"));
-        let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
-        let policy = with_drawn_forward(policy, &mut root.child("forward"));
+        let policy = drawn_policy(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
         let mut zoning = root.child("zone");
@@ -294,8 +292,7 @@ impl Options {
                     ..if choosy {
                         Wishes::drawn(&mut wishes, rides as usize)
                     } else {
-                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
-                        Wishes { trip_m, ..Wishes::default() }
+                        Wishes::of_a_trip(&mut wishes)
                     }
                 }
                 .with_otp(otp),
@@ -316,7 +313,13 @@ impl Options {
     }
 }
 
-fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
+fn drawn_policy(root: &Dice) -> DispatchPolicy {
+    let policy = drawn_search(&mut root.child("policy"));
+    let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+    with_drawn_forward(policy, &mut root.child("forward"))
+}
+
+fn drawn_search(dice: &mut Dice) -> DispatchPolicy {
     let offer_ttl_ms = dice.between(2_000, 15_000);
     let stale_after_ms = dice.between(6_000, 30_000);
     let min = dice.between(300, 1_500) as u32;
