@@ -264,7 +264,7 @@ impl RideMachine {
         let live = LiveOffer {
             driver: candidate.driver.clone(),
             service_tier,
-            distance: candidate.distance,
+            distance: candidate.distance.to_decimetre(),
             pickup_eta: self.policy.pickup_eta(candidate.distance),
             offered_at: now,
             visible_at,
