@@ -66,6 +66,10 @@ impl Host for DriverHost {
         None
     }
 
+    fn locate(&self, _: &DriverId, _: &Runtime) -> Option<DriverCommand> {
+        None
+    }
+
     fn perform(&mut self, effect: Effect, runtime: &Runtime) {
         let grid = &self.board.market.grid;
         match effect {

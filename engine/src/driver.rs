@@ -17,6 +17,9 @@ mod hidden_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod nudge;
+#[cfg(test)]
+mod nudge_tests;
 mod offers;
 mod record;
 mod rider_blocks;

@@ -1,13 +1,17 @@
 //! The life of a ride request and the ride it becomes.
 //!
 //! ```text
-//! scheduled → searching → assigned → arrived → in_progress → completed
+//! scheduled ⇄ searching → assigned → arrived → in_progress → completed
 //!                 │  ↑        │          │          │
 //!                 │  └────────┴──────────┘          │    reallocation: the driver gave it back
 //!                 ├→ unfulfilled (a retry searches again)
 //!                 └→ cancelled ←─────────┴──────────┘    from every state but completed
 //! ```
 
+mod asked;
+mod attempts;
+#[cfg(test)]
+mod attempts_tests;
 mod cancel;
 #[cfg(test)]
 mod case_tests;
@@ -19,16 +23,22 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod needs;
+mod pickup_watch;
+#[cfg(test)]
+mod pickup_watch_tests;
 mod progress;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
+mod reallocation;
 mod record;
+mod scheduled;
 mod search;
 mod wave;
 #[cfg(test)]
 mod wave_tests;
 
+pub use attempts::{Attempts, Reallocation, ReallocationCause, ReallocationStage};
 pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
 pub use machine::RideMachine;
@@ -38,6 +48,7 @@ pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
 };
+pub use reallocation::{DRIVER_LOST, DRIVER_NO_SHOW, OPERATOR_REASSIGNED};
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
     RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,

@@ -55,6 +55,7 @@ pub struct Metrics {
     rides_cancelled: Family<ByLabels, Counter>,
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
+    pickup_nudges: Family<MarketLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
@@ -94,6 +95,7 @@ impl Metrics {
             rides_cancelled: Family::default(),
             rides_open: Family::default(),
             reallocations: Family::default(),
+            pickup_nudges: Family::default(),
             experiment_rides: Family::default(),
             offers_sent: Family::default(),
             offers_ended: Family::default(),
@@ -138,6 +140,8 @@ impl Metrics {
         r.register("rides_open", "Rides that are not over", self.rides_open.clone());
         let help = "Rides that a driver gave back";
         r.register("reallocations", help, self.reallocations.clone());
+        let help = "Drivers told that they do not come nearer to the pickup";
+        r.register("pickup_nudges", help, self.pickup_nudges.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
@@ -303,6 +307,9 @@ impl EventSink for Metrics {
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };
                 self.invariant_violations.get_or_create(&labels).inc();
+            }
+            EventKind::DriverNudged => {
+                self.pickup_nudges.get_or_create(&labels).inc();
             }
             EventKind::DriverArrived | EventKind::RideStarted => {}
         }

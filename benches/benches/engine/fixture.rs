@@ -154,6 +154,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
         ranking: RankQuery {
+            asked_before: BTreeSet::new(),
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),
             pickup: place(seed),

@@ -13,6 +13,7 @@ use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
 use muster_engine::time::Timestamp;
 
+mod attempts;
 mod durable;
 mod living;
 mod told;

@@ -86,8 +86,16 @@ impl PhoneFrames {
         );
     }
 
+    /// A driver who is there needs no nudge.
+    pub(super) fn void_nudges(&mut self, of: &RideId) {
+        self.unacknowledged.retain(
+            |frame| !matches!(frame, PhoneFrame::Nudge { ride, .. } if ride.request.ride == *of),
+        );
+    }
+
     /// A ride that is over is not announced any more.
     pub(super) fn void_assigned(&mut self, over: &RideId) {
+        self.void_nudges(over);
         self.unacknowledged.retain(|frame| {
             !matches!(frame, PhoneFrame::Assigned { ride, .. } if ride.request.ride == *over)
         });

@@ -21,9 +21,11 @@ use crate::time::Timestamp;
 pub enum AttemptKind {
     /// The first search of a ride.
     Initial,
-    /// The rider tried again.
+    /// The rider tried again after a search that found nobody.
     Retry,
-    /// A driver gave the ride back.
+    /// The rider tried again while a search ran, which this one replaces.
+    CancelledAndRetried,
+    /// A driver lost the ride.
     Reallocation,
     /// A scheduled ride's time has come.
     Scheduled,
@@ -35,6 +37,7 @@ impl AttemptKind {
         match self {
             Self::Initial => "initial",
             Self::Retry => "retry",
+            Self::CancelledAndRetried => "cancelled_and_retried",
             Self::Reallocation => "reallocation",
             Self::Scheduled => "scheduled",
         }

@@ -10,6 +10,7 @@ use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::Exclusion;
 use crate::policy::{AttemptKind, DispatchMode};
+use crate::ride::attempts::Attempts;
 use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
@@ -225,6 +226,9 @@ pub struct Assignment {
     pub pickup_eta: EtaSeconds,
     /// When the accept won.
     pub assigned_at: Timestamp,
+    /// When he was last told that he does not come nearer to the pickup.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub nudged_at: Option<Timestamp>,
 }
 
 /// What the rider learns about the driver; copied when he accepts, so that it never changes later.
@@ -308,7 +312,7 @@ pub struct RideRecord {
     pub attempt_offers: AttemptOffers,
     /// Drivers asked in this attempt.
     pub asked: BTreeSet<DriverId>,
-    /// Drivers who gave this ride back: never asked again.
+    /// Drivers this ride was reallocated from: never asked again.
     pub gave_back: BTreeSet<DriverId>,
     /// The driver, from assignment to the end.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
@@ -316,8 +320,11 @@ pub struct RideRecord {
     /// The one-time password that starts the ride, once assigned.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub otp: Option<String>,
-    /// New attempts caused by drivers giving the ride back.
+    /// New attempts caused by drivers who lost the ride.
     pub reallocations: u32,
+    /// What later offers and attempts depend on.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Attempts::is_empty"))]
+    pub attempts: Attempts,
     /// When the driver arrived.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub arrived_at: Option<Timestamp>,
@@ -358,6 +365,8 @@ pub enum RideEventKind {
     OffersEnded,
     /// The ride has a driver.
     DriverAssigned,
+    /// The driver was told that he does not come nearer to the pickup.
+    DriverNudged,
     /// The driver is at the pickup.
     DriverArrived,
     /// The rider is on board.
@@ -366,8 +375,10 @@ pub enum RideEventKind {
     RideCompleted,
     /// Called off.
     RideCancelled,
-    /// The driver gave the ride back and it searches again.
+    /// The driver lost the ride and it searches again.
     RideReallocated,
+    /// A try of a scheduled ride found no driver; it waits for the next.
+    TryUnfulfilled,
     /// No driver was found.
     RideUnfulfilled,
 }
@@ -382,11 +393,13 @@ impl RideEventKind {
             Self::NoCandidates => "no_candidates",
             Self::OffersEnded => "offers_ended",
             Self::DriverAssigned => "driver_assigned",
+            Self::DriverNudged => "driver_nudged",
             Self::DriverArrived => "driver_arrived",
             Self::RideStarted => "ride_started",
             Self::RideCompleted => "ride_completed",
             Self::RideCancelled => "ride_cancelled",
             Self::RideReallocated => "ride_reallocated",
+            Self::TryUnfulfilled => "try_unfulfilled",
             Self::RideUnfulfilled => "ride_unfulfilled",
         }
     }

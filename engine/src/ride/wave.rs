@@ -35,6 +35,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.attempts.offers_again.clear();
         record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
         record.otp = None;
@@ -62,13 +63,11 @@ impl RideMachine {
             Seeking::Places(places) => (places, self.record.search_radius_m),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
-            return self.give_up("unknown_service_tier", now, out);
+            return self.end_unfulfilled("unknown_service_tier", now, out);
         };
         self.seeking = Some(seeking);
         self.set_aside.retain(|_, until| *until > now);
         let request = &self.record.request;
-        let mut asked = self.record.asked.clone();
-        asked.extend(self.set_aside.keys().cloned());
         out.push(Effect::FindCandidates(Box::new(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
@@ -79,8 +78,8 @@ impl RideMachine {
             now,
             live_offers_max: self.policy.live_offers_max,
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
-            asked,
-            blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
+            asked: self.passed_over(radius),
+            blocked: self.blocked_drivers(),
             explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
@@ -100,6 +99,7 @@ impl RideMachine {
             favourite_drivers: request.favourite_drivers.clone(),
             pickup: request.pickup,
             dropoff: request.dropoff,
+            asked_before: self.asked_before(),
             seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
         }
     }
@@ -128,9 +128,12 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        // A search of the attempt before must not use up the one that this attempt waits for.
+        if candidates.attempt != self.record.attempt {
+            return;
+        }
         let Some(seeking) = self.seeking.take() else { return };
-        let current = candidates.attempt == self.record.attempt;
-        if self.record.status != RideStatus::Searching || !current {
+        if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
         if candidates.found.is_empty() {
@@ -196,12 +199,15 @@ impl RideMachine {
         self.empty_searches = 0;
         // Who takes a freed place comes late already.
         let fills_up = matches!(seeking, Seeking::Places(_));
+        let carries = |ranked: &RankedCandidate| ranked.carries_any(&self.policy.priority_tags);
+        let carriers: Vec<bool> = candidates.found.iter().map(carries).collect();
+        let delays = self.policy.split_delays(&carriers);
         let planned: Vec<(OfferId, LiveOffer)> = candidates
             .found
             .iter()
-            .enumerate()
-            .filter_map(|(place, RankedCandidate { candidate, .. })| {
-                let split_ms = if fills_up { 0 } else { self.policy.split_delay_at(place) };
+            .zip(delays)
+            .filter_map(|(RankedCandidate { candidate, .. }, delay_ms)| {
+                let split_ms = if fills_up { 0 } else { delay_ms };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
                 self.plan_offer(candidate, split_ms + penalty_ms, now)
@@ -209,7 +215,7 @@ impl RideMachine {
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
         for (id, live) in &planned {
-            self.record.asked.insert(live.driver.clone());
+            self.record.count_offer(&live.driver);
             self.record.offers.insert(id.clone(), live.clone());
         }
         self.count_excluded(&candidates, out);
@@ -317,7 +323,7 @@ impl RideMachine {
     ) {
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
-        self.record.asked.remove(&driver);
+        self.record.uncount_offer(&driver);
         self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.ends_unwritten = true;
@@ -374,9 +380,11 @@ impl RideMachine {
             distance: live.distance,
             pickup_eta: live.pickup_eta,
             assigned_at: now,
+            nudged_at: None,
         });
         self.retry_at = None;
         self.seeking = None;
+        self.watch_pickup(Some(live.distance), now);
     }
 
     /// Four digits from the request's secret bits; another driver of the same ride gets others.
@@ -417,8 +425,20 @@ impl RideMachine {
         }
     }
 
-    /// Ends the search without a driver.
-    pub(super) fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+    /// Ends a search that found no driver, for good or until the ride's next try.
+    fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+        if !self.goes_on_with_next_try(now, out) {
+            self.end_unfulfilled(reason, now, out);
+        }
+    }
+
+    /// Ends the ride without a driver; a retry searches again.
+    pub(super) fn end_unfulfilled(
+        &mut self,
+        reason: &'static str,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let losers = self.withdraw_all(WithdrawReason::Expired, now, out);
         self.record.status = RideStatus::Unfulfilled;
         self.record.reason = Some(reason.to_owned());

@@ -6,11 +6,12 @@ use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
 
 use crate::city;
+use crate::oracle::attempts;
 use crate::store::Durable;
 use crate::world::World;
 
 /// What broke, if anything did.
-type Judgement = Result<(), (Invariant, String)>;
+pub(super) type Judgement = Result<(), (Invariant, String)>;
 
 impl World {
     pub(crate) fn check_durable(&mut self, item: &Durable) {
@@ -26,7 +27,8 @@ impl World {
             .and_then(|()| m9_one_effect(history, commit))
             .and_then(|()| self.m2_one_ride_per_driver(commit))
             .and_then(|()| self.m4_ends_once(before, commit))
-            .and_then(|()| self.m12_one_market(commit));
+            .and_then(|()| self.m12_one_market(commit))
+            .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {
@@ -85,7 +87,11 @@ impl World {
     }
 }
 
-fn require(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Judgement {
+pub(super) fn require(
+    holds: bool,
+    invariant: Invariant,
+    what: impl FnOnce() -> String,
+) -> Judgement {
     if holds { Ok(()) } else { Err((invariant, what())) }
 }
 
@@ -140,6 +146,8 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::RideStarted => offer_of(other) == offer_of(commit),
                 RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
                 RideEventKind::SearchStarted
+                | RideEventKind::DriverNudged
+                | RideEventKind::TryUnfulfilled
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates
                 | RideEventKind::OffersEnded

@@ -31,6 +31,7 @@ impl World {
             | Effect::PersistDriver(_)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
+            | Effect::LocateDriver(_)
             | Effect::PlaceSupply(_)
             | Effect::RemoveSupply
             | Effect::IndexOffer(_)
@@ -88,6 +89,7 @@ impl World {
                 self.m13_ride(ride);
             }
             PhoneFrame::Assigned { ride, .. }
+            | PhoneFrame::Nudge { ride, .. }
             | PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),
         }

@@ -115,7 +115,13 @@ impl World {
         }
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let grid = &self.markets[site.market].grid;
+        let drivers = &self.drivers;
         let search = |effect: &Effect| {
+            if let Effect::LocateDriver(driver) = effect {
+                let site = drivers.get(city::ordinal(driver.as_str()));
+                let reading = site.and_then(|site| site.slot.read());
+                return Some(RideCommand::DriverLocated { driver: driver.clone(), reading });
+            }
             let Effect::FindCandidates(query) = effect else { return None };
             Some(RideCommand::Candidates(find_candidates(grid, query)))
         };
@@ -254,7 +260,8 @@ impl World {
             | Effect::ForgetOffer(_)
             | Effect::PersistRide(_)
             | Effect::PersistDriver(_)
-            | Effect::FindCandidates(_) => {}
+            | Effect::FindCandidates(_)
+            | Effect::LocateDriver(_) => {}
         }
     }
 
@@ -381,6 +388,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
+        | RideCommand::DriverLocated { .. }
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }
