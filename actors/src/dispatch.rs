@@ -1,7 +1,9 @@
 //! The façade: everything the edges may ask of the engine.
 
 mod drain;
+mod quotes;
 mod supply;
+mod zones;
 
 use std::sync::Arc;
 
@@ -252,24 +254,28 @@ impl Dispatch {
         self.runtime.registry.driver(driver).and_then(|handle| handle.board.slot.read())
     }
 
-    /// Accepts an offer. `driver` is who says so; an operator may leave it out.
+    /// Accepts an offer, for a fare where accepts are quotes. `driver` is who says so; an operator
+    /// may leave it out.
     ///
     /// # Errors
-    /// [`CallError::Refused`] when the offer is unknown or another accept is pending.
+    /// [`CallError::Refused`] when the offer is unknown, another accept is pending, or the fare is
+    /// not taken.
     pub async fn accept(
         &self,
         driver: Option<&DriverId>,
         offer: &OfferId,
+        fare: Option<Money>,
     ) -> Result<AcceptAnswer, CallError> {
         let handle = self.driver_of_offer(driver, offer)?;
         let ask = |reply| DriverCommand::Accept {
             offer: offer.clone(),
+            fare,
             asker: Some(Asker::Caller(reply)),
         };
         match self.ask(&handle, ask).await? {
             Answer::Accept(answer) => Ok(answer),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Ride(_) | Answer::Driver(_) => Err(CallError::TimedOut),
+            Answer::Ride(_) | Answer::Driver(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 
@@ -367,7 +373,7 @@ impl Dispatch {
         match waiting.answer(self.runtime.limits.answer_within).await? {
             Answer::Ride(record) => Ok(record),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Driver(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+            Answer::Driver(_) | Answer::Accept(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 
@@ -379,7 +385,7 @@ impl Dispatch {
         match self.ask(handle, command).await? {
             Answer::Driver(view) => Ok(view),
             Answer::Refused(refusal) => Err(CallError::Refused(refusal)),
-            Answer::Ride(_) | Answer::Accept(_) => Err(CallError::TimedOut),
+            Answer::Ride(_) | Answer::Accept(_) | Answer::Queue(_) => Err(CallError::TimedOut),
         }
     }
 

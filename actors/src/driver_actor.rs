@@ -66,10 +66,6 @@ impl Host for DriverHost {
         None
     }
 
-    fn locate(&self, _: &DriverId, _: &Runtime) -> Option<DriverCommand> {
-        None
-    }
-
     fn perform(&mut self, effect: Effect, runtime: &Runtime) {
         let grid = &self.board.market.grid;
         match effect {
@@ -85,13 +81,17 @@ impl Host for DriverHost {
             Effect::RemoveSupply => {
                 grid.remove(&self.board.driver);
             }
+            Effect::ToZone(zone, command) => self.board.market.to_zone(&zone, command),
             Effect::IndexOffer(offer) => runtime.index_offer(offer, &self.board.driver),
             Effect::ForgetOffer(offer) => runtime.registry.forget_offer(&offer),
             Effect::PersistRide(_)
             | Effect::PersistDriver(_)
+            | Effect::PersistZone(_)
+            | Effect::PublishQueue(..)
             | Effect::ToDriver(..)
             | Effect::ToRide(..)
             | Effect::Answer(..)
+            | Effect::LocateDriver(_)
             | Effect::FindCandidates(_)
             | Effect::Publish(_)
             | Effect::Retire => {}
@@ -118,6 +118,7 @@ impl Host for DriverHost {
         self.board.market.grid.remove(&self.board.driver);
         let record = DriverRecord::clone(&*self.board.durable()?);
         runtime.redrive_driver(&self.board.driver);
+        self.board.market.redrive_in_zones(&self.board.driver);
         Some(machine(&self.board, record, now))
     }
 

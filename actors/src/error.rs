@@ -16,6 +16,9 @@ pub enum CallError {
     /// No market has this id.
     #[error("no market has this id")]
     UnknownMarket,
+    /// The market has no such zone, or it has no queue.
+    #[error("the market has no queue zone with this id")]
+    UnknownZone,
     /// The driver works in another market.
     #[error("the driver is registered in another market")]
     DriverInOtherMarket,

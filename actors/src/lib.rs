@@ -18,6 +18,7 @@ mod session;
 mod shell;
 mod store_actor;
 mod timers;
+mod zone_actor;
 
 pub use clock::Clock;
 pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, OpenSearch, RideGauge};

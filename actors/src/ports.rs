@@ -9,6 +9,7 @@ use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideCommit, RideRecord};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::{QueueRecord, ZoneCommit};
 
 /// A boxed future, so that ports can be trait objects.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -35,6 +36,8 @@ pub enum Durable {
     Ride(Box<RideCommit>),
     /// A driver's profile or intent.
     Driver(Box<DriverRecord>),
+    /// A change of a zone's queue.
+    Zone(Box<ZoneCommit>),
 }
 
 /// A driver's newest position, kept so that supply is back at once after a restart.
@@ -57,6 +60,8 @@ pub struct Recovered {
     pub drivers: Vec<DriverRecord>,
     /// Every ride that is not over.
     pub open_rides: Vec<RideRecord>,
+    /// The queue of every zone that ever had one.
+    pub zones: Vec<QueueRecord>,
     /// Positions as of the last snapshot.
     pub positions: Vec<PositionSnapshot>,
     /// The newest instant in the store: the clock must not go back behind it.

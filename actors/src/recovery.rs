@@ -1,5 +1,6 @@
 //! From the store back to a living city.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -12,6 +13,7 @@ use crate::ports::{PositionSnapshot, Recovered, StoreError};
 use crate::ride_actor;
 use crate::runtime::Runtime;
 use crate::shell::{Barrier, Deliver};
+use crate::zone_actor;
 
 /// Why dispatch could not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +37,19 @@ pub enum StartError {
 /// offers and assignments alike.
 pub(crate) async fn recover(
     runtime: &Arc<Runtime>,
-    recovered: Recovered,
+    mut recovered: Recovered,
 ) -> Result<(), StartError> {
     for record in recovered.drivers {
         let market = runtime.market(&record.profile.market).ok_or_else(|| {
             unknown(format!("driver {}", record.driver), record.profile.market.as_str())
         })?;
         driver_actor::restore(runtime, &Arc::clone(market), record);
+    }
+    for market in runtime.market_runtimes.values() {
+        let (own, others) =
+            recovered.zones.into_iter().partition(|queue| queue.market == *market.market.id());
+        recovered.zones = others;
+        zone_actor::start_all(runtime, market, own);
     }
     for position in &recovered.positions {
         restore_position(runtime, position);
@@ -84,6 +92,9 @@ async fn settle(runtime: &Runtime) {
         // All at once: one after the other, a city's actors would cost a wake-up of a thread each.
         let rides = runtime.registry.rides();
         join_all(rides.iter().map(|ride| ride.addr.send(Barrier))).await;
+        let markets = runtime.market_runtimes.values();
+        let zones = markets.filter_map(|market| market.zones.get()).flat_map(BTreeMap::values);
+        join_all(zones.map(|zone| zone.addr.send(Barrier))).await;
         let drivers = runtime.registry.drivers();
         // An actor that ended meanwhile has nothing left to handle.
         let _ended = join_all(drivers.iter().map(|driver| driver.addr.send(Barrier))).await;

@@ -35,7 +35,7 @@ impl Host for RideHost {
     fn search(&mut self, query: &CandidateQuery, runtime: &Runtime) -> Option<RideCommand> {
         let began = Instant::now();
         let found = find_candidates(&self.board.market.grid, query);
-        let mode = self.board.market.book().base().mode.name();
+        let mode = query.ranking.policy.mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
         Some(RideCommand::Candidates(found))
     }
@@ -46,7 +46,11 @@ impl Host for RideHost {
         Some(RideCommand::DriverLocated { driver: driver.clone(), reading })
     }
 
-    fn perform(&mut self, _: Effect, _: &Runtime) {}
+    fn perform(&mut self, effect: Effect, _: &Runtime) {
+        if let Effect::ToZone(zone, command) = effect {
+            self.board.market.to_zone(&zone, command);
+        }
+    }
 
     fn committed(&mut self, item: &Durable, runtime: &Runtime) {
         if let Durable::Ride(commit) = item {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -10,11 +10,12 @@ use muster_engine::driver::DriverCommand;
 use muster_engine::effect::{Effect, SessionId};
 use muster_engine::event::Event;
 use muster_engine::grid::{FixLimits, Grid};
-use muster_engine::id::{DriverId, MarketId, OfferId, RideId, stable_hash};
+use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ZoneId, stable_hash};
 use muster_engine::market::{Market, Markets};
 use muster_engine::offer::Exclusion;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
+use muster_engine::zone::ZoneCommand;
 use tokio::sync::watch;
 
 use crate::census::Census;
@@ -26,6 +27,7 @@ use crate::replies::Replies;
 use crate::ride_actor;
 use crate::shell::Deliver;
 use crate::store_actor::{StoreActor, StoreBacklog, Submit};
+use crate::zone_actor::ZoneHandle;
 
 /// The outside that the actors talk to.
 #[derive(Clone)]
@@ -71,18 +73,39 @@ pub struct DispatchConfig {
 }
 
 /// A market with what lives in it.
-#[derive(Debug)]
 pub(crate) struct MarketRuntime {
     pub(crate) market: Arc<Market>,
     book: RwLock<Arc<PolicyBook>>,
     pub(crate) grid: Grid,
     pub(crate) census: Census,
+    /// The actors of its watched zones, once they run.
+    pub(crate) zones: OnceLock<BTreeMap<ZoneId, ZoneHandle>>,
 }
 
 impl MarketRuntime {
     /// The policies in force now.
     pub(crate) fn book(&self) -> Arc<PolicyBook> {
         Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The actor of a watched zone.
+    pub(crate) fn zone(&self, zone: &ZoneId) -> Option<&ZoneHandle> {
+        self.zones.get()?.get(zone)
+    }
+
+    /// Delivers to a zone's machine; one that is not watched has none and nothing to do.
+    pub(crate) fn to_zone(&self, zone: &ZoneId, command: ZoneCommand) {
+        if let Some(handle) = self.zone(zone) {
+            handle.addr.do_send(Deliver::new(command));
+        }
+    }
+
+    /// Has every zone tell a driver again what its queue holds about him.
+    pub(crate) fn redrive_in_zones(&self, driver: &DriverId) {
+        for handle in self.zones.get().into_iter().flat_map(BTreeMap::values) {
+            let command = ZoneCommand::DriverRebuilt { driver: driver.clone() };
+            handle.addr.do_send(Deliver::new(command));
+        }
     }
 
     /// Puts other policies in force: for attempts that begin from here on.
@@ -138,6 +161,7 @@ impl Runtime {
                     book: RwLock::new(Arc::clone(book)),
                     grid: Grid::new(market.resolution()),
                     census: Census::default(),
+                    zones: OnceLock::new(),
                 };
                 (market.id().clone(), Arc::new(runtime))
             })
@@ -199,7 +223,9 @@ impl Runtime {
         match self.registry.driver(driver) {
             Some(handle) => handle.addr.do_send(Deliver::new(command)),
             None => {
-                if let DriverCommand::Offer { offer, .. } = command {
+                if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } =
+                    command
+                {
                     let (id, reason) = (offer.id.clone(), Exclusion::Offline);
                     let refused = RideCommand::OfferRefused { offer: id, reason };
                     self.to_ride(&offer.ride, refused);
@@ -255,6 +281,7 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         RideCommand::Request { reply }
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
+        | RideCommand::SelectQuote { reply, .. }
         | RideCommand::Retry { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
@@ -262,6 +289,10 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }
+        | RideCommand::OtpEntered(_)
+        | RideCommand::OtpTaken { .. }
+        | RideCommand::QuoteConfirmed { .. }
+        | RideCommand::DriverLocated { .. }
         | RideCommand::DriverRebuilt { .. } => None,
     }
 }

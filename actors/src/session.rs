@@ -6,6 +6,7 @@ use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::{Asker, SessionId};
 use muster_engine::grid::{Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId};
+use muster_engine::units::Money;
 use tokio::sync::mpsc;
 
 use crate::registry::DriverHandle;
@@ -58,10 +59,23 @@ impl DriverLink {
         apply_fix(&self.runtime, &self.handle, fix)
     }
 
-    /// The phone says yes; the answer is a frame. Tells whether the driver's mailbox took it.
-    pub fn accept(&self, offer: OfferId) -> bool {
+    /// The phone says yes, for a fare where accepts are quotes; the answer is a frame. Tells whether
+    /// the driver's mailbox took it.
+    pub fn accept(&self, offer: OfferId, fare: Option<Money>) -> bool {
         let asker = Some(Asker::Phone(self.session));
-        let deliver = Deliver::new(DriverCommand::Accept { offer, asker });
+        let deliver = Deliver::new(DriverCommand::Accept { offer, fare, asker });
+        let taken = self.handle.addr.try_send(deliver).is_ok();
+        if !taken {
+            self.runtime.meter.mailbox_full("driver");
+        }
+        taken
+    }
+
+    /// The phone enters a rider's one-time password; the answer is a frame. Tells whether the
+    /// driver's mailbox took it.
+    pub fn enter_otp(&self, otp: String) -> bool {
+        let asker = Some(Asker::Phone(self.session));
+        let deliver = Deliver::new(DriverCommand::EnterOtp { otp, asker });
         let taken = self.handle.addr.try_send(deliver).is_ok();
         if !taken {
             self.runtime.meter.mailbox_full("driver");
@@ -91,8 +105,9 @@ pub(crate) fn apply_fix(
 ) -> Result<(), FixRejection> {
     let (board, now) = (&handle.board, runtime.clock.now());
     let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
-    let tells = applied.cell_changed || applied.attention;
-    if tells && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err() {
+    if applied.matters()
+        && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err()
+    {
         // The mailbox is full: the next fix tries again.
         runtime.meter.mailbox_full("driver");
         board.slot.request_attention();

@@ -62,12 +62,10 @@ pub(crate) trait Host: Sized + Unpin + 'static {
         runtime: &Runtime,
     ) -> Option<<Self::Machine as Machine>::Command>;
 
-    /// Reads a driver's newest position and makes it a command.
-    fn locate(
-        &self,
-        driver: &DriverId,
-        runtime: &Runtime,
-    ) -> Option<<Self::Machine as Machine>::Command>;
+    /// Reads a driver's newest position and makes it a command; only rides ask for it.
+    fn locate(&self, _: &DriverId, _: &Runtime) -> Option<<Self::Machine as Machine>::Command> {
+        None
+    }
 
     /// Performs an effect of this machine.
     fn perform(&mut self, effect: Effect, runtime: &Runtime);
@@ -223,6 +221,9 @@ impl<H: Host> MachineActor<H> {
                 Effect::ToRide(ride, command) => self.runtime.to_ride(&ride, command),
                 Effect::PersistRide(_)
                 | Effect::PersistDriver(_)
+                | Effect::PersistZone(_)
+                | Effect::ToZone(..)
+                | Effect::PublishQueue(..)
                 | Effect::FindCandidates(_)
                 | Effect::LocateDriver(_)
                 | Effect::SendFrame(..)
@@ -296,8 +297,11 @@ fn durable(effect: Effect) -> Result<Durable, Effect> {
     match effect {
         Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),
         Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
+        Effect::PersistZone(commit) => Ok(Durable::Zone(commit)),
         Effect::ToDriver(..)
         | Effect::ToRide(..)
+        | Effect::ToZone(..)
+        | Effect::PublishQueue(..)
         | Effect::SendFrame(..)
         | Effect::CloseSession(..)
         | Effect::Answer(..)

@@ -128,6 +128,9 @@ pub struct MarketSection {
     pub name: String,
     /// `builtin:<id>` or the path of a GeoJSON file.
     pub boundary: String,
+    /// `builtin:<id>` or the path of a GeoJSON file of zones; absent: none.
+    #[serde(default)]
+    pub zones: Option<String>,
     /// Tiers on sale.
     pub service_tiers: Vec<String>,
     /// The tier of a request that names none.

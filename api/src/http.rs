@@ -21,6 +21,7 @@ mod params;
 mod path;
 mod policies;
 mod problem;
+mod quotes;
 mod ride_calls;
 mod ride_events;
 mod ride_follow;
@@ -30,6 +31,7 @@ mod rides;
 mod routes;
 mod state;
 mod trace;
+mod zones;
 
 pub use body::BODY_BYTES_MAX;
 pub use driver_calls::FIXES_MAX;

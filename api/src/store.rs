@@ -14,6 +14,7 @@ mod reads;
 mod recover;
 mod rows;
 mod upkeep;
+mod zones;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,10 +16,12 @@ mod offer;
 mod policy;
 mod preferences;
 mod problem;
+mod quote;
 mod ride;
 mod ride_event;
 mod ride_request;
 mod time;
+mod zone;
 
 pub use driver::DriverView;
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
@@ -36,6 +38,7 @@ pub use money::Money;
 pub use offer::{AcceptResultView, OfferView};
 pub use policy::{PolicyChangeView, PolicyHistory, PolicyView};
 pub use problem::{PROBLEM_JSON, Problem, ProblemBody};
+pub use quote::{OwnQuoteView, QuoteList, QuoteView};
 pub use ride::{AssignedDriverView, OfferCountsView, RideView};
 pub use ride_event::{DriverPositionEvent, RideEventView};
 pub(crate) use ride_request::check_tiers;
@@ -44,3 +47,7 @@ pub use ride_request::{
     RideRequestBody, TIERS_MAX,
 };
 pub use time::{TimeFault, parse_rfc3339, rfc3339};
+pub use zone::{
+    GateCallView, GateView, QueuePositionView, QueuePositions, QueueView, QueuedDriverView,
+    TierQueueView, ZoneList, ZoneView,
+};

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! status   offline ⇄ available → reserved → en_route → at_pickup → on_trip → available
-//!                        ↑___________|  lost the race: nothing happened (M11)
+//!                        ↑___________|  lost the race: nothing happened (M11); a quote keeps him
+//!                                       reserved until the rider chose, or it ended
 //! contact  live → stale → lost, back to live with the next fix: an axis of its own
 //! ```
 
@@ -14,6 +15,9 @@ mod facts;
 mod frames;
 #[cfg(test)]
 mod hidden_tests;
+mod instant;
+#[cfg(test)]
+mod instant_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -21,6 +25,13 @@ mod nudge;
 #[cfg(test)]
 mod nudge_tests;
 mod offers;
+mod otp;
+mod queueing;
+#[cfg(test)]
+mod queueing_tests;
+mod quotes;
+#[cfg(test)]
+mod quotes_tests;
 mod record;
 mod rider_blocks;
 mod stats;

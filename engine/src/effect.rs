@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
 use crate::event::Event;
 use crate::grid::Supply;
-use crate::id::{DriverId, OfferId, RideId};
-use crate::offer::WithdrawReason;
+use crate::id::{DriverId, OfferId, RideId, ZoneId};
+use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
+use crate::zone::{QueueOrder, QueueRecord, ZoneCommand, ZoneCommit};
 
 /// Names the caller that waits for an answer; made and resolved by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,12 @@ pub enum Effect {
     PersistRide(Box<RideCommit>),
     /// Make a driver's new profile or intent durable.
     PersistDriver(Box<DriverRecord>),
+    /// Make a zone queue's new state durable, with its history row.
+    PersistZone(Box<ZoneCommit>),
+    /// Deliver to the machine of a zone's queue in the same market.
+    ToZone(ZoneId, ZoneCommand),
+    /// Show searches and people the order of a zone's queue.
+    PublishQueue(ZoneId, Arc<QueueOrder>),
     /// Deliver to a driver's machine.
     ToDriver(DriverId, DriverCommand),
     /// Deliver to a ride's machine.
@@ -114,6 +121,8 @@ pub enum Answer {
     Driver(Box<DriverView>),
     /// The end of an accept.
     Accept(AcceptAnswer),
+    /// A zone's queue as it stands.
+    Queue(Arc<QueueRecord>),
     /// The call changed nothing, for this reason.
     Refused(Refusal),
 }
@@ -125,6 +134,8 @@ pub enum AcceptAnswer {
     Won(Arc<RideRecord>),
     /// It is not.
     Lost(WithdrawReason),
+    /// It waits as a quote until the rider chooses.
+    Quoted(QuoteTerms),
 }
 
 /// A call that cannot be done in the present state: the fact that refuses it.
@@ -160,6 +171,32 @@ pub enum Refusal {
     AcceptPending,
     /// The driver is not online.
     DriverOffline,
+    /// The driver is not at a zone where one-time passwords are taken.
+    NotAtZone,
+    /// The driver serves a ride.
+    DriverOnRide,
+    /// The driver may not be offered the ride.
+    DriverNotEligible,
+    /// The driver entered too many wrong one-time passwords.
+    OtpAttemptsExhausted,
+    /// The driver has no place in this queue.
+    NotQueued,
+    /// The driver has no such call.
+    UnknownCall,
+    /// No quote of this ride has this id.
+    UnknownQuote,
+    /// The quote's time has passed.
+    QuoteExpired,
+    /// The quote was taken back, or its driver cannot take the ride any more.
+    QuoteUnavailable,
+    /// Another selection waits for its driver.
+    SelectionPending,
+    /// The fare is outside the offer's bounds, or in another currency.
+    FareOutOfBounds,
+    /// The rider named no fare, so a quote must.
+    FareRequired,
+    /// Accepts of this offer take no fare.
+    FareNotNegotiable,
 }
 
 impl Refusal {
@@ -181,6 +218,19 @@ impl Refusal {
             Self::OtpMismatch => "otp_mismatch",
             Self::AcceptPending => "accept_pending",
             Self::DriverOffline => "driver_offline",
+            Self::NotAtZone => "not_at_zone",
+            Self::DriverOnRide => "driver_on_ride",
+            Self::DriverNotEligible => "driver_not_eligible",
+            Self::OtpAttemptsExhausted => "otp_attempts_exhausted",
+            Self::NotQueued => "not_queued",
+            Self::UnknownCall => "unknown_call",
+            Self::UnknownQuote => "unknown_quote",
+            Self::QuoteExpired => "quote_expired",
+            Self::QuoteUnavailable => "quote_unavailable",
+            Self::SelectionPending => "selection_pending",
+            Self::FareOutOfBounds => "fare_out_of_bounds",
+            Self::FareRequired => "fare_required",
+            Self::FareNotNegotiable => "fare_not_negotiable",
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::id::MarketId;
 use crate::invariant::Invariant;
-use crate::offer::{Exclusion, OfferEnd};
+use crate::offer::{Exclusion, OfferEnd, QuoteEnd};
 use crate::ride::CancelledBy;
+use crate::zone::ZoneEventKind;
 
 /// Something that happened in `market`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,13 @@ pub enum EventKind {
         end: OfferEnd,
         /// Age of the offer in milliseconds.
         after_ms: u64,
+    },
+    /// A driver accepted for a fare; the rider chooses.
+    QuoteReceived,
+    /// A quote ended.
+    QuoteEnded {
+        /// How.
+        end: QuoteEnd,
     },
     /// A ride has its driver.
     RideAssigned {
@@ -75,6 +83,11 @@ pub enum EventKind {
         arm: String,
         /// What became of it.
         outcome: ExperimentOutcome,
+    },
+    /// A zone's queue changed.
+    QueueChanged {
+        /// How.
+        change: ZoneEventKind,
     },
     /// A machine found an invariant broken in itself.
     InvariantViolated(Invariant),
@@ -116,12 +129,15 @@ impl EventKind {
             Self::WaveSent { .. }
             | Self::CandidatesExcluded { .. }
             | Self::OfferEnded { .. }
+            | Self::QuoteReceived
+            | Self::QuoteEnded { .. }
             | Self::DriverArrived
             | Self::DriverNudged
             | Self::RideStarted
             | Self::RideCompleted
             | Self::RideGivenBack { .. }
             | Self::ExperimentRide { .. }
+            | Self::QueueChanged { .. }
             | Self::InvariantViolated(_) => None,
         }
     }

@@ -5,6 +5,7 @@
 //! says that the cell changed. Queries read positions from the slots, so they see the newest fix
 //! even before the entry has moved.
 
+mod applied;
 mod bucket;
 mod fix;
 mod index;
@@ -14,8 +15,9 @@ mod seqlock;
 mod slot;
 mod supply;
 
+pub use applied::Applied;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
-pub use slot::{Applied, DriverSlot, PositionSnapshot, Reading};
+pub use slot::{DriverSlot, PositionSnapshot, Reading};
 pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, Taken, TierSet};

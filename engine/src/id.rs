@@ -107,6 +107,18 @@ id! {
     /// A product a rider buys and a vehicle may serve.
     ServiceTierId
 }
+id! {
+    /// A place with rules of its own; unique within its market.
+    ZoneId
+}
+id! {
+    /// A call of a queued driver to a gate.
+    CallId
+}
+id! {
+    /// A point of a zone where riders and drivers meet; unique within its zone.
+    GateId
+}
 
 impl OfferId {
     /// The id of the `ordinal`-th offer of `ride`, a `UUIDv7` made from `now_ms` and a hash of both.

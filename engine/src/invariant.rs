@@ -34,11 +34,14 @@ pub enum Invariant {
     M13,
     /// Once faults stop, every request is assigned, cancelled or unfulfilled by its search deadline.
     M14,
+    /// A zone's queue is in order of arrival, a driver has one place in it, and fixes that do not
+    /// agree take nobody's place.
+    M15,
 }
 
 impl Invariant {
     /// All of them, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::M1,
         Self::M2,
         Self::M3,
@@ -53,6 +56,7 @@ impl Invariant {
         Self::M12,
         Self::M13,
         Self::M14,
+        Self::M15,
     ];
 }
 

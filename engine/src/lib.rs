@@ -19,3 +19,4 @@ pub mod policy;
 pub mod ride;
 pub mod time;
 pub mod units;
+pub mod zone;

@@ -9,6 +9,7 @@ pub use markets::{DuplicateMarket, Markets};
 use crate::geo::{Cell, CellResolution, Position};
 use crate::grid::TierSet;
 use crate::id::{MarketId, ServiceTierId};
+use crate::zone::{ZoneError, Zones};
 
 /// What a market is made from.
 #[derive(Debug, Clone)]
@@ -75,6 +76,7 @@ pub struct Market {
     tiers: Vec<ServiceTierId>,
     default_tier: u8,
     resolution: CellResolution,
+    zones: Zones,
 }
 
 impl Market {
@@ -94,7 +96,31 @@ impl Market {
         let Some(default_index) = index_of(&tiers, &default_tier) else {
             return Err(MarketError::UnknownDefaultTier { market: id, tier: default_tier });
         };
-        Ok(Self { id, name, boundary, tiers, default_tier: default_index, resolution })
+        let zones = Zones::default();
+        Ok(Self { id, name, boundary, tiers, default_tier: default_index, resolution, zones })
+    }
+
+    /// The market with these zones.
+    ///
+    /// # Errors
+    /// [`ZoneError::UnknownTier`] when a gate names a tier that is not on sale.
+    pub fn with_zones(mut self, zones: Zones) -> Result<Self, ZoneError> {
+        for zone in zones.iter() {
+            let named =
+                zone.gates.iter().flat_map(|gate| gate.tiers.keys().map(move |t| (gate, t)));
+            let unknown = named.into_iter().find(|(_, tier)| self.tier_index(tier).is_none());
+            if let Some((gate, tier)) = unknown {
+                let (zone, gate, tier) = (zone.id.clone(), gate.id.clone(), tier.clone());
+                return Err(ZoneError::UnknownTier { zone, gate, tier });
+            }
+        }
+        self.zones = zones;
+        Ok(self)
+    }
+
+    /// Places with rules of their own.
+    pub const fn zones(&self) -> &Zones {
+        &self.zones
     }
 
     /// The id drivers and riders see.

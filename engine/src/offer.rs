@@ -1,6 +1,10 @@
 //! Offers: the contract between a ride and a driver.
 
+mod quote;
+
 use std::sync::Arc;
+
+pub use self::quote::{FareBounds, OfferKind, Quote, QuoteEnd, QuoteTerms};
 
 use crate::geo::Position;
 use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
@@ -30,6 +34,10 @@ pub struct Offer {
     pub visible_at: Timestamp,
     /// When it is dead.
     pub expires_at: Timestamp,
+    /// What an accept does.
+    pub kind: OfferKind,
+    /// The fare the driver quoted, once he did.
+    pub quoted: Option<Money>,
     /// What the driver is told about the ride.
     pub terms: Arc<OfferTerms>,
 }
@@ -156,6 +164,14 @@ pub enum Exclusion {
     TierDowngrade,
     /// Holds so many live offers that others come first, and the wave was full without him.
     OfferSlotsBusy,
+    /// Waits in the queue of a closed zone, and the pickup is elsewhere.
+    ClosedZone,
+    /// Does not take rides of this tier without being asked.
+    InstantOptOut,
+    /// His phone is not connected, and he must not be assigned without a pop-up.
+    NoSession,
+    /// Has another offer to answer, and must not be assigned without a pop-up.
+    OfferPending,
 }
 
 impl Exclusion {
@@ -188,6 +204,10 @@ impl Exclusion {
             Self::PickupEta => "pickup_eta",
             Self::TierDowngrade => "tier_downgrade",
             Self::OfferSlotsBusy => "offer_slots_busy",
+            Self::ClosedZone => "closed_zone",
+            Self::InstantOptOut => "instant_opt_out",
+            Self::NoSession => "no_session",
+            Self::OfferPending => "offer_pending",
         }
     }
 }

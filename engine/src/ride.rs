@@ -18,15 +18,30 @@ mod case_tests;
 mod command;
 #[cfg(test)]
 mod congestion_tests;
+mod decision;
 mod eligibility;
+mod instant;
+#[cfg(test)]
+mod instant_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod needs;
+mod otp;
+#[cfg(test)]
+mod otp_tests;
 mod pickup_watch;
 #[cfg(test)]
 mod pickup_watch_tests;
+mod pinning;
+mod places;
 mod progress;
+mod queue_search;
+#[cfg(test)]
+mod queue_search_tests;
+mod quotes;
+#[cfg(test)]
+mod quotes_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
@@ -39,11 +54,15 @@ mod wave;
 mod wave_tests;
 
 pub use attempts::{Attempts, Reallocation, ReallocationCause, ReallocationStage};
-pub use command::{CandidateQuery, Candidates, RideCommand, RideProgress};
+pub use command::{CandidateQuery, Candidates, OtpEntry, QueueQuery, RideCommand, RideProgress};
+pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
+pub use instant::InstantSearch;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
+pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
+pub use quotes::{ENDED_QUOTES_MAX, SELECTION_ASKERS_MAX};
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
@@ -51,7 +70,6 @@ pub use ranking::{
 pub use reallocation::{DRIVER_LOST, DRIVER_NO_SHOW, OPERATOR_REASSIGNED};
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
-    RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
-    WaveDecision, WaveExclusion,
+    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
 };
 pub use search::find_candidates;

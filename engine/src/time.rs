@@ -59,10 +59,12 @@ pub enum DeadlineReason {
     OfferExpiry,
     /// An offer that a driver holds unseen comes on his screen.
     OfferShowing,
-    /// A wave's response deadline.
+    /// A wave's response deadline, or a quote's end.
     WaveClose,
     /// A ride without candidates looks again.
     SearchRetry,
+    /// The driver of a quote that the rider chose has not confirmed and is asked again.
+    SelectionRetry,
     /// The search of a ride ends without a driver.
     SearchLimit,
     /// A scheduled ride begins its search.
@@ -81,4 +83,16 @@ pub enum DeadlineReason {
     RideRetirement,
     /// An operator's block of a driver ends.
     BlockEnd,
+    /// A call of a queued driver to a gate runs out.
+    GateCall,
+    /// A queued driver may be called again.
+    GateCallAgain,
+    /// A driver repeats what a zone's queue has not answered.
+    QueueRetry,
+    /// A silent driver loses his place in a zone's queue.
+    QueueSilence,
+    /// A driver who lost his place may join the queue again.
+    QueueBarEnd,
+    /// A ride tells the zone of its pickup again that it waits.
+    ZoneRetell,
 }

@@ -13,7 +13,7 @@ use muster_engine::driver::{
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
-use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, TagFilter, TierSet};
+use muster_engine::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, Supply, TagFilter, TierSet};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -180,6 +180,7 @@ impl Pair {
             driver,
             distance: Meters::new(500.0),
             tiers,
+            instant_tiers: TierSet::EMPTY,
             tags: TagFilter::default(),
             standing: Standing::default(),
         };
@@ -437,4 +438,39 @@ fn drivers_between_the_caps_only_take_the_places_that_would_stay_empty() {
     assert_eq!(found(&all), ["idle", "busy", "busier"]);
     assert_eq!(all.excluded_counts, BTreeMap::from([(Exclusion::OfferSlotsFull, 1)]));
     assert_eq!(found(&search(&drivers, 1, 3)), ["busy"], "no soft cap");
+}
+
+#[test]
+fn only_drivers_who_need_not_be_asked_are_found_by_an_instant_search() {
+    let grid = Grid::new(CellResolution::new(9).unwrap());
+    let pair = Pair::new();
+    let premium = TierSet::EMPTY.with(1);
+    let economy = TierSet::EMPTY.with(0);
+    let drivers = [
+        ("asked", 100.0, TierSet::EMPTY, true, 0),
+        ("other_tier", 150.0, premium, true, 0),
+        ("gone", 200.0, economy, false, 0),
+        ("thinking", 300.0, economy, true, 1),
+        ("instant", 400.0, economy, true, 0),
+    ];
+    for (name, metres, instant_tiers, in_session, live_offers) in drivers {
+        let slot = Arc::new(DriverSlot::new(DriverId::new(name).unwrap()));
+        let (position, at) = (north(metres), NOW);
+        let fix = Fix { position, at, accuracy_m: None, speed_mps: None, bearing_deg: None };
+        slot.apply(&fix, NOW, &FixLimits::default(), &market()).unwrap();
+        let mut out = Outbox::default();
+        let (mut machine, _) = pair.driver();
+        machine.handle(DriverCommand::PositionChanged, NOW, &mut out);
+        for effect in out.drain() {
+            if let Effect::PlaceSupply(supply) = effect {
+                grid.place(&slot, Supply { instant_tiers, in_session, live_offers, ..supply });
+            }
+        }
+    }
+    let query = CandidateQuery { instant: true, limit: 9, ..*pair.ride().1 };
+    let candidates = find_candidates(&grid, &query);
+    assert_eq!(found(&candidates), ["instant"]);
+    let counts =
+        [(Exclusion::InstantOptOut, 2), (Exclusion::NoSession, 1), (Exclusion::OfferPending, 1)];
+    assert_eq!(candidates.excluded_counts, BTreeMap::from(counts));
 }

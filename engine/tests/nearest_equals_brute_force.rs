@@ -144,6 +144,8 @@ fn supply(driver: &DriverId) -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         hold: Hold::default(),
         facts: Arc::default(),
         standing: Standing::default(),

@@ -175,7 +175,7 @@ async fn a_ride_runs_from_request_to_completion() {
     let told = city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     assert_eq!(told.status, RideStatus::Searching);
     let offer = offer(&mut phone).await;
-    let answer = city.dispatch.accept(None, &offer).await.unwrap();
+    let answer = city.dispatch.accept(None, &offer, None).await.unwrap();
     assert!(matches!(answer, AcceptAnswer::Won(_)));
     let progress = |step| city.dispatch.progress(&ride, Some(driver_id("d-1")), step);
     progress(RideProgress::Arrived).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_running_ride_stays_readable_and_goes_on_when_the_store_is_back() {
     let ride = RideId::new("ride-1").unwrap();
     city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
-    city.dispatch.accept(None, &offer).await.unwrap();
+    city.dispatch.accept(None, &offer, None).await.unwrap();
     city.store.set_failing(true);
     let refused = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
     assert!(matches!(refused, Err(CallError::Store(_))), "{refused:?}");
@@ -252,7 +252,10 @@ async fn a_panic_costs_one_machine_its_memory_and_nothing_else() {
     // The panic hits the ride's actor after its first wave became durable, before the offers left.
     city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
-    assert!(matches!(city.dispatch.accept(None, &offer).await.unwrap(), AcceptAnswer::Won(_)));
+    assert!(matches!(
+        city.dispatch.accept(None, &offer, None).await.unwrap(),
+        AcceptAnswer::Won(_)
+    ));
     assert_eq!(city.observer.restarts.load(Ordering::SeqCst), 1);
     assert_eq!(city.observer.assigned.load(Ordering::SeqCst), 1);
 }
@@ -288,7 +291,7 @@ async fn a_commit_that_was_kept_but_reported_lost_is_found_again() {
     let ride = RideId::new("ride-1").unwrap();
     city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
     let offer = offer(&mut phone).await;
-    city.dispatch.accept(None, &offer).await.unwrap();
+    city.dispatch.accept(None, &offer, None).await.unwrap();
     city.store.set_lying(true);
     let refused = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
     assert!(matches!(refused, Err(CallError::Store(_))), "{refused:?}");
@@ -318,9 +321,9 @@ async fn a_restarted_process_goes_on_where_people_were_told() {
     let after = city_over(store, DispatchPolicy::default()).await;
     let view = after.dispatch.driver(&driver_id("d-1")).await.unwrap();
     assert_eq!(view.offers.iter().map(|offer| &offer.id).collect::<Vec<_>>(), [&offer_1]);
-    let answer = after.dispatch.accept(None, &offer_1).await.unwrap();
+    let answer = after.dispatch.accept(None, &offer_1, None).await.unwrap();
     assert!(matches!(answer, AcceptAnswer::Won(_)), "{answer:?}");
-    let late = after.dispatch.accept(None, &offer_2).await.unwrap();
+    let late = after.dispatch.accept(None, &offer_2, None).await.unwrap();
     assert!(matches!(late, AcceptAnswer::Lost(_)), "{late:?}");
 }
 

@@ -9,8 +9,9 @@ use muster_actors::{
 };
 use muster_engine::driver::DriverRecord;
 use muster_engine::event::{Event, EventKind};
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::RideRecord;
+use muster_engine::zone::QueueRecord;
 use tokio::sync::watch;
 
 #[derive(Default)]
@@ -18,6 +19,7 @@ struct Rows {
     rides: BTreeMap<RideId, RideRecord>,
     drivers: BTreeMap<DriverId, DriverRecord>,
     positions: BTreeMap<DriverId, PositionSnapshot>,
+    zones: BTreeMap<(MarketId, ZoneId), QueueRecord>,
     epoch: u64,
 }
 
@@ -35,6 +37,10 @@ impl Rows {
             }
             Durable::Driver(record) => {
                 self.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
+            }
+            Durable::Zone(commit) => {
+                let record = QueueRecord::clone(&commit.record);
+                self.zones.insert((record.market.clone(), record.zone.clone()), record);
             }
         }
         Ok(())
@@ -115,6 +121,7 @@ impl Store for MemoryStore {
                 drivers: rows.drivers.values().cloned().collect(),
                 open_rides: open.cloned().collect(),
                 positions: rows.positions.values().cloned().collect(),
+                zones: rows.zones.values().cloned().collect(),
                 ..Recovered::default()
             })
         })

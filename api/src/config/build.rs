@@ -10,12 +10,18 @@ use muster_engine::grid::FixLimits;
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
 use muster_engine::policy::{BookError, PolicyBook};
+use muster_engine::zone::Zones;
 
 use super::{Config, ConfigError, MarketSection};
 
 const BUILTIN_BOUNDARIES: [(&str, &str); 2] = [
     ("builtin:nyc", include_str!("../../markets/nyc.geojson")),
     ("builtin:sf", include_str!("../../markets/sf.geojson")),
+];
+
+const BUILTIN_ZONES: [(&str, &str); 2] = [
+    ("builtin:nyc", include_str!("../../markets/nyc-zones.geojson")),
+    ("builtin:sf", include_str!("../../markets/sf-zones.geojson")),
 ];
 
 impl Config {
@@ -28,7 +34,8 @@ impl Config {
         let mut policies = BTreeMap::new();
         for (id, section) in &self.markets {
             let market = self.market(id, section)?;
-            policies.insert(market.id().clone(), Arc::new(self.policies_of(id, section)?));
+            let book = self.policies_of(id, section, market.zones())?;
+            policies.insert(market.id().clone(), Arc::new(book));
             markets.push(market);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -71,39 +78,56 @@ impl Config {
             default_tier: tier(&section.default_tier, key("default_tier"))?,
             resolution,
         };
-        Market::new(config).map_err(|error| {
+        let market = Market::new(config).map_err(|error| {
             invalid(&key("service_tiers"), &error, "distinct tiers with the default among them")
+        })?;
+        let Some(name) = &section.zones else { return Ok(market) };
+        let zones = Zones::from_geojson(&self.place_file(name, &BUILTIN_ZONES)?);
+        let market = zones.and_then(|zones| market.with_zones(zones));
+        market.map_err(|error| {
+            invalid(&key("zones"), &error, "a GeoJSON FeatureCollection of zones")
+                .of_origin(&self.origin)
         })
+    }
+
+    /// The text of a shipped file, or of one beside the configuration.
+    fn place_file(&self, name: &str, shipped: &[(&str, &str)]) -> Result<String, ConfigError> {
+        let builtin = shipped.iter().find(|(builtin, _)| *builtin == name);
+        if let Some((_, text)) = builtin {
+            return Ok((*text).to_owned());
+        }
+        let path = self.base.join(name);
+        let read = std::fs::read_to_string(&path);
+        read.map_err(|error| ConfigError::File { path: path.display().to_string(), error })
     }
 
     fn boundary(&self, id: &str, section: &MarketSection) -> Result<Boundary, ConfigError> {
         let key = format!("markets.{id}.boundary");
-        let name = section.boundary.as_str();
-        let builtin = BUILTIN_BOUNDARIES.iter().find(|(builtin, _)| *builtin == name);
-        let text = match builtin {
-            Some((_, text)) => (*text).to_owned(),
-            None => {
-                let path = self.base.join(name);
-                let read = std::fs::read_to_string(&path);
-                read.map_err(|error| ConfigError::File { path: path.display().to_string(), error })?
-            }
-        };
+        let text = self.place_file(&section.boundary, &BUILTIN_BOUNDARIES)?;
         Boundary::from_geojson(&text).map_err(|error| invalid(&key, &error, "a GeoJSON polygon"))
     }
 
-    fn policies_of(&self, id: &str, section: &MarketSection) -> Result<PolicyBook, ConfigError> {
+    fn policies_of(
+        &self,
+        id: &str,
+        section: &MarketSection,
+        zones: &Zones,
+    ) -> Result<PolicyBook, ConfigError> {
         let mut base = self.policy.clone();
         base.apply(&section.policy);
         let (rules, experiment) = (section.rules.clone(), section.experiment.clone());
         let book = PolicyBook::new(0, base, rules, experiment, section.utc_offset_min);
-        book.map_err(|error| match error {
+        let checked = book.and_then(|book| book.check_zones(zones).map(|()| book));
+        checked.map_err(|error| match error {
             BookError::Value { place, error } => ConfigError::Value {
                 origin: self.origin.clone(),
                 key: format!("{place}.{} (market {id})", error.key),
                 value: error.value,
                 allowed: error.allowed.to_owned(),
             },
-            BookError::Duplicate { .. } | BookError::Shape { .. } => {
+            BookError::Duplicate { .. }
+            | BookError::Shape { .. }
+            | BookError::UnknownZone { .. } => {
                 let key = format!("markets.{id}");
                 let refused = invalid(&key, &error, "rules and arms that can hold");
                 refused.of_origin(&self.origin)

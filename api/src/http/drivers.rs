@@ -45,7 +45,7 @@ pub(super) async fn put(
     let profile: DriverProfileBody = body.json()?;
     let profile = profile.into_profile(state.dispatch.markets())?;
     let view = state.dispatch.put_driver(&driver, profile).await?;
-    Ok(web::Json(DriverView::from(&*view)))
+    Ok(web::Json(DriverView::now(&state.dispatch, &view)))
 }
 
 /// Look at a driver
@@ -57,7 +57,7 @@ pub(super) async fn get(
     driver: web::Path<String>,
 ) -> Result<web::Json<DriverView>, Problem> {
     let view = state.dispatch.driver(&path::driver_id(&driver)?).await?;
-    Ok(web::Json(DriverView::from(&*view)))
+    Ok(web::Json(DriverView::now(&state.dispatch, &view)))
 }
 
 /// Begin or end work
@@ -73,7 +73,7 @@ pub(super) async fn set_status(
     let driver = path::driver_id(&driver)?;
     let call: StatusBody = body.json()?;
     let view = state.dispatch.set_online(&driver, call.status == WorkStatus::Online).await?;
-    Ok(web::Json(DriverView::from(&*view)))
+    Ok(web::Json(DriverView::now(&state.dispatch, &view)))
 }
 
 /// Report positions

@@ -9,7 +9,8 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use crate::http::{
-    drivers, explain, markets, offers, operations, policies, ride_events, ride_progress, rides,
+    drivers, explain, markets, offers, operations, policies, quotes, ride_events, ride_progress,
+    rides, zones,
 };
 use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
 
@@ -24,13 +25,15 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
     ),
     paths(
         rides::request, rides::list, rides::get, rides::cancel, rides::retry,
-        ride_events::events, explain::explain,
+        quotes::list, quotes::select, ride_events::events, explain::explain,
         ride_progress::arrived, ride_progress::start, ride_progress::complete,
         ride_progress::driver_cancel,
         drivers::put, drivers::get, drivers::set_status, drivers::positions, drivers::offers,
         drivers::nearby, offers::accept, offers::decline,
         markets::list, markets::get, markets::supply,
         policies::get, policies::put, policies::history,
+        zones::list, zones::queue, zones::position, zones::add, zones::remove, zones::respond,
+        zones::enter_otp,
         operations::healthz, operations::readyz, operations::version, operations::drain,
     ),
     components(schemas(ProblemBody, DriverPositionEvent)),
@@ -40,6 +43,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
         (name = "drivers", description = "Profile, work, positions"),
         (name = "offers", description = "A driver's answers"),
         (name = "markets", description = "Operating areas, supply and demand"),
+        (name = "zones", description = "Places with rules of their own, and their queues"),
         (name = "operations", description = "For those who run the server"),
     ),
     modifiers(&Common),
@@ -63,9 +67,9 @@ pub(super) fn text() -> &'static str {
 impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for path in document.paths.paths.values_mut() {
-            let mutating = [&mut path.post, &mut path.put];
+            let mutating = [&mut path.post, &mut path.put, &mut path.delete];
             mutating.into_iter().flatten().for_each(take_key);
-            let all = [&mut path.get, &mut path.post, &mut path.put];
+            let all = [&mut path.get, &mut path.post, &mut path.put, &mut path.delete];
             all.into_iter().flatten().for_each(answer_problem);
         }
     }

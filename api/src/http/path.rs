@@ -2,7 +2,7 @@
 
 use muster_actors::CallError;
 use muster_engine::effect::Refusal;
-use muster_engine::id::{DriverId, MarketId, OfferId, RideId};
+use muster_engine::id::{CallId, DriverId, MarketId, OfferId, RideId, ZoneId};
 
 use crate::wire::Problem;
 
@@ -20,4 +20,12 @@ pub(super) fn offer_id(text: &str) -> Result<OfferId, Problem> {
 
 pub(super) fn market_id(text: &str) -> Result<MarketId, Problem> {
     MarketId::new(text).map_err(|_| CallError::UnknownMarket.into())
+}
+
+pub(super) fn zone_id(text: &str) -> Result<ZoneId, Problem> {
+    ZoneId::new(text).map_err(|_| CallError::UnknownZone.into())
+}
+
+pub(super) fn call_id(text: &str) -> Result<CallId, Problem> {
+    CallId::new(text).map_err(|_| CallError::Refused(Refusal::UnknownCall).into())
 }

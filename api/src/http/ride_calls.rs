@@ -40,6 +40,14 @@ pub(super) struct RetryBody {
     service_tiers: Option<Vec<String>>,
 }
 
+/// Accepts an offer.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcceptBody {
+    /// What the driver asks, for an offer of kind `quote`; when absent the requested fare.
+    fare: Option<Money>,
+}
+
 /// Starts a ride.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +81,16 @@ impl CancelBy {
             Self::Rider => CancelledBy::Rider,
             Self::Operator => CancelledBy::Operator,
         }
+    }
+}
+
+impl AcceptBody {
+    /// The fare, which must be a sum of money.
+    pub(super) fn checked(self) -> Result<Option<units::Money>, RequestFault> {
+        let mut faults = Faults::default();
+        let fare = self.fare.and_then(|fare| fare.checked("/fare", &mut faults));
+        faults.finish()?;
+        Ok(fare)
     }
 }
 

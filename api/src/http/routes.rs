@@ -9,8 +9,8 @@ use actix_web::{HttpResponse, Route};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
-    drivers, explain, idempotency, markets, offers, operations, policies, ride_events,
-    ride_progress, rides,
+    drivers, explain, idempotency, markets, offers, operations, policies, quotes, ride_events,
+    ride_progress, rides, zones,
 };
 
 /// Registers every route of the HTTP edge. More specific routes of others go before.
@@ -33,6 +33,8 @@ fn ride_routes(config: &mut ServiceConfig) {
         .service(resource("/{ride_id}/cancel", [post(rides::cancel)]))
         .service(resource("/{ride_id}/retry", [post(rides::retry)]))
         .service(resource("/{ride_id}/events", [get(ride_events::events)]))
+        .service(resource("/{ride_id}/quotes", [get(quotes::list)]))
+        .service(resource("/{ride_id}/quotes/{quote_id}/select", [post(quotes::select)]))
         .service(resource("/{ride_id}/explain", [get(explain::explain)]))
         .service(resource("/{ride_id}/arrived", [post(ride_progress::arrived)]))
         .service(resource("/{ride_id}/start", [post(ride_progress::start)]))
@@ -56,13 +58,23 @@ fn driver_routes(config: &mut ServiceConfig) {
 }
 
 fn market_routes(config: &mut ServiceConfig) {
+    let remove = (Method::DELETE, web::delete().to(zones::remove));
+    let place = [get(zones::position), post(zones::add), remove];
     let policy = [get(policies::get), (Method::PUT, web::put().to(policies::put))];
     let markets = web::scope("/v1/markets")
         .service(resource("", [get(markets::list)]))
         .service(resource("/{market}", [get(markets::get)]))
         .service(resource("/{market}/supply", [get(markets::supply)]))
         .service(resource("/{market}/policy", policy))
-        .service(resource("/{market}/policy/history", [get(policies::history)]));
+        .service(resource("/{market}/policy/history", [get(policies::history)]))
+        .service(resource("/{market}/zones", [get(zones::list)]))
+        .service(resource("/{market}/zones/{zone}/otp", [post(zones::enter_otp)]))
+        .service(resource("/{market}/zones/{zone}/queue", [get(zones::queue)]))
+        .service(resource("/{market}/zones/{zone}/queue/{driver_id}", place))
+        .service(resource(
+            "/{market}/zones/{zone}/queue/{driver_id}/respond",
+            [post(zones::respond)],
+        ));
     config.service(markets);
 }
 

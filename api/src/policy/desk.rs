@@ -10,6 +10,7 @@ use muster_engine::time::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::document::shape_fault;
 use super::{BookDocument, ChangeCause, PolicyChange, PolicyLog};
 use crate::wire::FieldFault;
 
@@ -206,6 +207,10 @@ impl PolicyDesk {
         }
         let book = document.book(in_force + 1, &standing.configured);
         let book = book.map_err(DeskError::Refused)?;
+        if let Some(known) = self.dispatch.markets().get(market) {
+            let zones = book.check_zones(known.zones());
+            zones.map_err(|error| DeskError::Refused(vec![shape_fault(&error)]))?;
+        }
         let hash = standing.configured_hash.clone();
         let change = self.drafted(market, &standing, &book, ChangeCause::Api, correlation_id, hash);
         self.put_in_force(&mut standing, book, change).await?;

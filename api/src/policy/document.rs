@@ -95,17 +95,17 @@ fn value_fault(place: &str, error: &PolicyError) -> FieldFault {
 }
 
 /// What a book as a whole is refused for, once each of its patches is within range.
-fn shape_fault(error: &BookError) -> FieldFault {
+pub(super) fn shape_fault(error: &BookError) -> FieldFault {
     let pointer = match error {
         BookError::Value { error, .. } => return value_fault("/policy", error),
-        BookError::Duplicate { place } | BookError::Shape { place, .. } => {
-            match place.split([' ', ',']).next() {
-                Some("rule" | "rules") => "/rules",
-                Some("experiment") => "/experiment",
-                Some("utc_offset_min") => "/utc_offset_min",
-                Some(_) | None => "",
-            }
-        }
+        BookError::Duplicate { place }
+        | BookError::Shape { place, .. }
+        | BookError::UnknownZone { place, .. } => match place.split([' ', ',']).next() {
+            Some("rule" | "rules") => "/rules",
+            Some("experiment") => "/experiment",
+            Some("utc_offset_min") => "/utc_offset_min",
+            Some(_) | None => "",
+        },
     };
     FieldFault { pointer: pointer.to_owned(), detail: error.to_string() }
 }

@@ -111,10 +111,11 @@ fn needs_restart(then: &Config, now: &Config) -> Vec<String> {
     changed
 }
 
-fn without_policies(section: &MarketSection) -> (&str, &str, &[String], &str, u8) {
+fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 2], &[String], &str, u8) {
     let MarketSection {
         name,
         boundary,
+        zones,
         service_tiers,
         default_tier,
         grid_resolution,
@@ -123,7 +124,8 @@ fn without_policies(section: &MarketSection) -> (&str, &str, &[String], &str, u8
         rules: _,
         experiment: _,
     } = section;
-    (name, boundary, service_tiers, default_tier, *grid_resolution)
+    let places = [Some(boundary.as_str()), zones.as_deref()];
+    (name, places, service_tiers, default_tier, *grid_resolution)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use sqlx::{Either, Executor, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::error::from_sql;
 use super::rows::{DriverRow, RideRow, Row, column, instant, to_json};
+use super::zones;
 
 /// Rows of one statement at most: a power of two, well below the limit of bound values
 /// (32 766 / 14 columns). More brings nothing.
@@ -42,8 +43,8 @@ struct Change<'l, 'r, 'a> {
 }
 
 /// Statements that are run together.
-struct Script {
-    sql: QueryBuilder<Sqlite>,
+pub(super) struct Script {
+    pub(super) sql: QueryBuilder<Sqlite>,
     /// Rows of each statement.
     size: usize,
     /// How many rows each statement has to change, where that is checked.
@@ -112,7 +113,7 @@ fn link<'r, 'a>(rows: &[&'r Row<'a>]) -> Vec<Linked<'r, 'a>> {
 fn ride<'r, 'a>(row: &'r Row<'a>) -> Option<&'r RideRow<'a>> {
     match row {
         Row::Ride(row) => Some(row),
-        Row::Driver(_) => None,
+        Row::Driver(_) | Row::Zone(_) => None,
     }
 }
 
@@ -161,7 +162,7 @@ impl Script {
     }
 
     /// Begins the next statement. It has to change exactly `changes` rows, if that is given.
-    fn begin(&mut self, text: &'static str, changes: Option<u64>) {
+    pub(super) fn begin(&mut self, text: &'static str, changes: Option<u64>) {
         self.sql.push("; ").push(text);
         self.changes.push(changes);
     }
@@ -196,6 +197,7 @@ impl Script {
             self.known_rides(epoch, &rides, &other);
         }
         self.drivers(rows);
+        zones::write(self, epoch, rows);
         Ok(())
     }
 

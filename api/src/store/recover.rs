@@ -14,6 +14,7 @@ use super::apply::pieces;
 use super::connection::{Writer, begin};
 use super::error::{corrupt, from_sql};
 use super::rows::{from_json, instant, ride_record, timestamp};
+use super::zones;
 
 type DriverColumns = (String, bool, String, String, Option<String>);
 type PositionColumns = (String, i64, i64, i64, i64);
@@ -41,6 +42,7 @@ pub(super) async fn recover(readers: &SqlitePool) -> Result<Recovered, StoreErro
     let recovered = Recovered {
         drivers: drivers(&mut snapshot).await?,
         open_rides: open_rides(&mut snapshot).await?,
+        zones: zones::recover(&mut snapshot).await?,
         positions: positions(&mut snapshot).await?,
         newest_at: newest_at(&mut snapshot).await?,
     };

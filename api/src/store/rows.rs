@@ -5,6 +5,7 @@ use muster_engine::driver::DriverRecord;
 use muster_engine::id::DriverId;
 use muster_engine::ride::{RideCommit, RideRecord};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::ZoneCommit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,10 +40,17 @@ pub(super) struct DriverRow<'a> {
     pub(super) stats: String,
 }
 
+/// A change of a zone's queue, ready to be written.
+pub(super) struct ZoneRow<'a> {
+    pub(super) commit: &'a ZoneCommit,
+    pub(super) state: String,
+}
+
 /// One item of a batch, ready to be written.
 pub(super) enum Row<'a> {
     Ride(RideRow<'a>),
     Driver(DriverRow<'a>),
+    Zone(ZoneRow<'a>),
 }
 
 /// Whose state an item changes: when one item fails, the later ones of the same subject fail too.
@@ -50,6 +58,7 @@ pub(super) enum Row<'a> {
 pub(super) enum Subject<'a> {
     Ride(&'a str),
     Driver(&'a str),
+    Zone(&'a str, &'a str),
 }
 
 impl<'a> Row<'a> {
@@ -66,6 +75,9 @@ impl<'a> Row<'a> {
                 rider_blocks: to_json(&record.rider_blocks)?,
                 stats: to_json(&record.stats)?,
             })),
+            Durable::Zone(commit) => {
+                Ok(Self::Zone(ZoneRow { commit, state: to_json(&*commit.record)? }))
+            }
         }
     }
 
@@ -73,6 +85,10 @@ impl<'a> Row<'a> {
         match self {
             Self::Ride(row) => Subject::Ride(row.record().request.ride.as_str()),
             Self::Driver(row) => Subject::Driver(row.record.driver.as_str()),
+            Self::Zone(row) => {
+                let record = &row.commit.record;
+                Subject::Zone(record.market.as_str(), record.zone.as_str())
+            }
         }
     }
 }

@@ -33,12 +33,14 @@ pub struct Pruned {
     pub ride_events: u64,
     /// Rides.
     pub rides: u64,
+    /// What happened to the queues of zones.
+    pub zone_events: u64,
 }
 
 impl Pruned {
     /// All rows together; 0 means that nothing is left to prune.
     pub const fn total(self) -> u64 {
-        self.answers + self.decisions + self.ride_events + self.rides
+        self.answers + self.decisions + self.ride_events + self.rides + self.zone_events
     }
 }
 
@@ -69,6 +71,7 @@ async fn prune_chunk(
         decisions: delete(&mut transaction, DECISIONS, decisions_before, rows).await?,
         ride_events: delete(&mut transaction, RIDE_EVENTS, rides_before, rows).await?,
         rides: delete(&mut transaction, RIDES, rides_before, rows).await?,
+        zone_events: delete(&mut transaction, ZONE_EVENTS, rides_before, rows).await?,
     };
     transaction.commit().await.map_err(from_sql)?;
     Ok(pruned)
@@ -79,6 +82,8 @@ const ANSWERS: &str = "DELETE FROM idempotency WHERE key IN \
     (SELECT key FROM idempotency WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
 const DECISIONS: &str = "DELETE FROM decisions WHERE at < ?1 AND decision_id IN \
     (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT ?2)";
+const ZONE_EVENTS: &str = "DELETE FROM zone_queue_events WHERE at < ?1 AND event_id IN \
+    (SELECT event_id FROM zone_queue_events ORDER BY event_id LIMIT ?2)";
 // The oldest events go first, so that what is left of a chain still hangs on its ride.
 const RIDE_EVENTS: &str = "DELETE FROM ride_events WHERE event_id IN \
     (WITH RECURSIVE due AS \

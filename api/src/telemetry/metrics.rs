@@ -9,6 +9,7 @@ use muster_engine::event::{Event, EventKind};
 use muster_engine::invariant::Invariant;
 use muster_engine::offer::OfferEnd;
 use muster_engine::ride::RideStatus;
+use muster_engine::zone::ZoneEventKind;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -57,9 +58,12 @@ pub struct Metrics {
     reallocations: Family<OutcomeLabels, Counter>,
     pickup_nudges: Family<MarketLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
+    zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
     offer_response: Histograms<MarketLabels>,
+    quotes_received: Family<MarketLabels, Counter>,
+    quotes_ended: Family<OutcomeLabels, Counter>,
     candidates_excluded: Family<ReasonLabels, Counter>,
     wave_size: Histograms<MarketLabels>,
     time_to_first_offer: Histogram,
@@ -97,9 +101,12 @@ impl Metrics {
             reallocations: Family::default(),
             pickup_nudges: Family::default(),
             experiment_rides: Family::default(),
+            zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
             offers_ended: Family::default(),
             offer_response: histograms(&HUMAN_SECONDS),
+            quotes_received: Family::default(),
+            quotes_ended: Family::default(),
             candidates_excluded: Family::default(),
             wave_size: histograms(&COUNTS),
             time_to_first_offer: Histogram::new(ENGINE_SECONDS),
@@ -145,6 +152,8 @@ impl Metrics {
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
+        let help = "Changes of the queues of zones; for drivers who lost or gave up a place, why";
+        r.register("zone_queue_changes", help, self.zone_queue_changes.clone());
         let help = "Request or search start to assignment, in engine time";
         r.register("time_to_assign_seconds", help, self.time_to_assign.clone());
         let help = "Estimated pickup time at assignment";
@@ -157,6 +166,9 @@ impl Metrics {
         r.register("offers_ended", "Offers ended", self.offers_ended.clone());
         let help = "Age of an offer when its driver answered, in engine time";
         r.register("offer_response_seconds", help, self.offer_response.clone());
+        let help = "Accepts that wait for the rider's choice";
+        r.register("quotes_received", help, self.quotes_received.clone());
+        r.register("quotes_ended", "Quotes ended", self.quotes_ended.clone());
         let help = "Drivers left out of a wave";
         r.register("candidates_excluded", help, self.candidates_excluded.clone());
         r.register("wave_size", "Offers per wave", self.wave_size.clone());
@@ -284,6 +296,13 @@ impl EventSink for Metrics {
                 self.candidates_excluded.get_or_create(&labels).inc_by(u64::from(*count));
             }
             EventKind::OfferEnded { end, after_ms } => self.offer_ended(market, *end, *after_ms),
+            EventKind::QuoteReceived => {
+                self.quotes_received.get_or_create(&labels).inc();
+            }
+            EventKind::QuoteEnded { end } => {
+                let labels = OutcomeLabels { market, outcome: end.name() };
+                self.quotes_ended.get_or_create(&labels).inc();
+            }
             EventKind::RideAssigned { after_ms, pickup_eta_s } => {
                 self.ride_assigned(&labels, *after_ms, *pickup_eta_s);
             }
@@ -303,6 +322,21 @@ impl EventSink for Metrics {
             EventKind::ExperimentRide { arm, outcome } => {
                 let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };
                 self.experiment_rides.get_or_create(&labels).inc();
+            }
+            EventKind::QueueChanged { change } => {
+                let outcome = match change {
+                    ZoneEventKind::Left(reason) => reason.name(),
+                    ZoneEventKind::Joined
+                    | ZoneEventKind::Confirmed
+                    | ZoneEventKind::Placed
+                    | ZoneEventKind::Unbarred
+                    | ZoneEventKind::Skipped
+                    | ZoneEventKind::GateChanged
+                    | ZoneEventKind::Called
+                    | ZoneEventKind::CallAccepted
+                    | ZoneEventKind::SentBack => change.name(),
+                };
+                self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };

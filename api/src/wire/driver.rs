@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_actors::Dispatch;
 use muster_engine::driver;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use crate::wire::offer::OfferView;
 use crate::wire::preferences::read_preferences;
 use crate::wire::ride::json_object;
 use crate::wire::time::rfc3339;
+use crate::wire::zone::QueuePositionView;
 
 /// A driver.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -34,6 +36,10 @@ pub struct DriverView {
     pub offers: Vec<OfferView>,
     /// The ride he serves.
     pub ride_id: Option<String>,
+    /// The zone he is at, of those with a queue or one-time passwords.
+    pub zone: Option<String>,
+    /// Where he stands in the queue of that zone, for each tier he serves; empty without a place.
+    pub queue: Vec<QueuePositionView>,
     /// Tiers he serves.
     pub service_tiers: Vec<String>,
     /// His vehicle, as the platform described it.
@@ -70,6 +76,8 @@ impl From<&driver::DriverView> for DriverView {
             position: view.reading.as_ref().map(PositionView::from),
             offers: view.offers.iter().map(OfferView::from).collect(),
             ride_id: view.ride.as_ref().map(ToString::to_string),
+            zone: view.zone.as_ref().map(ToString::to_string),
+            queue: Vec::new(),
             service_tiers: profile.service_tiers.iter().map(ToString::to_string).collect(),
             vehicle: json_object(&profile.vehicle),
             tags: profile.tags.clone(),
@@ -80,5 +88,12 @@ impl From<&driver::DriverView> for DriverView {
             wallet: profile.wallet.as_ref().map(Money::from),
             scheduled_pickup_at: profile.scheduled_pickup_at.map(rfc3339),
         }
+    }
+}
+
+impl DriverView {
+    /// The driver with his place in the queue he waits in.
+    pub fn now(dispatch: &Dispatch, view: &driver::DriverView) -> Self {
+        Self { queue: QueuePositionView::of_driver(dispatch, view), ..Self::from(view) }
     }
 }

@@ -53,7 +53,8 @@ pub struct DriverProfileBody {
     pub home: Option<LatLng>,
     /// What he likes to drive. Dispatch reads `categories` (absent = all but rental, intercity,
     /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no),
-    /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines);
+    /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines), and
+    /// `instant_tiers` (tiers whose rides he takes without being asked, in instant mode);
     /// other members are shown back as they are.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({
@@ -100,6 +101,8 @@ impl DriverProfileBody {
         let known = markets.get(&market);
         let known = known.ok_or_else(|| RequestFault::UnknownMarket(market.clone()))?;
         check_tiers(known, &tiers)?;
+        let instant: Vec<_> = preferences.instant_tiers.iter().cloned().collect();
+        check_tiers(known, &instant)?;
         Ok(DriverProfile {
             market,
             service_tiers: distinct(tiers),

@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::wire::zone::{ZoneList, ZoneView};
+
 /// The markets of this deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MarketList {
@@ -48,9 +50,8 @@ pub struct MarketView {
     /// The policy in force where no rule says otherwise; `config.toml` explains each key.
     #[schema(value_type = Object)]
     pub policy: DispatchPolicy,
-    /// Pickup zones with rules of their own.
-    #[schema(value_type = Vec<Object>)]
-    pub zones: Vec<Value>,
+    /// Places with rules of their own, most specific first.
+    pub zones: Vec<ZoneView>,
 }
 
 /// A rectangle of latitudes and longitudes in degrees.
@@ -137,7 +138,7 @@ impl MarketView {
             grid_resolution: market.resolution().number(),
             boundary: json!({"type": "MultiPolygon", "coordinates": polygons}),
             policy: DispatchPolicy::clone(policies.base()),
-            zones: Vec::new(),
+            zones: ZoneList::from(market).zones,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Offers, and how an accept ended.
 
 use muster_engine::effect::AcceptAnswer;
-use muster_engine::offer::{Offer, WithdrawReason};
+use muster_engine::offer::{Offer, OfferKind, WithdrawReason};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::geo::{LatLng, Metres, metres};
 use crate::wire::live::LiveDriver;
 use crate::wire::money::Money;
+use crate::wire::quote::OwnQuoteView;
 use crate::wire::ride::RideView;
 use crate::wire::time::rfc3339;
 
@@ -40,6 +41,18 @@ pub struct OfferView {
     pub visible_at: String,
     /// Whether the ride would follow the one under way.
     pub forward: bool,
+    /// What an accept does: `ride` wins the ride, `quote` puts a fare before the rider.
+    #[schema(example = "ride")]
+    pub kind: &'static str,
+    /// The lowest fare that a quote may ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fare_min: Option<Money>,
+    /// The highest fare that a quote may ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fare_max: Option<Money>,
+    /// What the driver asked, once he has quoted; he waits for the rider until `expires_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoted_fare: Option<Money>,
 }
 
 /// How an accept ended.
@@ -52,11 +65,18 @@ pub struct AcceptResultView {
     pub reason: Option<&'static str>,
     /// The ride, when it is won; as its driver sees it, so without the one-time password.
     pub ride: Option<RideView>,
+    /// The quote, when the rider is to choose; its id is the offer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<OwnQuoteView>,
 }
 
 impl From<&Offer> for OfferView {
     fn from(offer: &Offer) -> Self {
         let terms = &offer.terms;
+        let (kind, bounds) = match &offer.kind {
+            OfferKind::Quote { bounds } => ("quote", bounds.as_ref()),
+            OfferKind::Ride | OfferKind::Instant => ("ride", None),
+        };
         Self {
             offer_id: offer.id.to_string(),
             ride_id: offer.ride.to_string(),
@@ -70,6 +90,10 @@ impl From<&Offer> for OfferView {
             expires_at: rfc3339(offer.expires_at),
             visible_at: rfc3339(offer.visible_at),
             forward: false,
+            kind,
+            fare_min: bounds.map(|bounds| Money::from(&bounds.min)),
+            fare_max: bounds.map(|bounds| Money::from(&bounds.max)),
+            quoted_fare: offer.quoted.as_ref().map(Money::from),
         }
     }
 }
@@ -80,7 +104,7 @@ impl AcceptResultView {
         match answer {
             AcceptAnswer::Won(ride) => {
                 let ride = Some(RideView::for_driver(ride, live));
-                Self { result: "won", reason: None, ride }
+                Self { result: "won", reason: None, ride, quote: None }
             }
             AcceptAnswer::Lost(reason) => {
                 let result = match reason {
@@ -89,7 +113,11 @@ impl AcceptResultView {
                     | WithdrawReason::Cancelled
                     | WithdrawReason::Superseded => "lost",
                 };
-                Self { result, reason: Some(reason.name()), ride: None }
+                Self { result, reason: Some(reason.name()), ride: None, quote: None }
+            }
+            AcceptAnswer::Quoted(terms) => {
+                let quote = Some(OwnQuoteView::from(terms));
+                Self { result: "quoted", reason: None, ride: None, quote }
             }
         }
     }

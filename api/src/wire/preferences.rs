@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_engine::driver::RidePreferences;
+use muster_engine::id::ServiceTierId;
 use serde_json::Value;
 
 use crate::wire::fault::{Faults, TEXT_CHARS_MAX};
@@ -26,6 +27,9 @@ pub(super) fn write_preferences(
         match name.as_str() {
             "categories" => likes.categories = faults.keep(&pointer, names(value)),
             "payment" => likes.payment = faults.keep(&pointer, names(value)),
+            "instant_tiers" => {
+                likes.instant_tiers = faults.keep(&pointer, tiers(value)).unwrap_or_default();
+            }
             "pets" => likes.pets = faults.keep(&pointer, switch(value)),
             "trip_distance_m_min" => {
                 likes.trip_distance_m_min = faults.keep(&pointer, metres(value))
@@ -62,17 +66,20 @@ pub(super) fn read_preferences(likes: &RidePreferences) -> BTreeMap<String, Valu
         pickup_distance_m_max,
         pets,
         payment,
+        instant_tiers,
         others,
     } = likes;
     let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().into();
+    let tiers = || instant_tiers.iter().map(ToString::to_string).collect::<Vec<_>>().into();
     let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
-    let typed: [(&str, Option<Value>); 6] = [
+    let typed: [(&str, Option<Value>); 7] = [
         ("categories", categories.as_ref().map(list)),
         ("trip_distance_m_min", trip_distance_m_min.map(Value::from)),
         ("trip_distance_m_max", trip_distance_m_max.map(Value::from)),
         ("pickup_distance_m_max", pickup_distance_m_max.map(Value::from)),
         ("pets", pets.map(Value::from)),
         ("payment", payment.as_ref().map(list)),
+        ("instant_tiers", (!instant_tiers.is_empty()).then(tiers)),
     ];
     let typed = typed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let others = others.iter().map(|(name, text)| (name.clone(), read(text)));
@@ -87,6 +94,11 @@ fn names(value: &Value) -> Result<BTreeSet<String>, String> {
         name.map(str::to_owned).ok_or_else(taken)
     };
     items.iter().map(name).collect()
+}
+
+fn tiers(value: &Value) -> Result<BTreeSet<ServiceTierId>, String> {
+    let tier = |name: &String| ServiceTierId::new(name).map_err(|error| error.to_string());
+    names(value)?.iter().map(tier).collect()
 }
 
 fn switch(value: &Value) -> Result<bool, &'static str> {

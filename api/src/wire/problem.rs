@@ -50,6 +50,9 @@ pub struct ProblemBody {
     pub errors: Vec<FieldFault>,
 }
 
+/// When a driver who guesses passwords may try again, in seconds.
+const RETRY_OTP_S: u64 = 60;
+
 /// Seconds after which a call that met a full or failing server is worth repeating.
 const RETRY_BUSY_S: u64 = 1;
 
@@ -108,16 +111,22 @@ impl std::error::Error for Problem {}
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let (status, code, retry_after_s) = match &error {
+            CallError::Refused(refusal @ Refusal::OtpAttemptsExhausted) => {
+                (429, refusal.code(), Some(RETRY_OTP_S))
+            }
             CallError::Refused(refusal) => (refusal_status(*refusal), refusal.code(), None),
             CallError::UnknownDriver => (404, "unknown_driver", None),
             CallError::UnknownMarket => (404, "unknown_market", None),
+            CallError::UnknownZone => (404, "unknown_zone", None),
             CallError::DriverInOtherMarket => (409, "driver_in_other_market", None),
             CallError::Overloaded(_) => (503, "overloaded", Some(RETRY_BUSY_S)),
             CallError::Store(_) => (503, "store_unavailable", Some(RETRY_BUSY_S)),
             CallError::Draining => (503, "draining", Some(RETRY_DRAINING_S)),
             CallError::Unheard | CallError::TimedOut => (503, "timed_out", Some(RETRY_BUSY_S)),
         };
-        Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) }
+        let problem = Self { retry_after_s, ..Self::new(status, code, call_detail(&error)) };
+        let CallError::Refused(refusal) = error else { return problem };
+        problem.with_errors(fare_fault(refusal).into_iter().collect())
     }
 }
 
@@ -145,7 +154,13 @@ impl From<RequestFault> for Problem {
 
 const fn refusal_status(refusal: Refusal) -> u16 {
     match refusal {
-        Refusal::UnknownRide | Refusal::UnknownOffer => 404,
+        Refusal::UnknownRide
+        | Refusal::UnknownOffer
+        | Refusal::UnknownQuote
+        | Refusal::UnknownCall
+        | Refusal::NotQueued => 404,
+        Refusal::OtpAttemptsExhausted => 429,
+        Refusal::FareOutOfBounds | Refusal::FareRequired | Refusal::FareNotNegotiable => 422,
         Refusal::RideAlreadyExists
         | Refusal::RideAlreadyCompleted
         | Refusal::RideAlreadyCancelled
@@ -158,8 +173,21 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::RideAlreadyStarted
         | Refusal::OtpMismatch
         | Refusal::AcceptPending
+        | Refusal::NotAtZone
+        | Refusal::DriverOnRide
+        | Refusal::DriverNotEligible
+        | Refusal::QuoteExpired
+        | Refusal::QuoteUnavailable
+        | Refusal::SelectionPending
         | Refusal::DriverOffline => 409,
     }
+}
+
+/// The field at fault, where a refusal is about one.
+fn fare_fault(refusal: Refusal) -> Option<FieldFault> {
+    let fare = [Refusal::FareOutOfBounds, Refusal::FareRequired, Refusal::FareNotNegotiable];
+    let detail = refusal_detail(refusal).to_owned();
+    fare.contains(&refusal).then(|| FieldFault { pointer: "/fare".to_owned(), detail })
 }
 
 /// What a client is told; the store's own words stay in the log.
@@ -169,6 +197,7 @@ fn call_detail(error: &CallError) -> String {
         CallError::Store(_) => "the change could not be made durable at present".to_owned(),
         CallError::UnknownDriver
         | CallError::UnknownMarket
+        | CallError::UnknownZone
         | CallError::DriverInOtherMarket
         | CallError::Overloaded(_)
         | CallError::Draining
@@ -194,5 +223,22 @@ const fn refusal_detail(refusal: Refusal) -> &'static str {
         Refusal::OtpMismatch => "the one-time password is wrong or absent",
         Refusal::AcceptPending => "another accept of this driver waits for its answer",
         Refusal::DriverOffline => "the driver is not online",
+        Refusal::NotAtZone => "the driver is not at a zone where one-time passwords are taken",
+        Refusal::DriverOnRide => "the driver serves a ride",
+        Refusal::DriverNotEligible => "the driver may not be offered this ride",
+        Refusal::OtpAttemptsExhausted => "too many wrong one-time passwords, try again later",
+        Refusal::NotQueued => "the driver has no place in this queue",
+        Refusal::UnknownCall => "the driver has no such call to a gate",
+        Refusal::UnknownQuote => "no quote of this ride has this id",
+        Refusal::QuoteExpired => "the quote has expired",
+        Refusal::QuoteUnavailable => {
+            "the quote was taken back, or its driver cannot take the ride any more"
+        }
+        Refusal::SelectionPending => "another selection waits for its driver",
+        Refusal::FareOutOfBounds => {
+            "the fare is not within fare_min and fare_max of the offer, or in another currency"
+        }
+        Refusal::FareRequired => "the ride has no fare, so a quote must ask one",
+        Refusal::FareNotNegotiable => "the offer takes no fare",
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use muster_actors::Dispatch;
-use muster_engine::ride::{Assignment, OfferCounts, RideRecord, RideStatus};
+use muster_engine::ride::{Assignment, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
+use muster_engine::units;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::geo::{LatLng, PositionView};
 use crate::wire::live::LiveDriver;
 use crate::wire::money::Money;
+use crate::wire::quote::QuoteView;
 use crate::wire::time::rfc3339;
 
 /// A ride.
@@ -74,9 +76,12 @@ pub struct RideView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub pickup_at: Option<String>,
-    /// The fare, when the platform gave one.
+    /// The fare: the one that was quoted and chosen, else the requested one, when there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fare: Option<Money>,
+    /// Drivers' quotes that the rider can choose from; not shown to drivers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quotes: Vec<QuoteView>,
     /// The tip in force, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tip: Option<Money>,
@@ -137,7 +142,7 @@ impl RideView {
             attempt: ride.attempt,
             wave: ride.wave,
             search_radius_m: ride.search_radius_m,
-            offers: OfferCountsView::new(ride.offers.len(), &ride.offer_counts),
+            offers: OfferCountsView::new(ride),
             driver: assignment.map(|a| AssignedDriverView::new(a, live, pickup_eta_s)),
             pickup_eta_s,
             otp: ride.otp.clone(),
@@ -145,7 +150,8 @@ impl RideView {
             reason: ride.reason.clone(),
             version: ride.version,
             pickup_at: shown(request.pickup_at),
-            fare: request.fare.as_ref().map(Money::from),
+            fare: fare(ride).map(Money::from),
+            quotes: QuoteView::all(ride),
             tip: ride.tip.as_ref().map(Money::from),
             attributes: request.attributes.clone(),
         }
@@ -153,7 +159,7 @@ impl RideView {
 
     /// The ride as its driver sees it: he learns the one-time password from the rider only.
     pub fn for_driver(ride: &RideRecord, live: Option<&LiveDriver>) -> Self {
-        Self { otp: None, ..Self::new(ride, live) }
+        Self { otp: None, quotes: Vec::new(), ..Self::new(ride, live) }
     }
 
     /// The ride with its driver as he is now.
@@ -168,7 +174,9 @@ impl RideView {
 }
 
 impl OfferCountsView {
-    fn new(live: usize, counts: &OfferCounts) -> Self {
+    fn new(ride: &RideRecord) -> Self {
+        let counts = &ride.offer_counts;
+        let live = ride.offers.values().filter(|live| live.quote.is_none()).count();
         Self {
             live: u32::try_from(live).unwrap_or(u32::MAX),
             sent: counts.sent,
@@ -202,6 +210,12 @@ fn shown_assignment(ride: &RideRecord) -> Option<&Assignment> {
         | RideStatus::Cancelled => true,
     };
     ride.assignment.as_ref().filter(|_| shown)
+}
+
+/// The fare that was chosen, else the requested one.
+fn fare(ride: &RideRecord) -> Option<&units::Money> {
+    let quoted = shown_assignment(ride).and_then(|assignment| assignment.fare.as_ref());
+    quoted.or(ride.request.fare.as_ref())
 }
 
 /// The estimate from where the driver is now, else the one he accepted with.

@@ -60,7 +60,7 @@ pub struct RideRequestBody {
     #[schema(format = DateTime)]
     pub pickup_at: Option<String>,
     /// Facts of the platform, shown back. Dispatch reads `category` (absent = `one_way`), `payment`,
-    /// `pets` (`true` or `false`), `vehicle.seats_min` and `vehicle.luggage_min` (whole numbers).
+    /// `otp_ride` and `pets` (`true` or `false`), `vehicle.seats_min` and `vehicle.luggage_min` (whole numbers).
     #[serde(default)]
     #[schema(example = json!({"payment": "cash", "vehicle.seats_min": "2"}))]
     pub attributes: BTreeMap<String, String>,
@@ -133,6 +133,7 @@ impl RideRequestBody {
         };
         let market = market_of(markets, checked.market.as_ref(), pickup)?;
         check_tiers(market, &checked.tiers)?;
+        check_otp_zone(market, pickup, &checked.request.attributes)?;
         let parts = checked.request;
         Ok(RideRequest {
             ride: checked.ride.unwrap_or(stamp.drawn),
@@ -230,6 +231,21 @@ pub(super) fn check_tag(tag: String) -> Result<String, String> {
 pub(super) fn distinct<T: Ord + Clone>(items: Vec<T>) -> Vec<T> {
     let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// A ride that a driver takes by its one-time password begins where drivers may enter one.
+fn check_otp_zone(
+    market: &Market,
+    pickup: Position,
+    attributes: &BTreeMap<String, String>,
+) -> Result<(), RequestFault> {
+    let asked = attributes.get(attribute::OTP_RIDE).is_some_and(|value| value == "true");
+    let zone = market.zones().watched_at(pickup);
+    let mut faults = Faults::default();
+    if asked && zone.is_none_or(|zone| !zone.otp) {
+        faults.add("/attributes/otp_ride", "the pickup is at no zone that takes such passwords");
+    }
+    faults.finish()
 }
 
 /// Every tier must be on sale in the market.

@@ -2,10 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::wire::Fix;
+use crate::wire::{Fix, Money};
 
 /// Fixes in one JSON frame at most.
 pub const FIXES_PER_FRAME_MAX: usize = 100;
+
+/// The longest one-time password that is looked at.
+const OTP_BYTES_MAX: usize = 16;
 
 /// A text frame from a phone.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -25,6 +28,8 @@ pub enum ClientFrame {
     Accept {
         /// The offer.
         offer_id: String,
+        /// What the driver asks, where accepts are quotes; absent = the requested fare.
+        fare: Option<Money>,
     },
     /// No.
     Decline {
@@ -56,6 +61,20 @@ pub enum ClientFrame {
         ride_id: String,
         /// Why.
         reason: Option<String>,
+    },
+    /// A rider's one-time password, at a zone.
+    EnterOtp {
+        /// What the rider showed.
+        otp: String,
+    },
+    /// An answer to a call to a gate.
+    QueueRespond {
+        /// The zone.
+        zone: String,
+        /// The call.
+        call_id: String,
+        /// Whether he comes.
+        accept: bool,
     },
     /// All frames up to `seq` have arrived.
     Ack {
@@ -91,6 +110,9 @@ impl ClientFrame {
                 "points has at most {FIXES_PER_FRAME_MAX} fixes, this one has {}",
                 points.len()
             )),
+            Self::EnterOtp { otp } if otp.len() > OTP_BYTES_MAX => {
+                Err(format!("otp has at most {OTP_BYTES_MAX} bytes"))
+            }
             Self::Positions { .. }
             | Self::Status { .. }
             | Self::Accept { .. }
@@ -99,6 +121,8 @@ impl ClientFrame {
             | Self::Start { .. }
             | Self::Complete { .. }
             | Self::Cancel { .. }
+            | Self::EnterOtp { .. }
+            | Self::QueueRespond { .. }
             | Self::Ack { .. }
             | Self::Ping { .. } => Ok(frame),
         }
@@ -115,11 +139,14 @@ mod tests {
             r#"{"type":"positions","points":[{"lat":40.7,"lng":-73.9,"at":1764547200000,"accuracy_m":8,"speed_mps":6.2,"bearing_deg":181}]}"#,
             r#"{"type":"status","status":"online"}"#,
             r#"{"type":"accept","offer_id":"o-1"}"#,
+            r#"{"type":"accept","offer_id":"o-1","fare":{"amount":1,"currency":"USD"}}"#,
             r#"{"type":"decline","offer_id":"o-1","reason":"too_far"}"#,
             r#"{"type":"arrived","ride_id":"x"}"#,
             r#"{"type":"start","ride_id":"x","otp":"1234"}"#,
             r#"{"type":"complete","ride_id":"x"}"#,
             r#"{"type":"cancel","ride_id":"x","reason":"flat_tyre"}"#,
+            r#"{"type":"enter_otp","otp":"012345"}"#,
+            r#"{"type":"queue_respond","zone":"sfo","call_id":"call-1","accept":true}"#,
             r#"{"type":"ack","seq":41}"#,
             r#"{"type":"ping","at":1764547200000}"#,
         ];

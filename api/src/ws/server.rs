@@ -8,7 +8,7 @@ use muster_engine::ride::{CancelledBy, OPERATOR_REASSIGNED, ReallocationCause, R
 use serde::Serialize;
 
 use crate::wire::{
-    AcceptResultView, DriverView, LiveDriver, OfferView, Problem, RideView, rfc3339,
+    AcceptResultView, DriverView, GateCallView, LiveDriver, OfferView, Problem, RideView, rfc3339,
 };
 
 /// Why a driver is nudged.
@@ -57,6 +57,23 @@ pub(super) enum ServerFrame<'a> {
     RideUpdated {
         ride: Box<RideView>,
     },
+    QueueCall {
+        seq: u64,
+        zone: &'a str,
+        call: GateCallView,
+    },
+    QueueCallOver {
+        seq: u64,
+        zone: &'a str,
+        call_id: &'a str,
+    },
+    QueueJoined {
+        zone: &'a str,
+    },
+    QueueLeft {
+        zone: &'a str,
+        reason: &'static str,
+    },
     Rejected {
         code: &'static str,
         index: usize,
@@ -94,7 +111,7 @@ pub(super) fn phone_frame(
             seq: *seq,
             server_time: rfc3339(dispatch.now()),
             heartbeat_s,
-            driver: Box::new(DriverView::from(driver.as_ref())),
+            driver: Box::new(DriverView::now(dispatch, driver)),
         }
         .text(),
         PhoneFrame::Offer { seq, offer } => {
@@ -121,7 +138,11 @@ pub(super) fn phone_frame(
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }
-        PhoneFrame::AcceptRefused { refusal, .. } => {
+        PhoneFrame::QueueCall { .. }
+        | PhoneFrame::QueueCallOver { .. }
+        | PhoneFrame::QueueJoined { .. }
+        | PhoneFrame::QueueLeft { .. } => queue_frame(frame),
+        PhoneFrame::AcceptRefused { refusal, .. } | PhoneFrame::OtpRefused { refusal } => {
             let problem = Problem::from(CallError::Refused(*refusal));
             ServerFrame::Error { code: problem.code, detail: &problem.detail }.text()
         }
@@ -151,10 +172,37 @@ fn cancellation(ride: &RideRecord) -> (CancelledBy, Option<&str>) {
     }
 }
 
+/// What a queue tells a phone; nothing for other frames.
+fn queue_frame(frame: &PhoneFrame) -> String {
+    let told = match frame {
+        PhoneFrame::QueueCall { seq, zone, call } => {
+            ServerFrame::QueueCall { seq: *seq, zone: zone.as_str(), call: call.into() }
+        }
+        PhoneFrame::QueueCallOver { seq, zone, call } => {
+            ServerFrame::QueueCallOver { seq: *seq, zone: zone.as_str(), call_id: call.as_str() }
+        }
+        PhoneFrame::QueueJoined { zone } => ServerFrame::QueueJoined { zone: zone.as_str() },
+        PhoneFrame::QueueLeft { zone, reason } => {
+            ServerFrame::QueueLeft { zone: zone.as_str(), reason: reason.name() }
+        }
+        PhoneFrame::Welcome { .. }
+        | PhoneFrame::Offer { .. }
+        | PhoneFrame::OfferWithdrawn { .. }
+        | PhoneFrame::Assigned { .. }
+        | PhoneFrame::Nudge { .. }
+        | PhoneFrame::RideCancelled { .. }
+        | PhoneFrame::AcceptResult { .. }
+        | PhoneFrame::AcceptRefused { .. }
+        | PhoneFrame::OtpRefused { .. }
+        | PhoneFrame::RideUpdated { .. } => return String::new(),
+    };
+    told.text()
+}
+
 fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {
     let live = match answer {
         AcceptAnswer::Won(ride) => LiveDriver::of(dispatch, ride),
-        AcceptAnswer::Lost(_) => None,
+        AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) => None,
     };
     let result = Box::new(AcceptResultView::new(answer, live.as_ref()));
     ServerFrame::AcceptResult { offer_id, result }.text()

@@ -11,14 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use muster_actors::{CallError, Dispatch, DriverLink, SessionFrame};
 use muster_engine::effect::Refusal;
 use muster_engine::grid::{Fix, FixRejection};
-use muster_engine::id::{DriverId, OfferId, RideId};
+use muster_engine::id::{CallId, DriverId, OfferId, RideId, ZoneId};
 use muster_engine::ride::RideProgress;
 
 use super::binary::decode_positions;
 use super::client::{ClientFrame, OnlineStatus};
 use super::server::{ServerFrame, phone_frame, rejected};
 use super::{INVALID_FRAMES_MAX, StreamState};
-use crate::wire::{Problem, rfc3339};
+use crate::wire::{Faults, Money, Problem, rfc3339};
 
 /// Heartbeats without any traffic after which a phone is gone.
 const SILENT_HEARTBEATS_MAX: u32 = 3;
@@ -204,26 +204,43 @@ impl Phone {
                 let server_time = rfc3339(self.state.dispatch.now());
                 self.send(Some(ServerFrame::Pong { at, server_time }.text())).await
             }
-            ClientFrame::Accept { offer_id } => self.accept(&offer_id).await,
+            ClientFrame::Accept { offer_id, fare } => self.accept(&offer_id, fare).await,
+            ClientFrame::EnterOtp { otp } => self.enter_otp(otp).await,
             ClientFrame::Status { .. }
             | ClientFrame::Decline { .. }
             | ClientFrame::Arrived { .. }
             | ClientFrame::Start { .. }
             | ClientFrame::Complete { .. }
+            | ClientFrame::QueueRespond { .. }
             | ClientFrame::Cancel { .. } => self.call(frame).await,
         }
     }
 
     /// Hands an accept to the driver's machine, which answers by a frame in its place.
-    async fn accept(&mut self, offer_id: &str) -> Result<(), End> {
+    async fn accept(&mut self, offer_id: &str, fare: Option<Money>) -> Result<(), End> {
+        let mut faults = Faults::default();
+        let fare = fare.and_then(|fare| fare.checked("/fare", &mut faults));
+        if let Err(fault) = faults.finish() {
+            return self.invalid(&Problem::from(fault).detail).await;
+        }
         let error = match OfferId::new(offer_id) {
-            Ok(offer) => match self.link.accept(offer) {
+            Ok(offer) => match self.link.accept(offer, fare) {
                 true => return Ok(()),
                 false => CallError::Overloaded("driver"),
             },
             Err(_) => CallError::Refused(Refusal::UnknownOffer),
         };
         let problem = Problem::from(error);
+        let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
+        self.send(Some(frame.text())).await
+    }
+
+    /// Hands a one-time password to the driver's machine, which answers by a frame in its place.
+    async fn enter_otp(&mut self, otp: String) -> Result<(), End> {
+        if self.link.enter_otp(otp) {
+            return Ok(());
+        }
+        let problem = Problem::from(CallError::Overloaded("driver"));
         let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
         self.send(Some(frame.text())).await
     }
@@ -277,7 +294,15 @@ async fn perform(
         ClientFrame::Cancel { ride_id, reason } => {
             step(ride_of(&ride_id)?, RideProgress::Cancel { reason }).await
         }
+        ClientFrame::QueueRespond { zone, call_id, accept } => {
+            let market = dispatch.driver(&driver).await?.record.profile.market;
+            let zone = ZoneId::new(&zone).map_err(|_| CallError::UnknownZone)?;
+            let unknown = |_| CallError::Refused(Refusal::UnknownCall);
+            let call = CallId::new(&call_id).map_err(unknown)?;
+            dispatch.answer_call(&market, &zone, &driver, call, accept).await.map(|_| None)
+        }
         ClientFrame::Positions { .. }
+        | ClientFrame::EnterOtp { .. }
         | ClientFrame::Accept { .. }
         | ClientFrame::Ack { .. }
         | ClientFrame::Ping { .. } => Ok(None),

@@ -8,6 +8,8 @@ mod idempotency;
 mod memory_store;
 mod operations;
 mod policies;
+mod quotes;
 mod refusals;
 mod rides;
 mod server;
+mod zones;

@@ -14,7 +14,8 @@ async fn markets_show_what_they_sell_where_they_are_and_how_they_dispatch() {
     assert_eq!(nyc["service_tiers"], json!(["standard", "xl"]));
     assert_eq!(nyc["boundary"]["type"], "MultiPolygon");
     assert_eq!(nyc["boundary"]["coordinates"][0][0][0], json!([-74.5, 40.2]));
-    assert_eq!((&nyc["policy"]["mode"], &nyc["zones"]), (&json!("broadcast"), &json!([])));
+    let first = &nyc["zones"][0]["zone"];
+    assert_eq!((&nyc["policy"]["mode"], first), (&json!("broadcast"), &json!("stadium")));
     assert_eq!(nyc["policy"]["offer_ttl_ms"], 15_000);
 }
 

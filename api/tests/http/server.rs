@@ -15,6 +15,7 @@ use muster_engine::grid::FixLimits;
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
+use muster_engine::zone::Zones;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
@@ -120,8 +121,9 @@ fn market(id: &str, south: f64, west: f64, tiers: &[&str]) -> Market {
 }
 
 fn config(policy: DispatchPolicy) -> DispatchConfig {
+    let nyc = market("nyc", 40.2, -74.5, &["standard", "xl"]);
     let markets = [
-        market("nyc", 40.2, -74.5, &["standard", "xl"]),
+        nyc.with_zones(Zones::from_geojson(crate::zones::ZONES).unwrap()).unwrap(),
         market("sf", 37.2, -123.0, &["standard"]),
     ];
     let policy = Arc::new(PolicyBook::of(policy.validated().unwrap()));

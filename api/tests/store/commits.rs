@@ -52,6 +52,8 @@ async fn every_kind_of_event_and_status_has_a_name_that_is_read_back() {
         K::RideCancelled,
         K::RideReallocated,
         K::RideUnfulfilled,
+        K::OtpEntered,
+        K::OtpDrawn,
     ];
     let world = World::new().await;
     let status = |index: usize| RideStatus::ALL[index % RideStatus::ALL.len()];

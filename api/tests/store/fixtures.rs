@@ -11,13 +11,13 @@ use muster_engine::driver::{
 };
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use muster_engine::offer::Exclusion;
+use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd};
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, AttemptOffers, Attempts, CancelledBy, LiveOffer, OfferCounts,
-    PinnedPolicy, PriorityGroup, RankedDriver, Reallocation, ReallocationCause, ReallocationStage,
-    RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus, ScoreTerms,
-    WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, Attempts, CancelledBy, InstantSearch, LiveOffer,
+    OfferCounts, PinnedPolicy, PriorityGroup, RankedDriver, Reallocation, ReallocationCause,
+    ReallocationStage, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
+    ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -104,7 +104,13 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         offered_at: at(1),
         visible_at: at(1),
         expires_at: at(15_001),
+        kind: OfferKind::Quote { bounds: Some(FareBounds { min: usd(400), max: usd(600) }) },
+        quote: Some(Quote { fare: usd(450), vehicle: Arc::from("{}"), quoted_at: at(9) }),
     }
+}
+
+pub(crate) fn usd(amount: u64) -> Money {
+    Money { amount, currency: "USD".to_owned() }
 }
 
 /// A ride with every field set, in `status`, at `version`.
@@ -129,8 +135,12 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         offer_counts: OfferCounts { sent: 5, accepted: 1, declined: 1, expired: 1, withdrawn: 1 },
         asked: BTreeSet::from([driver_id("d-1"), driver_id("d-2")]),
         gave_back: BTreeSet::from([driver_id("d-4")]),
+        instant: Some(InstantSearch { asked: BTreeSet::from([driver_id("d-2")]) }),
+        ended_quotes: vec![(OfferId::new("o-0").unwrap(), QuoteEnd::Expired)],
         assignment: Some(assignment(&format!("driver-of-{ride}"))),
         otp: Some("0042".to_owned()),
+        otp_ride: true,
+        otp_draws: 1,
         reallocations: 1,
         attempts: Attempts {
             offers_again: BTreeMap::from([(driver_id("d-1"), 2)]),
@@ -161,6 +171,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         distance: Meters::new(0.1 + 0.2),
         pickup_eta: EtaSeconds::new(90),
         assigned_at: at(30_000),
+        fare: Some(usd(450)),
         nudged_at: Some(at(31_000)),
     }
 }
@@ -235,6 +246,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
                 categories: Some(BTreeSet::from(["rental".to_owned()])),
                 trip_distance_m_max: Some(30_000),
                 pets: Some(true),
+                instant_tiers: BTreeSet::from([tier("xl")]),
                 others: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
                 ..RidePreferences::default()
             },

@@ -5,7 +5,9 @@
 mod commits;
 mod failures;
 mod fixtures;
+mod older_records;
 mod policies;
 mod reading;
 mod recovery;
 mod upkeep;
+mod zones;

@@ -47,7 +47,7 @@ async fn pages_have_no_gap_and_no_repeat_under_equal_timestamps() {
             .iter()
             .filter_map(|item| match item {
                 Durable::Ride(commit) => Some(&commit.record),
-                Durable::Driver(_) => None,
+                Durable::Driver(_) | Durable::Zone(_) => None,
             })
             .filter(|r| market.is_none_or(|market| r.request.market.as_str() == market))
             .filter(|r| status.is_none_or(|status| r.status == status))

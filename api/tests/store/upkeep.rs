@@ -97,7 +97,10 @@ async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
         all.rides += pruned.rides;
     }
     // Every decision was taken at 1, the default instant of the fixture.
-    assert_eq!(all, Pruned { answers: 12, decisions: 63, ride_events: 30, rides: 10 });
+    assert_eq!(
+        all,
+        Pruned { answers: 12, decisions: 63, ride_events: 30, rides: 10, zone_events: 0 }
+    );
     assert_eq!(world.store.first_call("k-11").await, Ok(None));
     assert!(world.store.first_call("k-12").await.unwrap().is_some());
     assert_eq!(world.store.load_ride(&ride_id("r-009")).await, Ok(None));

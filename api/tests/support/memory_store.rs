@@ -9,8 +9,9 @@ use muster_api::http::history::{Read, RideHistory};
 use muster_api::policy::{PolicyChange, PolicyLog};
 use muster_api::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::{DriverId, MarketId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
+use muster_engine::zone::QueueRecord;
 use tokio::sync::watch;
 
 #[derive(Default)]
@@ -21,6 +22,7 @@ struct Rows {
     drivers: BTreeMap<DriverId, DriverRecord>,
     answers: BTreeMap<String, SavedAnswer>,
     policies: Vec<PolicyChange>,
+    zones: BTreeMap<(MarketId, ZoneId), QueueRecord>,
     epoch: u64,
 }
 
@@ -114,6 +116,11 @@ impl Store for MemoryStore {
                     rows.drivers.insert(record.driver.clone(), DriverRecord::clone(record));
                     Ok(())
                 }
+                Durable::Zone(commit) => {
+                    let record = QueueRecord::clone(&commit.record);
+                    rows.zones.insert((record.market.clone(), record.zone.clone()), record);
+                    Ok(())
+                }
             };
             batch.iter().map(&mut keep).collect()
         })
@@ -131,6 +138,7 @@ impl Store for MemoryStore {
             Recovered {
                 drivers: rows.drivers.values().cloned().collect(),
                 open_rides: open.cloned().collect(),
+                zones: rows.zones.values().cloned().collect(),
                 ..Recovered::default()
             }
         })

@@ -71,6 +71,8 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         hold: Hold::default(),
         facts: Arc::default(),
         standing: Standing::default(),
@@ -153,6 +155,8 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         explained_max: 32,
         live_offers_soft_max: 2,
         needs: Arc::clone(&NEEDS),
+        queue: None,
+        instant: false,
         ranking: RankQuery {
             asked_before: BTreeSet::new(),
             policy: Arc::new(DispatchPolicy::default()),
@@ -206,6 +210,7 @@ impl Round {
                 driver: id,
                 distance: Meters::new(10.0),
                 tiers,
+                instant_tiers: TierSet::EMPTY,
                 tags: TagFilter::default(),
                 standing: Standing::default(),
             },
@@ -221,7 +226,8 @@ impl Round {
         self.ride.handle(RideCommand::Request { reply: None }, NOW, &mut out);
         self.deliver(&mut out);
         let offer = self.driver.live_offers().next().map(|offer| offer.id.clone());
-        let accept = DriverCommand::Accept { offer: offer.expect("an offer"), asker: None };
+        let accept =
+            DriverCommand::Accept { offer: offer.expect("an offer"), fare: None, asker: None };
         self.driver.handle(accept, NOW, &mut out);
         self.deliver(&mut out);
         assert_eq!(self.ride.record().status, RideStatus::Assigned);
@@ -246,6 +252,9 @@ impl Round {
                     }
                     Effect::PersistRide(_)
                     | Effect::PersistDriver(_)
+                    | Effect::PersistZone(_)
+                    | Effect::ToZone(..)
+                    | Effect::PublishQueue(..)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use muster_engine::driver::DriverProfile;
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{FixLimits, Grid};
-use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
+use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId, ZoneId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
+use muster_engine::zone::Zones;
 
-use crate::swarm::RidePlan;
+use crate::swarm::{Options, RidePlan};
 use crate::taste::Taste;
 use crate::world::EPOCH;
+use crate::zone::ZonePlan;
 
 /// Metres of a degree at the equator.
 const DEGREE_M: f64 = 111_195.0;
@@ -36,8 +38,14 @@ pub(crate) struct MarketSite {
 }
 
 impl MarketSite {
-    pub(crate) fn new(ordinal: usize, policy: &DispatchPolicy) -> Self {
-        let market = Arc::new(market(ordinal));
+    pub(crate) fn new(ordinal: usize, options: &Options) -> Self {
+        let policy = &options.policy;
+        let zone = options.zone.as_ref().filter(|_| ordinal == 0);
+        let market = market(ordinal);
+        let market = Arc::new(match zone {
+            Some(plan) => name(market.with_zones(zones(plan))),
+            None => market,
+        });
         let grid = Grid::new(market.resolution());
         let book = Arc::new(PolicyBook::of(policy.clone()));
         let policy = Arc::clone(book.base());
@@ -61,6 +69,44 @@ fn market(ordinal: usize) -> Market {
     name(Market::new(config))
 }
 
+/// The zone's id.
+pub(crate) fn zone_id() -> ZoneId {
+    name(ZoneId::new("zone-0"))
+}
+
+fn zones(plan: &ZonePlan) -> Zones {
+    let ((east, north), side) = (plan.corner, plan.side_m);
+    let corner = |e: f64, n: f64| {
+        let at = place(0, (east + e, north + n));
+        serde_json::json!([at.lng(), at.lat()])
+    };
+    let ring = [corner(0.0, 0.0), corner(side, 0.0), corner(side, side), corner(0.0, side)];
+    let ring: Vec<_> = ring.iter().chain(&ring[..1]).collect();
+    let rules = plan.rules;
+    let gate = place(0, plan.middle());
+    let tier = |(min, max): (u32, u32)| {
+        let limits = serde_json::json!({"demand_min": 1, "drivers_min": min, "drivers_max": max});
+        serde_json::json!({"economy": limits})
+    };
+    let document = serde_json::json!({"type": "FeatureCollection", "features": [{
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "id": zone_id().as_str(), "name": "Zone 0",
+            "open_market": plan.open_market, "otp": plan.otp,
+            "queue": {
+                "entry_fixes": rules.entry_fixes, "exit_fixes": rules.exit_fixes,
+                "silent_ms": rules.silent_ms, "skips_max": rules.skips_max,
+                "rejoin_after_ms": rules.rejoin_after_ms, "respond_ms": rules.respond_ms,
+                "arrive_ms": rules.arrive_ms, "call_cooldown_ms": rules.call_cooldown_ms,
+            },
+            "gates": [{"id": "gate-0", "kind": "pickup", "lat": gate.lat(), "lng": gate.lng(),
+                "radius_m": 150, "service_tiers": plan.called.map(tier)}],
+        },
+    }]});
+    name(Zones::from_geojson(&document.to_string()))
+}
+
 fn west_of(ordinal: usize) -> f64 {
     ordinal as f64 * (SIDE_M + 1_000.0) / DEGREE_M
 }
@@ -77,6 +123,10 @@ fn economy() -> ServiceTierId {
 
 fn premium() -> ServiceTierId {
     name(ServiceTierId::new("premium"))
+}
+
+pub(crate) fn usd(amount: u64) -> Money {
+    Money { amount, currency: "USD".to_owned() }
 }
 
 /// The `ordinal`-th driver's id.
@@ -99,7 +149,10 @@ pub(crate) fn profile(
     taste: &Taste,
     blocked_until: Option<Timestamp>,
 ) -> DriverProfile {
-    let currency = "USD".to_owned();
+    let mut preferences = taste.preferences.clone();
+    if taste.instant {
+        preferences.instant_tiers = [economy()].into();
+    }
     DriverProfile {
         market: market.id().clone(),
         service_tiers: if taste.premium { vec![economy(), premium()] } else { vec![economy()] },
@@ -107,9 +160,9 @@ pub(crate) fn profile(
         tags: taste.tags.clone(),
         rating: None,
         blocked_until,
-        preferences: taste.preferences.clone(),
+        preferences,
         capacity: taste.capacity,
-        wallet: taste.wallet.map(|amount| Money { amount, currency }),
+        wallet: taste.wallet.map(usd),
         scheduled_pickup_at: taste.scheduled_at_ms.map(|ms| EPOCH.plus_millis(ms)),
         home: None,
     }
@@ -130,7 +183,7 @@ pub(crate) fn request(
         pickup: place(plan.market, plan.pickup),
         dropoff: wishes.trip_m.map(drop),
         service_tiers: if wishes.any_tier { vec![economy(), premium()] } else { vec![economy()] },
-        fare: None,
+        fare: wishes.fare.map(usd),
         tip: None,
         pickup_at: plan.pickup_at_ms.map(|ms| EPOCH.plus_millis(ms)),
         attributes: wishes.attributes.clone(),

@@ -1,5 +1,5 @@
 //! Seeded simulation of the engine: a city of drivers, rides, phones and a store over the same
-//! machines that production runs, with faults, and an oracle that checks M1–M14 after every step.
+//! machines that production runs, with faults, and an oracle that checks M1–M15 after every step.
 //!
 //! A seed decides everything: first which faults exist at all and how often they strike, then the
 //! city and its policy, then every choice of the scheduler. Faults stop after a while; then all must
@@ -8,6 +8,7 @@
 mod city;
 mod dice;
 mod link;
+mod modes;
 mod oracle;
 mod run;
 mod shell;
@@ -16,9 +17,11 @@ mod swarm;
 mod taste;
 mod trace;
 mod world;
+mod zone;
 
 pub use oracle::Violation;
 pub use run::{Report, run, run_many, run_seed};
 pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan, Sabotage};
 pub use taste::{Taste, Wishes};
 pub use world::{Tally, World};
+pub use zone::ZonePlan;

@@ -6,6 +6,7 @@ use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::SessionId;
 use muster_engine::ride::RideCommand;
 use muster_engine::time::Timestamp;
+use muster_engine::zone::ZoneCommand;
 
 use crate::store::Verdict;
 
@@ -20,6 +21,8 @@ pub(crate) enum Actor {
     Driver(usize),
     /// A ride's machine.
     Ride(usize),
+    /// The machine of a market's zone.
+    Zone(usize),
     /// The store.
     Store,
     /// One connection of a driver's phone.
@@ -30,7 +33,7 @@ impl Actor {
     /// Whether it is a machine inside the process.
     pub(crate) const fn is_machine(self) -> bool {
         match self {
-            Self::Driver(_) | Self::Ride(_) => true,
+            Self::Driver(_) | Self::Ride(_) | Self::Zone(_) => true,
             Self::Edge | Self::Gps(_) | Self::Store | Self::Session(..) => false,
         }
     }
@@ -43,6 +46,8 @@ pub(crate) enum Payload {
     Driver(DriverCommand),
     /// To a ride's machine.
     Ride(RideCommand),
+    /// To a zone's machine.
+    Zone(ZoneCommand),
     /// From the store: a turn is durable, or failed.
     Committed(Verdict),
     /// To a phone.

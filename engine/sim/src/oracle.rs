@@ -2,9 +2,11 @@
 //!
 //! | where | invariants |
 //! |---|---|
-//! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 |
+//! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 M15 |
+//! | [`modes`], the same three times, for quotes and assignments without being asked | M2 M3 M4 M8 M13 |
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
+//! | [`queues`], a zone's queue in each of these places | M8 M13 M15 |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +14,13 @@ use muster_engine::grid::PositionSnapshot;
 use muster_engine::id::OfferId;
 use muster_engine::invariant::Invariant;
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
 
 mod attempts;
 mod durable;
 mod living;
+mod modes;
+pub(crate) mod queues;
 mod told;
 
 /// An invariant that broke.
@@ -38,10 +43,16 @@ pub(crate) struct Oracle {
     offered: BTreeSet<OfferId>,
     /// Offers that ended in a durable record.
     ended: BTreeSet<OfferId>,
+    /// Quotes that were ever in a durable record.
+    quoted: BTreeMap<OfferId, Money>,
     /// The accept that each reserved driver waits for.
     reserved: BTreeMap<usize, OfferId>,
     /// When the newest applied fix of each driver was taken.
     fixes: BTreeMap<usize, Timestamp>,
+    /// Applied fixes in a row outside the zone, by driver.
+    outside: BTreeMap<usize, u32>,
+    /// When such a run was last long enough to say that he left.
+    left_at: BTreeMap<usize, Timestamp>,
 }
 
 impl Oracle {

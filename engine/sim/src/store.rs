@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, RideId, ZoneId};
 use muster_engine::ride::{RideCommit, RideRecord};
+use muster_engine::zone::{QueueRecord, ZoneCommit};
 
 use crate::link::Actor;
 use crate::swarm::Sabotage;
@@ -16,6 +17,7 @@ use crate::swarm::Sabotage;
 pub(crate) enum Durable {
     Ride(Arc<RideCommit>),
     Driver(Arc<DriverRecord>),
+    Zone(Arc<ZoneCommit>),
 }
 
 /// One turn's durable effects on their way to the store.
@@ -57,6 +59,7 @@ impl RideHistory {
 pub(crate) struct StoreModel {
     pub(crate) rides: BTreeMap<RideId, RideHistory>,
     pub(crate) drivers: BTreeMap<DriverId, Vec<Arc<DriverRecord>>>,
+    pub(crate) queues: BTreeMap<ZoneId, Vec<Arc<ZoneCommit>>>,
     /// The process that owns the store.
     pub(crate) epoch: u64,
     pub(crate) poisoned: BTreeSet<u64>,
@@ -69,6 +72,7 @@ pub(crate) struct StoreModel {
 pub(crate) struct Refused {
     rides: BTreeSet<RideId>,
     drivers: BTreeSet<DriverId>,
+    zones: BTreeSet<ZoneId>,
 }
 
 impl StoreModel {
@@ -78,6 +82,11 @@ impl StoreModel {
 
     pub(crate) fn driver(&self, driver: &DriverId) -> Option<&Arc<DriverRecord>> {
         self.drivers.get(driver).and_then(|records| records.last())
+    }
+
+    /// The newest durable state of a zone's queue.
+    pub(crate) fn queue(&self, zone: &ZoneId) -> Option<&Arc<QueueRecord>> {
+        self.queues.get(zone).and_then(|commits| commits.last()).map(|commit| &commit.record)
     }
 
     /// Newest durable state of every ride.
@@ -115,6 +124,16 @@ impl StoreModel {
                 }
                 fits
             }
+            Durable::Zone(commit) => {
+                let zone = &commit.record.zone;
+                let current = self.queue(zone).map_or(0, |record| record.version);
+                let next = commit.record.version == current + 1;
+                let fits = trusting || (owned && next && !refused.zones.contains(zone));
+                if !fits {
+                    refused.zones.insert(zone.clone());
+                }
+                fits
+            }
         }
     }
 
@@ -139,6 +158,10 @@ impl StoreModel {
             }
             Durable::Driver(record) => {
                 self.drivers.entry(record.driver.clone()).or_default().push(Arc::clone(record));
+            }
+            Durable::Zone(commit) => {
+                let zone = commit.record.zone.clone();
+                self.queues.entry(zone).or_default().push(Arc::clone(commit));
             }
         }
     }

@@ -3,7 +3,9 @@
 use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
+use crate::modes;
 use crate::taste::{Taste, Wishes};
+use crate::zone::ZonePlan;
 
 /// How often each fault strikes; 0 means that it does not exist in this run.
 #[derive(Debug, Clone, Default)]
@@ -52,10 +54,16 @@ pub struct Faults {
     pub rider_cancel: f64,
     /// The rider asks again although a search runs or ended, per second.
     pub rider_retry: f64,
+    /// A driver declines an offer that he may have answered already, per second.
+    pub driver_regret: f64,
+    /// A driver asks a fare that may be out of the offer's bounds.
+    pub greedy_fare: f64,
     /// An operator cancels a ride, per second of the whole city.
     pub operator_cancel: f64,
     /// An operator blocks a driver, per second of the whole city.
     pub operator_block: f64,
+    /// An operator places a driver in the zone's queue or takes him out, per second.
+    pub operator_queue: f64,
 }
 
 impl Faults {
@@ -86,6 +94,9 @@ impl Faults {
             rider_retry: rate(0.02),
             operator_cancel: rate(0.02),
             operator_block: rate(0.02),
+            operator_queue: rate(0.03),
+            driver_regret: rate(0.03),
+            greedy_fare: rate(0.2),
         }
     }
 }
@@ -213,6 +224,8 @@ pub struct Options {
     pub drivers: Vec<DriverPlan>,
     /// The rides.
     pub rides: Vec<RidePlan>,
+    /// The zone of the first market.
+    pub zone: Option<ZonePlan>,
     /// Length of the phase with faults, in milliseconds.
     pub faulty_ms: u64,
     /// A planted bug.
@@ -229,6 +242,11 @@ impl Options {
         let policy = drawn_policy(&mut root.child("policy"));
         let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
         let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
+        let mut modes = root.child("modes");
+        let policy = modes::with_drawn_mode(policy, &mut modes);
+        let mut zoning = root.child("zone");
+        let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
+        let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
         let mut city = root.child("city");
         let spread = city.between(800, 4_500) as f64;
         let (drivers, rides) = (city.between(2, 12), city.between(3, 30));
@@ -240,11 +258,15 @@ impl Options {
         let mut tastes = root.child("tastes");
         let choosy = tastes.chance(0.5);
         let mut wishes = root.child("wishes");
+        let (opt_in, choosing) = (modes.unit(), modes.unit());
         let driver = |_| DriverPlan {
             market: market(&mut city),
             home: spot(&mut city),
             habit: Habit::drawn(&mut city),
-            taste: if choosy { Taste::drawn(&mut tastes) } else { Taste::default() },
+            taste: Taste {
+                instant: modes.chance(opt_in),
+                ..if choosy { Taste::drawn(&mut tastes) } else { Taste::default() }
+            },
         };
         let drivers = (0..drivers).map(driver).collect();
         let ride = |_| {
@@ -252,30 +274,46 @@ impl Options {
             let first_try_ms = policy.tries_before_pickup_ms()[0];
             let soon = first_try_ms + city.between(0, 30_000);
             let scheduled = city.chance(0.15);
+            let (market, pickup) = (market(&mut city), spot(&mut city));
+            let zone = zone.as_ref().filter(|_| market == 0 && zoning.chance(0.6));
+            let otp = zone.is_some_and(|zone| zone.otp) && zoning.chance(0.4);
             RidePlan {
-                market: market(&mut city),
-                pickup: spot(&mut city),
+                market,
+                pickup: zone.map_or(pickup, |zone| zone.spot(&mut zoning)),
                 at_ms,
                 pickup_at_ms: scheduled.then_some((at_ms + soon).saturating_sub(10_000)),
-                wishes: if choosy {
-                    Wishes::drawn(&mut wishes, rides as usize)
-                } else {
-                    Wishes::default()
-                },
+                wishes: Wishes {
+                    fare: modes.chance(0.7).then(|| modes.between(300, 3_000)),
+                    chooses: modes.chance(choosing),
+                    ..if choosy {
+                        Wishes::drawn(&mut wishes, rides as usize)
+                    } else {
+                        Wishes::default()
+                    }
+                }
+                .with_otp(otp),
             }
         };
         let rides = (0..rides).map(ride).collect();
-        Self { seed, faults, policy, drivers, rides, faulty_ms, sabotage: None, whole_trace: false }
+        Self {
+            seed,
+            faults,
+            policy,
+            drivers,
+            rides,
+            zone,
+            faulty_ms,
+            sabotage: None,
+            whole_trace: false,
+        }
     }
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
     let offer_ttl_ms = dice.between(2_000, 15_000);
     let stale_after_ms = dice.between(6_000, 30_000);
-    let mode = if dice.chance(0.3) { DispatchMode::Sequential } else { DispatchMode::Broadcast };
     let min = dice.between(300, 1_500) as u32;
     DispatchPolicy {
-        mode,
         search_radius_m_min: min,
         search_radius_m_step: dice.between(100, 1_500) as u32,
         search_radius_m_max: min + dice.between(0, 4_000) as u32,
@@ -348,6 +386,24 @@ fn with_drawn_attempts(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolic
         pickup_stall_reallocate_checks: dice.between(0, 4) as u32,
         arrived_radius_m: dice.between(0, 200) as u32,
         scheduled_try_ms: (1..=tries).rev().map(|at| at * try_step_ms).collect(),
+        ..policy
+    }
+}
+
+fn with_drawn_queue(policy: DispatchPolicy, zone: bool, dice: &mut Dice) -> DispatchPolicy {
+    let mode = match dice.between(0, 5) {
+        0..=2 if zone => DispatchMode::Queue,
+        3 if zone => DispatchMode::Otp,
+        _ => policy.mode,
+    };
+    DispatchPolicy {
+        mode,
+        queue_wave_size: dice.between(1, 3) as u32,
+        queue_fallback: dice.chance(0.7),
+        zone_queue_first: dice.chance(0.5),
+        otp_limit_ms: dice.between(5_000, 90_000),
+        otp_attempts_max: dice.between(1, 6) as u32,
+        otp_attempts_window_ms: dice.between(1_000, 60_000),
         ..policy
     }
 }

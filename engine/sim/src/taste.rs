@@ -21,6 +21,8 @@ pub struct Taste {
     pub preferences: RidePreferences,
     /// What fits into his vehicle.
     pub capacity: VehicleCapacity,
+    /// Whether he takes rides of the plain tier without being asked.
+    pub instant: bool,
     /// His balance in minor units.
     pub wallet: Option<u64>,
     /// When a ride begins that he is promised to, in milliseconds after the start.
@@ -40,6 +42,10 @@ pub struct Wishes {
     pub forbid_tags: Vec<String>,
     /// Attributes of the request.
     pub attributes: BTreeMap<String, String>,
+    /// The fare in minor units.
+    pub fare: Option<u64>,
+    /// Whether the rider chooses a quote when there are some.
+    pub chooses: bool,
     /// Length of the trip in metres.
     pub trip_m: Option<f64>,
 }
@@ -64,6 +70,7 @@ impl Taste {
             pickup_distance_m_max,
             pets: dice.chance(0.5).then(|| dice.chance(0.8)),
             payment: picky.then_some(payment),
+            instant_tiers: BTreeSet::new(),
             others: BTreeMap::new(),
         };
         let known = |dice: &mut Dice, most| dice.chance(0.8).then(|| dice.between(0, most));
@@ -73,6 +80,7 @@ impl Taste {
             tags: names(dice, &TAGS, 0.4).into_iter().collect(),
             preferences,
             capacity: VehicleCapacity { seats, luggage: known(dice, 4).map(|many| many as u32) },
+            instant: false,
             wallet: dice.chance(0.95).then(|| dice.between(0, 2_000)),
             scheduled_at_ms: dice.chance(0.15).then(|| dice.between(0, 900_000)),
         }
@@ -80,6 +88,15 @@ impl Taste {
 }
 
 impl Wishes {
+    /// The same for a ride that a driver at the zone may take by its password.
+    #[must_use]
+    pub(crate) fn with_otp(mut self, otp: bool) -> Self {
+        if otp {
+            self.attributes.insert(attribute::OTP_RIDE.to_owned(), "true".to_owned());
+        }
+        self
+    }
+
     /// The wishes of one of `rides`, whose riders ask for two or three each.
     pub(crate) fn drawn(dice: &mut Dice, rides: usize) -> Self {
         let mut attributes = BTreeMap::new();
@@ -100,6 +117,8 @@ impl Wishes {
             require_tags: names(dice, &TAGS, 0.05).into_iter().collect(),
             forbid_tags: names(dice, &TAGS, 0.05).into_iter().collect(),
             attributes,
+            fare: None,
+            chooses: false,
             trip_m: dice.chance(0.7).then(|| dice.unit() * 8_000.0),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use muster_engine::driver::DriverCommand;
+use muster_engine::offer::OfferKind;
 use muster_engine::ride::RideCommand;
 
 /// Lines kept when not all are.
@@ -55,7 +56,8 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
         DriverCommand::PositionChanged => "position_changed".to_owned(),
         DriverCommand::Offer { offer, redelivered } => {
             let again = if *redelivered { " again" } else { "" };
-            format!("offer {} of {}{again}", short(offer.id.as_str()), offer.ride)
+            let instant = if offer.kind == OfferKind::Instant { " unasked" } else { "" };
+            format!("offer {} of {}{again}{instant}", short(offer.id.as_str()), offer.ride)
         }
         DriverCommand::Withdraw { offer, reason } => {
             format!("withdraw {} {}", short(offer.as_str()), reason.name())
@@ -67,11 +69,17 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
             muster_engine::effect::AcceptAnswer::Lost(reason) => {
                 format!("lost {} {}", short(offer.as_str()), reason.name())
             }
+            muster_engine::effect::AcceptAnswer::Quoted(terms) => {
+                format!("quoted {} {}", short(offer.as_str()), terms.fare.amount)
+            }
         },
         DriverCommand::RideUpdated { ride } => {
             format!("ride_updated {} v{} {}", ride.request.ride, ride.version, ride.status.name())
         }
+        DriverCommand::ConfirmQuote { offer } => format!("confirm {}", short(offer.id.as_str())),
         DriverCommand::Accept { offer, .. } => format!("accept {}", short(offer.as_str())),
+        DriverCommand::EnterOtp { otp, .. } => format!("enter_otp {otp}"),
+        DriverCommand::Queue { news, .. } => format!("queue says {news:?}"),
         DriverCommand::Decline { offer, .. } => format!("decline {}", short(offer.as_str())),
         DriverCommand::Connect { session, last_seq } => {
             format!("connect {} last_seq={last_seq:?}", session.0)
@@ -94,6 +102,12 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::OfferAccepted { offer, driver, .. } => {
             format!("accepted {} by {driver}", short(offer.as_str()))
         }
+        RideCommand::OtpEntered(entry) => format!("otp_entered by {}", entry.driver),
+        RideCommand::OtpTaken { otp } => format!("otp_taken {otp}"),
+        RideCommand::QuoteConfirmed { quote, driver } => {
+            format!("confirmed {} by {driver}", short(quote.as_str()))
+        }
+        RideCommand::SelectQuote { quote, .. } => format!("select {}", short(quote.as_str())),
         RideCommand::DriverRebuilt { driver } => format!("driver_rebuilt {driver}"),
         RideCommand::Progress { driver, step, .. } => format!("{step:?} by {driver:?}"),
         RideCommand::Cancel { by, .. } => format!("cancel by {}", by.name()),

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverMachine, DriverRecord};
+use muster_engine::driver::{DriverCommand, DriverMachine, DriverRecord};
 use muster_engine::effect::SessionId;
 use muster_engine::grid::{DriverSlot, Fix, PositionSnapshot};
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideMachine, RideRecord};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::{QueueMachine, QueueRecord, ZoneEventKind};
 
 use crate::city::{self, MARKETS, MarketSite};
 use crate::dice::Dice;
@@ -22,6 +23,7 @@ use crate::trace::Trace;
 use crate::world::calls::{Call, Caller};
 use crate::world::phone::Phone;
 use crate::world::riders::Rider;
+use crate::world::turns::Turn;
 
 pub(crate) mod calls;
 mod commits;
@@ -31,6 +33,7 @@ mod gps;
 pub(crate) mod phone;
 pub(crate) mod riders;
 pub(crate) mod turns;
+mod zones;
 
 /// The simulated day begins here.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_764_547_200_000);
@@ -114,6 +117,14 @@ pub(crate) struct RideSite {
     pub(crate) told: Option<Arc<RideRecord>>,
 }
 
+/// A zone's machine.
+#[derive(Debug)]
+pub(crate) struct ZoneSite {
+    pub(crate) shell: Shell<QueueMachine>,
+    /// What the process knows to be durable.
+    pub(crate) durable: Arc<QueueRecord>,
+}
+
 /// How often things happened.
 pub type Tally = BTreeMap<&'static str, u64>;
 
@@ -129,6 +140,7 @@ pub struct World {
     pub(crate) markets: Vec<MarketSite>,
     pub(crate) drivers: Vec<DriverSite>,
     pub(crate) rides: BTreeMap<usize, RideSite>,
+    pub(crate) zones: BTreeMap<usize, ZoneSite>,
     pub(crate) phones: Vec<Phone>,
     pub(crate) riders: Vec<Rider>,
     pub(crate) store: StoreModel,
@@ -151,7 +163,7 @@ impl World {
     /// The city of `options`, before anything has happened.
     pub fn new(options: Options) -> Self {
         let root = Dice::root(options.seed);
-        let markets = (0..MARKETS).map(|at| MarketSite::new(at, &options.policy)).collect();
+        let markets = (0..MARKETS).map(|at| MarketSite::new(at, &options)).collect();
         let drivers = options.drivers.iter().enumerate().map(|(at, plan)| {
             let id = city::driver_id(at);
             let slot = Arc::new(DriverSlot::new(id.clone()));
@@ -170,6 +182,7 @@ impl World {
             markets,
             drivers: drivers.collect(),
             rides: BTreeMap::new(),
+            zones: BTreeMap::new(),
             phones: options.drivers.iter().enumerate().map(phone).collect(),
             riders: (0..options.rides.len()).map(rider).collect(),
             store: StoreModel { epoch: 1, sabotage, ..StoreModel::default() },
@@ -189,6 +202,7 @@ impl World {
             options,
         };
         world.plan_the_day();
+        world.start_zones();
         world
     }
 
@@ -232,6 +246,24 @@ impl World {
         self.drivers.get(driver)?.shell.as_ref().map(|shell| &shell.machine)
     }
 
+    /// The newest durable state of the zone's queue: drivers by their place in the plan.
+    pub fn queue(&self) -> Vec<usize> {
+        let record = self.store.queue(&city::zone_id());
+        let entries = record.map(|record| record.entries.iter()).into_iter().flatten();
+        entries.map(|entry| city::ordinal(entry.driver.as_str())).collect()
+    }
+
+    /// Why drivers lost their places, oldest first.
+    pub fn queue_history(&self) -> Vec<(usize, ZoneEventKind)> {
+        let commits = self.store.queues.get(&city::zone_id()).into_iter().flatten();
+        commits.map(|commit| (city::ordinal(commit.driver.as_str()), commit.kind)).collect()
+    }
+
+    /// Puts a driver somewhere else; his phone takes its fixes there.
+    pub fn move_driver(&mut self, driver: usize, at: (f64, f64)) {
+        self.phones[driver].at = at;
+    }
+
     /// Changes what a driver does with offers from here on.
     pub fn set_habit(&mut self, driver: usize, habit: Habit) {
         self.phones[driver].habit = habit;
@@ -241,6 +273,43 @@ impl World {
     pub fn cancel(&mut self, ride: usize) {
         let by = muster_engine::ride::CancelledBy::Rider;
         self.agenda.add(self.now, Errand::CallArrives(Call::Cancel { ride, by }));
+    }
+
+    /// The rider chooses a quote.
+    pub fn select(&mut self, ride: usize, quote: &OfferId) {
+        let call = Call::Select { ride, quote: quote.clone() };
+        self.agenda.add(self.now, Errand::CallArrives(call));
+    }
+
+    /// The rider asks for another search.
+    pub fn retry(&mut self, ride: usize) {
+        self.agenda.add(self.now, Errand::CallArrives(Call::Retry { ride }));
+    }
+
+    /// A driver declines an offer, or takes his quote for it back.
+    pub fn decline(&mut self, driver: usize, offer: &OfferId) {
+        let call = Call::Decline { driver, offer: offer.clone() };
+        self.agenda.add(self.now, Errand::CallArrives(call));
+    }
+
+    /// A driver's phone is gone for `ms` milliseconds, and his machine knows it at once.
+    pub fn hang_up(&mut self, driver: usize, ms: u64) {
+        self.phones[driver].away_until = self.now.plus_millis(ms);
+        for session in std::mem::take(&mut self.drivers[driver].attached) {
+            self.phones[driver].lose_session();
+            let command = DriverCommand::Disconnect { session };
+            self.driver_turn(driver, Turn::Command(command));
+        }
+    }
+
+    /// How often something has happened so far.
+    pub fn times(&self, what: &str) -> u64 {
+        self.tally.get(what).copied().unwrap_or(0)
+    }
+
+    /// The process dies and starts again a little later.
+    pub fn kill(&mut self) {
+        self.crash();
     }
 
     /// Runs until `ms` milliseconds after the start of the day, or to the first violation.
@@ -265,9 +334,10 @@ impl World {
         }
         self.begin_calm();
         let policy = &self.options.policy;
+        let search_ms = policy.search_limit_ms.max(policy.otp_limit_ms);
         // A scheduled ride may have all of its tries before it.
         let searches = policy.tries_before_pickup_ms().len() as u64;
-        let limit = self.now.plus_millis(policy.search_limit_ms * searches + ending::SETTLE_MS);
+        let limit = self.now.plus_millis(search_ms * searches + ending::SETTLE_MS);
         while self.violation.is_none() && !self.is_over() {
             if !self.step_before(limit) {
                 return self.broken_all_over(limit);
@@ -305,6 +375,8 @@ impl World {
         );
         let rides = self.rides.iter().filter(|(_, site)| is_due(self.ride_due(site)));
         ready.extend(rides.map(|(at, _)| Ready::Wake(Actor::Ride(*at))));
+        let zones = self.zones.iter().filter(|(_, site)| is_due(site.shell.due()));
+        ready.extend(zones.map(|(at, _)| Ready::Wake(Actor::Zone(*at))));
         ready
     }
 
@@ -317,7 +389,8 @@ impl World {
     fn next_at(&self) -> Option<Timestamp> {
         let drivers = self.drivers.iter().filter_map(|site| site.shell.as_ref()?.due());
         let rides = self.rides.values().filter_map(|site| self.ride_due(site));
-        let machines = drivers.chain(rides).min();
+        let zones = self.zones.values().filter_map(|site| site.shell.due());
+        let machines = drivers.chain(rides).chain(zones).min();
         [self.links.next_at(), self.agenda.next_at(), machines].into_iter().flatten().min()
     }
 

@@ -4,16 +4,16 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
-use crate::driver::facts::DriverFacts;
-use crate::driver::machine::{DriverMachine, Duty};
+use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::grid::DriverStatus;
-use crate::id::{DriverId, OfferId};
+use crate::id::{DriverId, OfferId, RideId};
 use crate::invariant::Invariant;
 use crate::offer::{Exclusion, OfferEnd, WithdrawReason};
 use crate::ride::{CancelledBy, RideCommand, RideRecord, RideStatus};
 use crate::time::Timestamp;
+use crate::units::Money;
 
 impl DriverMachine {
     pub(super) fn refuse(reply: Option<ReplyTo>, refusal: Refusal, out: &mut Outbox) {
@@ -26,10 +26,14 @@ impl DriverMachine {
     pub(super) fn on_accept(
         &mut self,
         id: OfferId,
+        fare: Option<Money>,
         asker: Option<Asker>,
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        if let Some(terms) = self.quote_of(&id) {
+            return Self::answer_accept(asker, &id, AcceptAnswer::Quoted(terms), out);
+        }
         match &mut self.duty {
             Duty::Serving { ride, .. } if won_by(ride, &id) => {
                 let won = AcceptAnswer::Won(Arc::clone(ride));
@@ -46,20 +50,41 @@ impl DriverMachine {
         let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
             return self.answer_dead_offer(&id, asker, out);
         };
-        let ride = offer.ride.clone();
+        match offer.kind.fare_of(offer.terms.fare.as_ref(), fare) {
+            Ok(fare) => {
+                let (ride, askers) = (offer.ride.clone(), asker.into_iter().collect());
+                self.reserve(id, ride, fare, askers, now, out);
+            }
+            Err(refusal) => Self::refuse_accept(asker, &id, refusal, out),
+        }
+    }
+
+    pub(super) fn reserve(
+        &mut self,
+        offer: OfferId,
+        ride: RideId,
+        fare: Option<Money>,
+        askers: Vec<Asker>,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         self.cooldown_until = now.plus_millis(self.policy.accept_cooldown_ms);
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
-        let askers = asker.into_iter().collect();
-        self.duty = Duty::Reserved { offer: id.clone(), ride: ride.clone(), askers, retry_at };
-        out.push(Effect::ToRide(ride, self.accept_command(id)));
+        let command = self.accept_command(offer.clone(), fare.clone());
+        out.push(Effect::ToRide(ride.clone(), command));
+        let waits_for = WaitsFor::Ride;
+        self.duty = Duty::Reserved { offer, ride, fare, waits_for, askers, retry_at };
     }
 
-    fn accept_command(&self, offer: OfferId) -> RideCommand {
+    pub(super) fn accept_command(&self, offer: OfferId, fare: Option<Money>) -> RideCommand {
+        if let Some(entry) = self.otp_entry(&offer) {
+            return RideCommand::OtpEntered(entry);
+        }
         let vehicle = Arc::clone(&self.record.profile.vehicle);
-        RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle }
+        RideCommand::OfferAccepted { offer, driver: self.id().clone(), vehicle, fare }
     }
 
-    fn answer_accept(
+    pub(super) fn answer_accept(
         asker: Option<Asker>,
         offer: &OfferId,
         answer: AcceptAnswer,
@@ -97,15 +122,16 @@ impl DriverMachine {
         }
     }
 
-    /// An accept without an answer is repeated: the ride's actor may have died with it.
+    /// An accept without an answer is repeated: the ride's actor may have died with it. So is a
+    /// quote whose end the driver was not told.
     pub(super) fn repeat_accept(&mut self, now: Timestamp, out: &mut Outbox) {
         let retry_ms = self.policy.accept_retry_ms;
-        if let Duty::Reserved { offer, ride, retry_at, .. } = &mut self.duty
+        if let Duty::Reserved { offer, ride, fare, retry_at, .. } = &mut self.duty
             && *retry_at <= now
         {
             *retry_at = now.plus_millis(retry_ms);
-            let (offer, ride) = (offer.clone(), ride.clone());
-            out.push(Effect::ToRide(ride, self.accept_command(offer)));
+            let (offer, ride, fare) = (offer.clone(), ride.clone(), fare.clone());
+            out.push(Effect::ToRide(ride, self.accept_command(offer, fare)));
         }
     }
 
@@ -118,6 +144,7 @@ impl DriverMachine {
     ) {
         match answer {
             AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
+            AcceptAnswer::Quoted(terms) => self.on_quoted(offer, terms, now, out),
             AcceptAnswer::Lost(reason) => {
                 self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
@@ -135,6 +162,7 @@ impl DriverMachine {
             Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.duty = Duty::Free;
+        self.otp_accept = None;
         self.cooldown_until = Timestamp::default();
     }
 
@@ -220,7 +248,7 @@ impl DriverMachine {
             return;
         }
         self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
-        self.facts = Arc::new(DriverFacts::of(&self.record));
+        self.refresh_facts();
     }
 
     /// The ride is over or not this driver's any more.
@@ -230,6 +258,7 @@ impl DriverMachine {
             return;
         }
         self.duty = Duty::Free;
+        self.keep_place_after(ride);
         self.keep_from_rider(ride, now);
         self.count_end(ride, now, out);
         self.frames.void_assigned(id);

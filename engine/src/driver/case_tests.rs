@@ -13,14 +13,14 @@ use crate::grid::{DriverSlot, Fix, FixLimits, Supply};
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
-use crate::offer::{Exclusion, Offer, OfferTerms};
+use crate::offer::{Exclusion, Offer, OfferKind, OfferTerms};
 use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
     AssignedDriver, Assignment, RideCommand, RideMachine, RideNeeds, RideRecord, RideRequest,
     RideStatus,
 };
 use crate::time::Timestamp;
-use crate::units::{EtaSeconds, Meters};
+use crate::units::{EtaSeconds, Meters, Money};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -84,6 +84,8 @@ pub(super) fn offer(name: &str) -> Offer {
         offered_at: START,
         visible_at: START,
         expires_at: at(TTL_MS),
+        kind: OfferKind::Ride,
+        quoted: None,
         terms: Arc::new(OfferTerms {
             pickup: place(),
             dropoff: None,
@@ -132,6 +134,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
         nudged_at: None,
+        fare: None,
     });
     Arc::new(record)
 }
@@ -188,11 +191,12 @@ impl Case {
     }
 
     pub(super) fn accept(&mut self, name: &str, reply: u64, ms: u64) {
-        let reply = Some(ReplyTo(reply));
-        self.tell(
-            DriverCommand::Accept { offer: offer_id(name), asker: reply.map(Asker::Caller) },
-            ms,
-        );
+        self.accept_for(name, None, reply, ms);
+    }
+
+    pub(super) fn accept_for(&mut self, name: &str, fare: Option<Money>, reply: u64, ms: u64) {
+        let (offer, asker) = (offer_id(name), Some(Asker::Caller(ReplyTo(reply))));
+        self.tell(DriverCommand::Accept { offer, fare, asker }, ms);
     }
 
     pub(super) fn decline(&mut self, name: &str, ms: u64) {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::driver::record::{DriverProfile, DriverView};
 use crate::effect::{AcceptAnswer, Asker, Refusal, ReplyTo, SessionId};
-use crate::id::OfferId;
+use crate::id::{CallId, OfferId, ZoneId};
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
+use crate::units::Money;
+use crate::zone::{GateCall, LeaveReason, QueueNews};
 
 /// A command to a [`DriverMachine`](super::DriverMachine).
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,11 @@ pub enum DriverCommand {
         /// The offer was shown before a restart: take it back in without new checks.
         redelivered: bool,
     },
+    /// The rider chose this driver's quote: say whether he can still take the ride.
+    ConfirmQuote {
+        /// The offer with its quote, for a machine that was rebuilt since.
+        offer: Box<Offer>,
+    },
     /// A ride takes its offer back.
     Withdraw {
         /// The offer.
@@ -46,7 +53,7 @@ pub enum DriverCommand {
     AcceptAnswered {
         /// The offer.
         offer: OfferId,
-        /// Won or lost.
+        /// Won, lost or quoted.
         answer: AcceptAnswer,
     },
     /// A ride of this driver stands differently.
@@ -58,8 +65,24 @@ pub enum DriverCommand {
     Accept {
         /// The offer.
         offer: OfferId,
+        /// What he asks for it, where offers are answered with quotes.
+        fare: Option<Money>,
         /// Who says so and is answered.
         asker: Option<Asker>,
+    },
+    /// The driver entered a rider's one-time password at a zone.
+    EnterOtp {
+        /// What he entered.
+        otp: String,
+        /// Who says so and is answered.
+        asker: Option<Asker>,
+    },
+    /// The queue of a zone says something about the driver.
+    Queue {
+        /// The zone.
+        zone: ZoneId,
+        /// What.
+        news: QueueNews,
     },
     /// The driver says no.
     Decline {
@@ -141,6 +164,41 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// The driver is called to a gate of the zone in whose queue he waits, or his yes is known.
+    QueueCall {
+        /// Sequence number.
+        seq: u64,
+        /// The zone.
+        zone: ZoneId,
+        /// The call.
+        call: GateCall,
+    },
+    /// A call to a gate is over.
+    QueueCallOver {
+        /// Sequence number.
+        seq: u64,
+        /// The zone.
+        zone: ZoneId,
+        /// The call.
+        call: CallId,
+    },
+    /// The driver has a place in the queue of a zone.
+    QueueJoined {
+        /// The zone.
+        zone: ZoneId,
+    },
+    /// The driver has no place in the queue of a zone any more.
+    QueueLeft {
+        /// The zone.
+        zone: ZoneId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A one-time password that this phone entered takes no ride.
+    OtpRefused {
+        /// Why.
+        refusal: Refusal,
+    },
     /// An accept of this phone is decided.
     AcceptResult {
         /// The offer.
@@ -170,8 +228,13 @@ impl PhoneFrame {
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
             | Self::Nudge { seq, .. }
-            | Self::RideCancelled { seq, .. } => Some(*seq),
+            | Self::RideCancelled { seq, .. }
+            | Self::QueueCall { seq, .. }
+            | Self::QueueCallOver { seq, .. } => Some(*seq),
             Self::Welcome { .. }
+            | Self::QueueJoined { .. }
+            | Self::QueueLeft { .. }
+            | Self::OtpRefused { .. }
             | Self::AcceptResult { .. }
             | Self::AcceptRefused { .. }
             | Self::RideUpdated { .. } => None,

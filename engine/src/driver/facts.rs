@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::record::DriverRecord;
 use crate::driver::rider_blocks::RiderBlocks;
+use crate::id::{ServiceTierId, ZoneId};
 use crate::time::Timestamp;
 use crate::units::Money;
 
@@ -30,6 +31,9 @@ pub struct RidePreferences {
     /// Payment methods he takes; absent = all.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub payment: Option<BTreeSet<String>>,
+    /// Tiers whose rides he takes without being asked.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "BTreeSet::is_empty"))]
+    pub instant_tiers: BTreeSet<ServiceTierId>,
     /// The platform's own, as JSON text: shown back, never read.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub others: BTreeMap<String, String>,
@@ -60,6 +64,8 @@ pub struct DriverFacts {
     pub scheduled_pickup_at: Option<Timestamp>,
     /// Riders he is kept from.
     pub rider_blocks: RiderBlocks,
+    /// The closed zone in whose queue he waits.
+    pub closed_zone: Option<ZoneId>,
 }
 
 impl DriverFacts {
@@ -73,6 +79,7 @@ impl DriverFacts {
             wallet: profile.wallet.clone(),
             scheduled_pickup_at: profile.scheduled_pickup_at,
             rider_blocks: record.rider_blocks.clone(),
+            closed_zone: None,
         }
     }
 }

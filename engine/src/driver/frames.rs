@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::driver::command::PhoneFrame;
 use crate::effect::{Effect, Outbox, SessionId};
-use crate::id::{OfferId, RideId};
+use crate::id::{CallId, OfferId, RideId};
 use crate::time::Timestamp;
 
 /// Frames kept for one phone. When it is full the oldest goes: the `welcome` frame carries the
@@ -24,6 +24,11 @@ pub(super) struct PhoneFrames {
 impl PhoneFrames {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self { session: None, seq: now.as_millis(), unacknowledged: VecDeque::new() }
+    }
+
+    /// Whether a phone is connected.
+    pub(super) const fn has_session(&self) -> bool {
+        self.session.is_some()
     }
 
     pub(super) const fn seq(&self) -> u64 {
@@ -90,6 +95,13 @@ impl PhoneFrames {
     pub(super) fn void_nudges(&mut self, of: &RideId) {
         self.unacknowledged.retain(
             |frame| !matches!(frame, PhoneFrame::Nudge { ride, .. } if ride.request.ride == *of),
+        );
+    }
+
+    /// A call to a gate that is over is not announced any more.
+    pub(super) fn void_call(&mut self, over: &CallId) {
+        self.unacknowledged.retain(
+            |frame| !matches!(frame, PhoneFrame::QueueCall { call, .. } if call.id == *over),
         );
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::facts::DriverFacts;
 use crate::driver::frames::PhoneFrames;
+use crate::driver::otp::OtpAsk;
+use crate::driver::queueing::ZoneTie;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
 use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
@@ -17,8 +19,9 @@ use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::DispatchPolicy;
-use crate::ride::RideRecord;
+use crate::ride::{OtpEntry, RideRecord};
 use crate::time::{Deadline, DeadlineReason, Timestamp};
+use crate::units::Money;
 
 /// Ended offers a driver remembers, so that a late answer learns how they ended.
 pub const ENDED_OFFERS_MAX: usize = 32;
@@ -49,6 +52,14 @@ pub struct DriverMachine {
     placed: Option<Supply>,
     /// What eligibility reads of `record`.
     pub(super) facts: Arc<DriverFacts>,
+    /// What the queue of a zone knows of him.
+    pub(super) tie: ZoneTie,
+    /// The one-time password that waits for its zone's answer.
+    pub(super) otp_ask: Option<OtpAsk>,
+    /// The accept under way, when it came by a one-time password.
+    pub(super) otp_accept: Option<OtpEntry>,
+    /// When he entered wrong one-time passwords.
+    pub(super) otp_failures: VecDeque<Timestamp>,
 }
 
 /// What a driver is bound to.
@@ -56,10 +67,14 @@ pub struct DriverMachine {
 pub(super) enum Duty {
     /// Nothing.
     Free,
-    /// He accepted and waits for the ride's answer; no second accept is possible.
+    /// He accepted and waits for the ride's answer, or with a quote for the rider's choice; no
+    /// second accept is possible.
     Reserved {
         offer: OfferId,
         ride: RideId,
+        /// What he asks, where accepts are quotes.
+        fare: Option<Money>,
+        waits_for: WaitsFor,
         /// Who waits to learn who won.
         askers: Vec<Asker>,
         /// When the accept is repeated.
@@ -71,6 +86,15 @@ pub(super) enum Duty {
         ride: Arc<RideRecord>,
         status: DriverStatus,
     },
+}
+
+/// Whose word a reserved driver waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    /// The ride's: nothing but its answer frees him.
+    Ride,
+    /// The rider's, with a quote that he may take back.
+    Rider,
 }
 
 /// How an offer ended, as its driver remembers it.
@@ -108,6 +132,10 @@ impl DriverMachine {
             frames: PhoneFrames::new(now),
             contact: Contact::Stale,
             placed: None,
+            tie: ZoneTie::new(now),
+            otp_ask: None,
+            otp_accept: None,
+            otp_failures: VecDeque::new(),
         }
     }
 
@@ -166,6 +194,8 @@ impl DriverMachine {
             reading: self.slot.read(),
             offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
+            zone: self.slot.whereabouts().zone().cloned(),
+            queue: self.tie.queued_at().cloned(),
         }
     }
 
@@ -181,6 +211,9 @@ impl DriverMachine {
         let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
+            Duty::Reserved { offer, waits_for: WaitsFor::Rider, .. } => {
+                self.offers.contains_key(offer)
+            }
             Duty::Reserved { .. } | Duty::Free => true,
             Duty::Serving { .. } => self.offers.is_empty(),
         };
@@ -219,8 +252,10 @@ impl DriverMachine {
     ) {
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
         self.record.profile = profile;
-        self.facts = Arc::new(DriverFacts::of(&self.record));
+        self.refresh_facts();
+        self.tie.profile_changed();
         if self.blocked(now) {
+            self.free_of_quote();
             self.release_offers(Exclusion::Blocked, out);
         }
         self.persist(out);
@@ -242,6 +277,7 @@ impl DriverMachine {
             }
             self.persist(out);
             if !online {
+                self.free_of_quote();
                 self.release_offers(Exclusion::Offline, out);
             }
         }
@@ -283,6 +319,8 @@ impl DriverMachine {
             live_offers: u8::try_from(self.offers.len()).unwrap_or(u8::MAX),
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
+            instant_tiers: self.instant_tiers(),
+            in_session: self.is_in_session(),
             hold: Hold::default(),
             facts: Arc::clone(&self.facts),
             standing: self.standing(now),
@@ -331,7 +369,12 @@ impl DriverMachine {
                 self.on_accept_answered(&offer, answer, now, out);
             }
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
-            DriverCommand::Accept { offer, asker } => self.on_accept(offer, asker, now, out),
+            DriverCommand::ConfirmQuote { offer } => self.on_confirm_quote(*offer, now, out),
+            DriverCommand::Accept { offer, fare, asker } => {
+                self.on_accept(offer, fare, asker, now, out);
+            }
+            DriverCommand::EnterOtp { otp, asker } => self.on_enter_otp(otp, asker, now, out),
+            DriverCommand::Queue { zone, news } => self.on_queue_news(&zone, news, now, out),
             DriverCommand::Decline { offer, reason: _, reply } => {
                 self.on_decline(&offer, reply, now, out);
             }
@@ -352,13 +395,17 @@ impl Machine for DriverMachine {
         self.on_deadline(now, out);
         // An offer that arrived, taken in or refused, ends the slot that was held for it.
         let moved = match command {
-            DriverCommand::PositionChanged | DriverCommand::Offer { .. } => true,
+            DriverCommand::PositionChanged
+            | DriverCommand::Offer { .. }
+            | DriverCommand::ConfirmQuote { .. } => true,
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
             | DriverCommand::Withdraw { .. }
             | DriverCommand::AcceptAnswered { .. }
             | DriverCommand::RideUpdated { .. }
             | DriverCommand::Accept { .. }
+            | DriverCommand::EnterOtp { .. }
+            | DriverCommand::Queue { .. }
             | DriverCommand::Decline { .. }
             | DriverCommand::Connect { .. }
             | DriverCommand::Disconnect { .. }
@@ -366,6 +413,7 @@ impl Machine for DriverMachine {
             | DriverCommand::Get { .. } => false,
         };
         self.apply(command, now, out);
+        self.settle_zone(now, out);
         self.refresh_supply(now, moved, out);
     }
 
@@ -389,7 +437,8 @@ impl Machine for DriverMachine {
             Some(Deadline { at, reason: DeadlineReason::BlockEnd })
         });
         let contact = if placed.is_some() { self.contact_deadline() } else { None };
-        [expiry, showing, retry, cooldown, block, contact].into_iter().flatten().min()
+        let zone = self.zone_deadline();
+        [expiry, showing, retry, cooldown, block, contact, zone].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Timestamp, out: &mut Outbox) {
@@ -397,6 +446,7 @@ impl Machine for DriverMachine {
         self.expire_offers(now, out);
         self.show_due(now, out);
         self.repeat_accept(now, out);
+        self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
     }
 }

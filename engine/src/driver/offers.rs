@@ -1,11 +1,11 @@
 //! Offers a driver holds: taking in, letting go, running out.
 
 use crate::driver::command::PhoneFrame;
-use crate::driver::machine::{DriverMachine, Duty, ENDED_OFFERS_MAX, EndedOffer};
+use crate::driver::machine::{DriverMachine, Duty, ENDED_OFFERS_MAX, EndedOffer, WaitsFor};
 use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::grid::Contact;
 use crate::id::OfferId;
-use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
+use crate::offer::{Exclusion, Offer, OfferEnd, OfferKind, WithdrawReason};
 use crate::ride::{RideCommand, suits, tier_with_least_downgrade};
 use crate::time::Timestamp;
 
@@ -25,7 +25,9 @@ impl DriverMachine {
         if let Some(ended) = self.ended_offer(&offer.id) {
             return Self::repeat_end(&offer, ended, out);
         }
-        if let Err(reason) = self.admits(&offer, redelivered, now) {
+        // Who is not asked is checked anew, however often.
+        let known = redelivered && offer.kind != OfferKind::Instant;
+        if let Err(reason) = self.admits(&offer, known, now) {
             // The same offer may be under way again, from before the ride hears of this.
             let refused =
                 EndedOffer { end: OfferEnd::Withdrawn, reason: WithdrawReason::Superseded };
@@ -34,15 +36,22 @@ impl DriverMachine {
             return out.push(Effect::ToRide(offer.ride, command));
         }
         out.push(Effect::IndexOffer(offer.id.clone()));
-        if offer.visible_at > now {
+        let instant = offer.kind == OfferKind::Instant;
+        if offer.visible_at > now || instant {
             self.hidden.insert(offer.id.clone());
         } else {
             self.show(&offer, out);
         }
-        if redelivered {
+        if known {
             self.redelivered.insert(offer.id.clone());
         }
-        self.offers.insert(offer.id.clone(), offer);
+        let (id, ride) = (offer.id.clone(), offer.ride.clone());
+        self.offers.insert(id.clone(), offer);
+        if instant {
+            self.reserve(id, ride, None, Vec::new(), now, out);
+        } else {
+            self.resume_quote(&id, out);
+        }
     }
 
     fn show(&mut self, offer: &Offer, out: &mut Outbox) {
@@ -50,15 +59,21 @@ impl DriverMachine {
         self.frames.push(|seq| PhoneFrame::Offer { seq, offer }, out);
     }
 
+    /// Offers that will come on the screen.
+    fn unseen(&self) -> impl Iterator<Item = &Offer> {
+        let unseen = self.hidden.iter().filter_map(|id| self.offers.get(id));
+        unseen.filter(|offer| offer.kind != OfferKind::Instant)
+    }
+
     /// When the next offer comes on the screen.
     pub(super) fn next_showing(&self) -> Option<Timestamp> {
-        self.hidden.iter().filter_map(|id| self.offers.get(id)).map(|offer| offer.visible_at).min()
+        self.unseen().map(|offer| offer.visible_at).min()
     }
 
     /// Shows the offers whose time has come.
     pub(super) fn show_due(&mut self, now: Timestamp, out: &mut Outbox) {
-        let is_due = |offer: &&Offer| offer.visible_at <= now && self.hidden.contains(&offer.id);
-        let due: Vec<Offer> = self.offers.values().filter(is_due).cloned().collect();
+        let is_due = |offer: &&Offer| offer.visible_at <= now;
+        let due: Vec<Offer> = self.unseen().filter(is_due).cloned().collect();
         for offer in due {
             self.hidden.remove(&offer.id);
             self.show(&offer, out);
@@ -83,7 +98,10 @@ impl DriverMachine {
         }
         match self.duty {
             Duty::Serving { .. } => return Err(Exclusion::OnRide),
-            Duty::Reserved { .. } if !redelivered => return Err(Exclusion::Reserved),
+            Duty::Reserved { waits_for: WaitsFor::Rider, .. } => return Err(Exclusion::Reserved),
+            Duty::Reserved { .. } if !redelivered || offer.quoted.is_some() => {
+                return Err(Exclusion::Reserved);
+            }
             Duty::Free | Duty::Reserved { .. } => {}
         }
         if !self.record.online {
@@ -104,6 +122,9 @@ impl DriverMachine {
         ];
         if let Some((_, reason)) = checks.into_iter().find(|(holds, _)| *holds) {
             return Err(reason);
+        }
+        if offer.kind == OfferKind::Instant {
+            self.admits_instant(offer)?;
         }
         self.suits(offer, now)
     }
@@ -205,10 +226,14 @@ impl DriverMachine {
             .map(|offer| offer.id.clone())
             .collect();
         for id in dead {
-            if !self.hidden.contains(&id) {
+            let seen = !self.hidden.contains(&id);
+            if seen {
                 self.count_unanswered(now);
             }
-            self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
+            let ended = self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
+            if let Some(offer) = ended.filter(|_| seen) {
+                self.tell_skipped(&offer, out);
+            }
         }
     }
 
@@ -219,8 +244,11 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        let quoted = self.quote_of(id).is_some();
         let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
-        if pending {
+        if quoted {
+            self.free_of_quote();
+        } else if pending {
             return Self::refuse(reply, Refusal::AcceptPending, out);
         }
         if self.hidden.contains(id) {
@@ -228,7 +256,11 @@ impl DriverMachine {
         }
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
             Some(offer) => {
-                self.count_unanswered(now);
+                // A quote taken back counts nowhere.
+                if !quoted {
+                    self.count_unanswered(now);
+                    self.tell_skipped(&offer, out);
+                }
                 let command = RideCommand::OfferDeclined { offer: id.clone() };
                 out.push(Effect::ToRide(offer.ride, command));
                 self.answer(reply, out);

@@ -10,7 +10,7 @@ use crate::driver::rider_blocks::RiderBlocks;
 use crate::driver::stats::DriverStats;
 use crate::geo::Position;
 use crate::grid::{Contact, DriverStatus, Reading};
-use crate::id::{DriverId, MarketId, RideId, ServiceTierId};
+use crate::id::{DriverId, MarketId, RideId, ServiceTierId, ZoneId};
 use crate::offer::Offer;
 use crate::time::Timestamp;
 use crate::units::Money;
@@ -80,4 +80,8 @@ pub struct DriverView {
     pub offers: Vec<Offer>,
     /// The ride he serves.
     pub ride: Option<RideId>,
+    /// The zone he is at, of those with a queue or one-time passwords.
+    pub zone: Option<ZoneId>,
+    /// The zone in whose queue he has a place.
+    pub queue: Option<ZoneId>,
 }

@@ -17,8 +17,9 @@ use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply, TierSet};
 use crate::geo::{Cell, CellResolution};
-use crate::id::DriverId;
+use crate::id::{DriverId, ZoneId};
 use crate::time::Timestamp;
+use crate::zone::QueueOrder;
 
 /// How many locks the cells are spread over.
 const SHARDS: usize = 64;
@@ -84,6 +85,7 @@ pub struct Grid {
     shards: Vec<RwLock<Shard>>,
     drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
     occupied: AtomicUsize,
+    queues: DashMap<ZoneId, Arc<QueueOrder>, BuildHasherDefault<DefaultHasher>>,
     pub(super) reach: ReachTable,
 }
 
@@ -96,6 +98,7 @@ impl Grid {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             drivers: DashMap::default(),
             occupied: AtomicUsize::new(0),
+            queues: DashMap::default(),
             reach: ReachTable::default(),
         }
     }
@@ -159,6 +162,25 @@ impl Grid {
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
         self.drivers.get(driver).map(|placement| placement.entry.supply.clone())
+    }
+
+    /// The supply facts and the newest position of a driver in the grid.
+    pub fn supply_and_reading(&self, driver: &DriverId) -> Option<(Supply, Reading)> {
+        let placement = self.drivers.get(driver)?;
+        Some((placement.entry.supply.clone(), placement.entry.slot.read()?))
+    }
+
+    /// Replaces what is known of the order of a zone's queue, unless that is newer already.
+    pub fn publish_queue(&self, zone: &ZoneId, order: Arc<QueueOrder>) {
+        let mut known = self.queues.entry(zone.clone()).or_insert_with(|| Arc::clone(&order));
+        if known.record().version <= order.record().version {
+            *known = order;
+        }
+    }
+
+    /// The durable order of a zone's queue.
+    pub fn queue(&self, zone: &ZoneId) -> Option<Arc<QueueOrder>> {
+        self.queues.get(zone).map(|order| Arc::clone(order.value()))
     }
 
     /// The cell a driver's entry is in.
@@ -310,6 +332,8 @@ mod tests {
             live_offers: 0,
             cooling_down: false,
             blocked: false,
+            instant_tiers: TierSet::EMPTY,
+            in_session: false,
             hold: Hold::default(),
             facts: Arc::default(),
             standing: Standing::default(),
@@ -424,7 +448,7 @@ mod tests {
                                 limit: 5,
                                 excluded_max: 0,
                                 live_offers_max: 2,
-                                now: now,
+                                now,
                                 explains: true,
                             };
                             let near = grid.nearest(&query, |_| (), |_, _, _| Ok::<(), ()>(()));

@@ -8,24 +8,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::applied::Applied;
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
 use super::seqlock::SeqLock;
 use crate::geo::{Cell, Position, UnitVector};
 use crate::id::{DriverId, MarketId};
 use crate::market::Market;
 use crate::time::Timestamp;
+use crate::zone::{Presence, Whereabouts};
 
 /// Speed and bearing words that stand for "not reported".
 const UNKNOWN: u16 = u16::MAX;
-
-/// What an applied fix may have to wake up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// The driver is in another cell than before, or has a first position: the grid entry moves.
-    pub cell_changed: bool,
-    /// The owner asked to be told of the next fix.
-    pub attention: bool,
-}
 
 /// A driver's newest position as one consistent whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,6 +57,8 @@ struct Locale {
     inscribed_chord_squared: f64,
     /// The whole cell is inside the market.
     interior: bool,
+    /// A fix in the cell may lie in a zone that is watched.
+    watched: bool,
 }
 
 /// What only the writers of a slot touch, one at a time.
@@ -72,6 +67,7 @@ struct Writer {
     rate: RateGate,
     motion: MotionGate,
     locale: Option<Locale>,
+    presence: Presence,
 }
 
 /// One driver's shared position.
@@ -125,7 +121,8 @@ impl DriverSlot {
             return Err(FixRejection::OutsideMarket);
         }
         let cell_changed = self.publish(&mut writer, fix, unit, now, locale);
-        Ok(Applied { cell_changed, attention: self.take_attention() })
+        let zone_changed = writer.observe_zone(fix.position, now, market);
+        Ok(Applied { cell_changed, attention: self.take_attention(), zone_changed })
     }
 
     /// Takes a position from before a restart, unless the slot has one as new. Returns whether it
@@ -145,6 +142,11 @@ impl DriverSlot {
     /// The newest position, if there is one.
     pub fn read(&self) -> Option<Reading> {
         self.read_raw()?.decode()
+    }
+
+    /// In which watched zone the driver is, as far as his fixes tell.
+    pub fn whereabouts(&self) -> Whereabouts {
+        self.writer().presence.whereabouts()
     }
 
     /// The newest position in the form it is stored, for scans that use few of many readings.
@@ -188,6 +190,14 @@ impl DriverSlot {
 }
 
 impl Writer {
+    /// Counts a fix for the zones. Drivers far from all of them pay for one comparison: which cells
+    /// are near is looked up when the cell changes.
+    fn observe_zone(&mut self, at: Position, received_at: Timestamp, market: &Market) -> bool {
+        let near = self.locale.as_ref().is_some_and(|locale| locale.watched);
+        let counts = near || (market.zones().are_watched() && self.presence.is_open());
+        counts && self.presence.observe(at, received_at, market.zones())
+    }
+
     /// What is to be known of the cell of `position`; `None` when that is known already.
     fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Locale> {
         let known = self.locale.as_ref().filter(|known| {
@@ -206,6 +216,7 @@ impl Writer {
             centre: cell.centre_unit(),
             inscribed_chord_squared: cell.inscribed_chord_squared(),
             interior: market.encloses(cell),
+            watched: market.zones().may_watch(cell),
         })
     }
 }

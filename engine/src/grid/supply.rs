@@ -96,6 +96,12 @@ impl TierSet {
         self.0 & other.0 != 0
     }
 
+    /// The tiers in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether the set has no tier.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -144,6 +150,11 @@ pub struct Supply {
     pub cooling_down: bool,
     /// Whether an operator blocked the driver.
     pub blocked: bool,
+    /// The tiers whose rides he takes without being asked.
+    pub instant_tiers: TierSet,
+    /// Whether his phone is connected; told of drivers with `instant_tiers` only, for nobody else
+    /// is worth an entry with every connection.
+    pub in_session: bool,
     /// Offers on their way to the driver that his own count does not know yet.
     pub hold: Hold,
     /// What finer filters read; shared with the driver's machine.

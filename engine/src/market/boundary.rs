@@ -1,6 +1,6 @@
 //! The outline of a market, read from GeoJSON.
 
-use geo::{BoundingRect, Coord, Intersects, LineString, MultiPolygon, Point, Polygon};
+use geo::{Area, BoundingRect, Coord, Intersects, LineString, MultiPolygon, Point, Polygon};
 use geojson::{Feature, GeoJson, Geometry, GeometryValue};
 
 use crate::geo::{Cell, EARTH_RADIUS_M, Position};
@@ -95,6 +95,20 @@ impl Boundary {
                 }
             }
         }
+        Self::of_polygons(polygons)
+    }
+
+    /// Reads one geometry: a `Polygon` or `MultiPolygon`.
+    ///
+    /// # Errors
+    /// [`BoundaryError`] names the polygon and ring at fault.
+    pub(crate) fn from_geometry(geometry: &Geometry) -> Result<Self, BoundaryError> {
+        let mut polygons = Vec::new();
+        collect_geometry(geometry, &mut polygons)?;
+        Self::of_polygons(polygons)
+    }
+
+    fn of_polygons(polygons: Vec<Polygon>) -> Result<Self, BoundaryError> {
         let area = MultiPolygon(polygons);
         let rect = area.bounding_rect().ok_or(BoundaryError::NoPolygon)?;
         let (low, high) = (rect.min(), rect.max());
@@ -117,6 +131,11 @@ impl Boundary {
             && centre.lng().abs() < 180.0 - clear_degrees(clear, centre)
             && self.contains(centre)
             && self.edge_distance(centre) > clear
+    }
+
+    /// The area without its holes in square degrees: orders areas near each other by size.
+    pub(crate) fn square_degrees(&self) -> f64 {
+        self.area.unsigned_area()
     }
 
     /// The least rectangle around the boundary.

@@ -13,6 +13,7 @@ use super::dispatch::{DispatchPolicy, PolicyPatch};
 use super::keys::PolicyError;
 use crate::id::{RideId, stable_hash};
 use crate::time::Timestamp;
+use crate::zone::Zones;
 
 /// Why a search began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,6 +206,14 @@ pub enum BookError {
         /// Which part of the book.
         place: String,
     },
+    /// A rule is for a zone that the market does not have.
+    #[error("{place} names the zone {zone}, which the market does not have")]
+    UnknownZone {
+        /// Which part of the book.
+        place: String,
+        /// The zone.
+        zone: String,
+    },
     /// A part makes no sense.
     #[error("{place} is {fact}")]
     Shape {
@@ -303,6 +312,23 @@ impl PolicyBook {
         // Stable: of equally specific rules the later one wins.
         rules.sort_by_key(|rule| rule.when.rank());
         Ok(Self { version, base: Arc::new(base), rules, experiment, utc_offset_min })
+    }
+
+    /// Checks that every zone a rule names is there.
+    ///
+    /// # Errors
+    /// [`BookError::UnknownZone`] names the first one that is not.
+    pub fn check_zones(&self, zones: &Zones) -> Result<(), BookError> {
+        let named = self.rules.iter().flat_map(|rule| {
+            let zones = rule.when.pickup_zone.iter().chain(&rule.when.drop_zone);
+            zones.map(move |zone| (rule, zone))
+        });
+        if let Some((rule, zone)) = named.into_iter().find(|(_, zone)| zones.named(zone).is_none())
+        {
+            let place = format!("rule {}", rule.name);
+            return Err(BookError::UnknownZone { place, zone: zone.clone() });
+        }
+        Ok(())
     }
 
     /// The same book under another version.

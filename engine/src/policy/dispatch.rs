@@ -12,6 +12,16 @@ pub enum DispatchMode {
     Broadcast,
     /// One driver at a time, nearest first.
     Sequential,
+    /// Where a zone's queue serves the pickup, its drivers in its order; elsewhere as broadcast.
+    Queue,
+    /// Where a zone takes one-time passwords, nobody is searched: a driver there enters the rider's.
+    /// Elsewhere as broadcast.
+    Otp,
+    /// Waves as in broadcast; accepts are quotes, of which the rider chooses one.
+    Quotes,
+    /// Drivers who opted in are assigned without being asked, one tried after the other; when none
+    /// is left it goes on as broadcast.
+    Instant,
 }
 
 impl DispatchMode {
@@ -20,6 +30,10 @@ impl DispatchMode {
         match self {
             Self::Broadcast => "broadcast",
             Self::Sequential => "sequential",
+            Self::Queue => "queue",
+            Self::Otp => "otp",
+            Self::Quotes => "quotes",
+            Self::Instant => "instant",
         }
     }
 }
@@ -46,7 +60,7 @@ policy_keys! {
     search_radius_m_step: u32 = 500, "1..=100000" if |v| (1..=100_000).contains(v);
     /// Radius that no wave exceeds, in metres.
     search_radius_m_max: u32 = 3_000, "search_radius_m_min..=100000" if |v| (50..=100_000).contains(v);
-    /// Drivers offered the ride at once in broadcast mode.
+    /// Drivers offered the ride at once in all modes but sequential.
     wave_size: u32 = 3, "1..=100" if |v| (1..=100).contains(v);
     /// Drivers offered the ride at once in wave 1, 2, …; the last size repeats; empty: wave_size.
     wave_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
@@ -162,6 +176,30 @@ policy_keys! {
     pickup_eta_s_max: u32 = 0, "0..=86400" if |v| *v <= 86_400;
     /// Tiers below his best one that a driver may be offered, in the market's order of tiers.
     downgrade_levels_max: u8 = 31, "0..=31" if |v| *v <= 31;
+    /// Drivers of a zone's queue who are offered a ride at once in queue mode.
+    queue_wave_size: u32 = 1, "1..=100" if |v| (1..=100).contains(v);
+    /// Whether drivers around are offered the ride in queue mode when the queue has nobody left.
+    queue_fallback: bool = true, "true or false" if |_| true;
+    /// Whether drivers in the queue of the pickup's zone come first in other modes, in its order.
+    zone_queue_first: bool = false, "true or false" if |_| true;
+    /// Milliseconds a ride waits for a driver to enter its one-time password.
+    otp_limit_ms: u64 = 1_800_000, "1000..=86400000" if |v| (1_000..=86_400_000).contains(v);
+    /// Wrong one-time passwords a driver may enter within otp_attempts_window_ms.
+    otp_attempts_max: u32 = 5, "1..=100" if |v| (1..=100).contains(v);
+    /// Milliseconds that a driver's wrong one-time passwords count.
+    otp_attempts_window_ms: u64 = 600_000, "1000..=86400000" if |v| (1_000..=86_400_000).contains(v);
+    /// Quotes of one ride that wait for its rider at once; with the last of them offers stop.
+    quotes_max: u32 = 5, "1..=50" if |v| (1..=50).contains(v);
+    /// Milliseconds for which a quote holds its driver for the rider's choice.
+    quote_ttl_ms: u64 = 60_000, "1000..=600000" if |v| (1_000..=600_000).contains(v);
+    /// Lowest fare of a quote, in thousandths of the requested fare.
+    quote_fare_permille_min: u16 = 800, "0..=1000" if |v| *v <= 1_000;
+    /// Highest fare of a quote, in thousandths of the requested fare.
+    quote_fare_permille_max: u16 = 1_500, "1000..=10000" if |v| (1_000..=10_000).contains(v);
+    /// Whether the first quote is assigned at once instead of waiting for the rider's choice.
+    quotes_auto_assign: bool = false, "true or false" if |_| true;
+    /// Drivers tried without being asked, per attempt, before instant mode goes on as broadcast.
+    instant_attempts_max: u32 = 3, "1..=50" if |v| (1..=50).contains(v);
 }
 
 /// The most drivers that one wave may offer to, and the most sizes a list of them holds.
@@ -232,7 +270,11 @@ impl DispatchPolicy {
     /// `sent` offers were declined so far.
     pub fn places_of_wave(&self, wave: u32, sent: u32, declined: u32) -> u32 {
         match self.mode {
-            DispatchMode::Broadcast => {
+            DispatchMode::Broadcast
+            | DispatchMode::Queue
+            | DispatchMode::Otp
+            | DispatchMode::Quotes
+            | DispatchMode::Instant => {
                 let unwanted = declined > 0 && declined.saturating_mul(2) >= sent;
                 let growth = if unwanted { self.reject_feedback_step } else { 0 };
                 self.size_of_wave(wave).saturating_add(growth).min(WAVE_PLACES_MAX)

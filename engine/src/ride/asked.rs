@@ -47,7 +47,8 @@ impl RideMachine {
         let is_out =
             |driver: &&DriverId| !again || record.offers_to(driver) >= most || holds_one(driver);
         let asked = record.asked.iter().filter(is_out);
-        asked.chain(self.set_aside.keys()).cloned().collect()
+        let tried = record.instant.iter().flat_map(|instant| &instant.asked);
+        asked.chain(self.set_aside.keys()).chain(tried).cloned().collect()
     }
 
     /// Drivers who come after all others, because they were asked before.

@@ -51,6 +51,7 @@ impl RideMachine {
         self.record.ended_at = Some(now);
         self.record.cancelled_by = Some(by);
         self.record.reason = reason;
+        self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
         self.commit(RideEventKind::RideCancelled, now, None, out);

@@ -16,7 +16,7 @@ use crate::ride::{
     RideRequest, RideStatus, rank,
 };
 use crate::time::Timestamp;
-use crate::units::Meters;
+use crate::units::{Meters, Money};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -68,6 +68,8 @@ pub(super) fn request(pickup_at: Option<Timestamp>) -> RideRequest {
 pub(super) struct Case {
     pub(super) machine: RideMachine,
     pub(super) nearby: Vec<DriverId>,
+    /// Those of them who need not be asked.
+    pub(super) opted_in: Vec<DriverId>,
     pub(super) standings: BTreeMap<DriverId, Standing>,
     pub(super) radii: Vec<f64>,
     /// Where any driver is who is looked at.
@@ -86,6 +88,7 @@ impl Case {
         Self {
             machine,
             nearby,
+            opted_in: Vec::new(),
             standings: BTreeMap::new(),
             radii: Vec::new(),
             seen: None,
@@ -110,11 +113,15 @@ impl Case {
 
     pub(super) fn find(&mut self, query: &CandidateQuery) -> RideCommand {
         self.radii.push(query.radius.get());
-        let free = |id: &&DriverId| !query.asked.contains(*id) && !query.blocked.contains(*id);
+        let free = |id: &&DriverId| {
+            let passes = !query.instant || self.opted_in.contains(id);
+            passes && !query.asked.contains(*id) && !query.blocked.contains(*id)
+        };
         let candidate = |id: &DriverId| Candidate {
             driver: id.clone(),
             distance: Meters::new(100.0),
             tiers: TierSet::EMPTY.with(0),
+            instant_tiers: TierSet::EMPTY.with(0),
             tags: TagFilter::default(),
             standing: self.standings.get(id).copied().unwrap_or_default(),
         };
@@ -188,8 +195,19 @@ impl Case {
     }
 
     pub(super) fn accept_offer(&mut self, offer: &OfferId, name: &str, ms: u64) {
+        self.quote_offer(offer, name, None, ms);
+    }
+
+    /// Accepts for a fare.
+    pub(super) fn quote_offer(
+        &mut self,
+        offer: &OfferId,
+        name: &str,
+        fare: Option<Money>,
+        ms: u64,
+    ) {
         let (offer, driver, vehicle) = (offer.clone(), driver(name), Arc::from("{}"));
-        self.tell(RideCommand::OfferAccepted { offer, driver, vehicle }, ms);
+        self.tell(RideCommand::OfferAccepted { offer, driver, vehicle, fare }, ms);
     }
 
     pub(super) fn decline(&mut self, name: &str, ms: u64) {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::effect::ReplyTo;
 use crate::geo::Position;
 use crate::grid::{Reading, TagFilter, TierSet};
-use crate::id::{DriverId, OfferId, ServiceTierId};
+use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
 use crate::offer::Exclusion;
+use crate::ride::decision::WaveExclusion;
 use crate::ride::needs::RideNeeds;
 use crate::ride::ranking::{RankQuery, RankedCandidate};
-use crate::ride::record::{CancelledBy, WaveExclusion};
+use crate::ride::record::CancelledBy;
 use crate::time::Timestamp;
 use crate::units::{Meters, Money};
 
@@ -52,6 +53,30 @@ pub enum RideCommand {
         driver: DriverId,
         /// His vehicle, for the rider (a JSON object as text).
         vehicle: Arc<str>,
+        /// What he asks for it, where offers are answered with quotes.
+        fare: Option<Money>,
+    },
+    /// The driver of the quote that the rider chose can take the ride, and waits for it.
+    QuoteConfirmed {
+        /// The quote.
+        quote: OfferId,
+        /// The driver.
+        driver: DriverId,
+    },
+    /// The rider chooses a quote.
+    SelectQuote {
+        /// The quote: the id of its offer.
+        quote: OfferId,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// A driver at the zone entered the ride's one-time password and is reserved until he is
+    /// answered.
+    OtpEntered(OtpEntry),
+    /// Another ride at the zone has this one-time password.
+    OtpTaken {
+        /// The password.
+        otp: String,
     },
     /// The driver's actor was rebuilt: tell it again what concerns it.
     DriverRebuilt {
@@ -90,6 +115,35 @@ pub enum RideCommand {
         /// Who waits for the answer.
         reply: ReplyTo,
     },
+}
+
+/// A driver who entered a ride's one-time password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtpEntry {
+    /// The ride's standing offer.
+    pub offer: OfferId,
+    /// The driver.
+    pub driver: DriverId,
+    /// His vehicle, for the rider (a JSON object as text).
+    pub vehicle: Arc<str>,
+    /// The tier he serves.
+    pub service_tier: ServiceTierId,
+    /// Straight-line distance to the pickup.
+    pub distance: Meters,
+    /// What he entered.
+    pub otp: String,
+}
+
+/// How a zone's queue takes part in a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueQuery {
+    /// The zone.
+    pub zone: ZoneId,
+    /// Drivers of the queue to choose when nobody else is chosen beside them; absent: its drivers
+    /// come first, and the places they leave are filled from around.
+    pub places: Option<usize>,
+    /// Whether drivers around are chosen when the queue has nobody left.
+    pub falls_back: bool,
 }
 
 /// A step of a ride that its driver reports.
@@ -145,12 +199,16 @@ pub struct CandidateQuery {
     pub explained_max: usize,
     /// What the ride asks of a driver.
     pub needs: Arc<RideNeeds>,
+    /// Only drivers who can be assigned without being asked.
+    pub instant: bool,
     /// Who of the eligible drivers is chosen.
     pub ranking: RankQuery,
+    /// The queue that serves the pickup, when it takes part.
+    pub queue: Option<QueueQuery>,
 }
 
 /// The result of a [`CandidateQuery`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Candidates {
     /// The attempt that asked.
     pub attempt: u32,

@@ -40,8 +40,9 @@ pub fn classify(
         (query.asked.contains(driver), Exclusion::AlreadyAsked),
     ];
     first_of(checks)?;
+    let wanted = if query.instant { instant_tiers(query, supply)? } else { query.tiers };
     let levels_max = query.needs.downgrade_levels_max();
-    if tier_with_least_downgrade(supply.tiers, query.tiers, levels_max).is_none() {
+    if tier_with_least_downgrade(supply.tiers, wanted, levels_max).is_none() {
         return Err(Exclusion::TierDowngrade);
     }
     suits(&query.needs, &supply.facts, reading.position, query.now)?;
@@ -50,6 +51,17 @@ pub fn classify(
         supply.slots_taken(query.now) >= query.live_offers_soft_max,
         Exclusion::OfferSlotsBusy,
     )])
+}
+
+/// The tiers of the ride that he takes without being asked.
+fn instant_tiers(query: &CandidateQuery, supply: &Supply) -> Result<TierSet, Exclusion> {
+    let tiers = query.tiers.intersection(supply.instant_tiers);
+    first_of([
+        (tiers.is_empty(), Exclusion::InstantOptOut),
+        (!supply.in_session, Exclusion::NoSession),
+        (supply.slots_taken(query.now) > 0, Exclusion::OfferPending),
+    ])?;
+    Ok(tiers)
 }
 
 /// The reason that a driver is out of the question for every ride.
@@ -85,6 +97,7 @@ pub fn suits(
         (!takes_category(likes, needs.category()), Exclusion::Category),
         (!takes_trip(likes, needs), Exclusion::TripDistance),
         (!takes_pickup(likes, needs, from), Exclusion::PickupDistance),
+        (closed_elsewhere(facts, needs), Exclusion::ClosedZone),
         (needs.pets && likes.pets != Some(true), Exclusion::Pets),
         (!takes_payment(likes, needs), Exclusion::PaymentMethod),
         (lacks(seats, needs.seats_min), Exclusion::VehicleSeats),
@@ -133,6 +146,11 @@ fn takes_payment(likes: &RidePreferences, needs: &RideNeeds) -> bool {
         (Some(methods), Some(payment)) => methods.contains(payment),
         (Some(_) | None, _) => true,
     }
+}
+
+/// Whether he waits in the queue of a closed zone and the pickup is not there.
+fn closed_elsewhere(facts: &DriverFacts, needs: &RideNeeds) -> bool {
+    facts.closed_zone.as_ref().is_some_and(|zone| !needs.begins_in(zone))
 }
 
 fn lacks(has: Option<u32>, least: u32) -> bool {

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
-use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
+use crate::id::{DriverId, OfferId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
-use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook, PolicyContext, Resolution};
+use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::attempts::Attempts;
 use crate::ride::command::RideCommand;
+use crate::ride::decision::WaveDecision;
 use crate::ride::pickup_watch::PickupWatch;
+use crate::ride::pinning::policy_context;
+use crate::ride::places::{RidePlaces, ZoneTold};
+use crate::ride::quotes::{Acceptance, Selection};
 use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
-    RideStatus, WaveDecision,
+    RideStatus,
 };
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -28,7 +32,7 @@ pub struct RideMachine {
     pub(super) told: Arc<RideRecord>,
     pub(super) market: Arc<Market>,
     /// The policies in force now.
-    book: Arc<PolicyBook>,
+    pub(super) book: Arc<PolicyBook>,
     /// Pinned when the attempt began.
     pub(super) policy: Arc<DispatchPolicy>,
     /// What the next [`RideCommand::Candidates`] is for.
@@ -47,10 +51,16 @@ pub struct RideMachine {
     pub(super) pickup_watch: PickupWatch,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
+    /// The quote that the rider chose, until its driver has confirmed.
+    pub(super) selection: Option<Selection>,
     /// From when a ride that is over stays in memory, if not from its end.
     called_at: Option<Timestamp>,
     /// The shell was asked to drop this machine.
     pub(super) retired: bool,
+    /// The zones the ride begins and ends in.
+    pub(super) places: Arc<RidePlaces>,
+    /// What the zone of the pickup knows of it.
+    pub(super) zone_told: ZoneTold,
 }
 
 /// Why the machine looks for candidates.
@@ -62,6 +72,8 @@ pub(super) enum Seeking {
     Widest,
     /// For the places that refusals freed in the wave under way.
     Places(u32),
+    /// For one driver who need not be asked.
+    Instant,
 }
 
 impl RideMachine {
@@ -84,8 +96,12 @@ impl RideMachine {
             attempt_offers: AttemptOffers::default(),
             asked: BTreeSet::new(),
             gave_back: BTreeSet::new(),
+            instant: None,
+            ended_quotes: Vec::new(),
             assignment: None,
             otp: None,
+            otp_ride: false,
+            otp_draws: 0,
             reallocations: 0,
             attempts: Attempts::default(),
             arrived_at: None,
@@ -105,7 +121,8 @@ impl RideMachine {
     /// The attempt goes on under the policies in force now: the ones it began under may be gone.
     pub fn restore(record: RideRecord, market: Arc<Market>, book: Arc<PolicyBook>) -> Self {
         let began = (record.policy.attempt, record.search_began_at);
-        let policy = book.resolve(&policy_context(&record, began.0, began.1)).policy;
+        let places = Arc::new(RidePlaces::of(&record.request, &market));
+        let policy = book.resolve(&policy_context(&record, &places, began.0, began.1)).policy;
         Self {
             told: Arc::new(record.clone()),
             record,
@@ -120,24 +137,12 @@ impl RideMachine {
             ends_unwritten: false,
             pickup_watch: PickupWatch::default(),
             refusals: 0,
+            selection: None,
             called_at: None,
             retired: false,
+            places,
+            zone_told: ZoneTold::default(),
         }
-    }
-
-    /// Takes note of the policies in force; the attempt under way keeps its own.
-    pub fn use_policies(&mut self, book: &Arc<PolicyBook>) {
-        if !Arc::ptr_eq(&self.book, book) {
-            self.book = Arc::clone(book);
-        }
-    }
-
-    /// Pins the policy of an attempt that begins at `now`.
-    pub(super) fn pin_policy(&mut self, attempt: AttemptKind, now: Timestamp) {
-        let resolved = self.book.resolve(&policy_context(&self.record, attempt, now));
-        let Resolution { policy, version, rules, arm } = resolved;
-        self.record.policy = PinnedPolicy { mode: policy.mode, attempt, version, rules, arm };
-        self.policy = policy;
     }
 
     /// The state, including transitions that are not durable yet.
@@ -201,8 +206,12 @@ impl RideMachine {
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
         self.set_aside_after(&live.driver, end, now);
-        let after_ms = now.millis_since(live.offered_at);
+        let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
+        let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
+        if live.quote.is_some() {
+            self.quote_ended(offer, end, out);
+        }
         Some(live.driver)
     }
 
@@ -213,7 +222,17 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) -> Vec<Effect> {
-        let offers: Vec<OfferId> = self.record.offers.keys().cloned().collect();
+        let offers = self.record.offers.keys().cloned().collect();
+        self.withdraw(offers, reason, now, out)
+    }
+
+    pub(super) fn withdraw(
+        &mut self,
+        offers: Vec<OfferId>,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> Vec<Effect> {
         let withdraw = |offer: OfferId| {
             let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
             Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
@@ -276,7 +295,7 @@ impl RideMachine {
             self.on_driver_rebuilt(&driver, out);
         }
         self.watch_pickup(None, now);
-        let idle = self.record.status == RideStatus::Searching && self.record.offers.is_empty();
+        let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
         if idle {
@@ -303,12 +322,15 @@ impl RideMachine {
     }
 
     fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
         }
         self.record.attempt_offers.declined += 1;
         self.ends_unwritten = true;
-        if self.record.status == RideStatus::Searching && self.record.offers.is_empty() {
+        if self.record.status == RideStatus::Searching && !self.awaits_answers() {
             self.begin_wave(now, out);
         } else {
             self.write_ends(now, out);
@@ -350,23 +372,10 @@ impl RideMachine {
         let close = self.record.offers.values().map(|live| live.expires_at).min();
         let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
-        [Some(limit), close, retry].into_iter().flatten().min()
-    }
-}
-
-/// What policies may depend on.
-fn policy_context(record: &RideRecord, attempt: AttemptKind, at: Timestamp) -> PolicyContext<'_> {
-    let request = &record.request;
-    let metres = request.dropoff.map_or(0.0, |to| request.pickup.distance(to).get());
-    PolicyContext {
-        ride: &request.ride,
-        service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),
-        category: request.attributes.get("category").map(String::as_str),
-        pickup_zones: Vec::new(),
-        drop_zones: Vec::new(),
-        distance_m: metres as u32,
-        at,
-        attempt,
+        let retell = self.zone_told.again_at();
+        let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
+        let selection = self.selection_deadline();
+        [Some(limit), close, retry, retell, selection].into_iter().flatten().min()
     }
 }
 
@@ -386,9 +395,17 @@ impl Machine for RideMachine {
                 self.on_refused(&offer, reason, now, out);
             }
             RideCommand::OfferDeclined { offer } => self.on_declined(&offer, now, out),
-            RideCommand::OfferAccepted { offer, driver, vehicle } => {
-                self.on_accepted(offer, driver, vehicle, now, out);
+            RideCommand::OfferAccepted { offer, driver, vehicle, fare } => {
+                self.on_accepted(offer, driver, Acceptance { vehicle, fare }, now, out);
             }
+            RideCommand::QuoteConfirmed { quote, driver } => {
+                self.on_quote_confirmed(quote, driver, now, out);
+            }
+            RideCommand::SelectQuote { quote, reply } => {
+                self.on_select_quote(quote, reply, now, out);
+            }
+            RideCommand::OtpEntered(entry) => self.on_otp_entered(entry, now, out),
+            RideCommand::OtpTaken { otp } => self.on_otp_taken(&otp, now, out),
             RideCommand::DriverRebuilt { driver } => self.on_driver_rebuilt(&driver, out),
             RideCommand::Progress { driver, step, reply } => {
                 self.on_progress(driver.as_ref(), step, reply, now, out);
@@ -404,6 +421,7 @@ impl Machine for RideMachine {
             }
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
+        self.tell_zone(now, out);
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -447,5 +465,6 @@ impl Machine for RideMachine {
                 }
             }
         }
+        self.tell_zone(now, out);
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::geo::Position;
-use crate::id::RiderId;
-use crate::policy::DispatchPolicy;
+use crate::id::{RiderId, ServiceTierId, ZoneId};
+use crate::policy::{DispatchMode, DispatchPolicy};
 use crate::ride::machine::RideMachine;
+use crate::ride::places::RidePlaces;
 use crate::ride::record::RideRequest;
 use crate::units::{EtaSeconds, Meters};
 
@@ -21,6 +22,9 @@ pub mod attribute {
     pub const SEATS_MIN: &str = "vehicle.seats_min";
     /// Pieces of luggage the vehicle must take: a whole number.
     pub const LUGGAGE_MIN: &str = "vehicle.luggage_min";
+    /// Whether any driver at the zone of the pickup may take the ride by its one-time password:
+    /// `true` or `false`.
+    pub const OTP_RIDE: &str = "otp_ride";
 
     /// What is wrong with an attribute that dispatch reads.
     ///
@@ -28,7 +32,7 @@ pub mod attribute {
     /// A sentence that says which values are taken.
     pub fn check(name: &str, value: &str) -> Result<(), &'static str> {
         match name {
-            PETS if value.parse::<bool>().is_err() => Err("true or false is taken"),
+            PETS | OTP_RIDE if value.parse::<bool>().is_err() => Err("true or false is taken"),
             SEATS_MIN | LUGGAGE_MIN if value.parse::<u32>().is_err() => {
                 Err("a whole number from 0 is taken")
             }
@@ -50,6 +54,8 @@ pub struct RideNeeds {
     pub(super) pets: bool,
     pub(super) seats_min: u32,
     pub(super) luggage_min: u32,
+    places: Arc<RidePlaces>,
+    tiers: Vec<ServiceTierId>,
 }
 
 impl RideNeeds {
@@ -66,7 +72,31 @@ impl RideNeeds {
             luggage_min: number(attribute::LUGGAGE_MIN),
             request: Arc::clone(request),
             policy: Arc::clone(policy),
+            places: Arc::default(),
+            tiers: request.service_tiers.clone(),
         }
+    }
+
+    /// The same at these zones, for the tiers in force.
+    #[must_use]
+    pub fn at(self, places: &Arc<RidePlaces>, tiers: &[ServiceTierId]) -> Self {
+        Self { places: Arc::clone(places), tiers: tiers.to_vec(), ..self }
+    }
+
+    /// Tiers that will do.
+    pub fn service_tiers(&self) -> &[ServiceTierId] {
+        &self.tiers
+    }
+
+    /// Whether the pickup lies in a zone.
+    pub fn begins_in(&self, zone: &ZoneId) -> bool {
+        self.places.pickup.contains(zone)
+    }
+
+    /// Whether offers of the ride come to the drivers of a zone's queue in its order.
+    pub fn is_queued_at(&self, zone: &ZoneId) -> bool {
+        let queued = self.policy.mode == DispatchMode::Queue || self.policy.zone_queue_first;
+        queued && self.places.queue().is_some_and(|own| own.id == *zone)
     }
 
     /// Tiers below his best one that a driver may be offered.
@@ -103,6 +133,7 @@ impl RideNeeds {
 impl RideMachine {
     /// What the attempt under way asks of a driver.
     pub(super) fn needs(&self) -> Arc<RideNeeds> {
-        Arc::new(RideNeeds::of(&self.record.request, &self.policy))
+        let needs = RideNeeds::of(&self.record.request, &self.policy);
+        Arc::new(needs.at(&self.places, &self.record.service_tiers))
     }
 }

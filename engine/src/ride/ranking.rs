@@ -41,6 +41,8 @@ const FULL: u64 = 1_000;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum PriorityGroup {
+    /// The driver waits in the queue of the pickup's zone; the queue is the order.
+    ZoneQueue,
     /// The rider prefers the driver.
     Favourite,
     /// The ride brings the driver nearer to his home.
@@ -57,6 +59,7 @@ impl PriorityGroup {
     /// The wire name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ZoneQueue => "zone_queue",
             Self::Favourite => "favourite",
             Self::HeadingHome => "heading_home",
             Self::PriorityTag => "priority_tag",
@@ -92,6 +95,8 @@ pub struct Candidate {
     pub distance: Meters,
     /// Tiers he serves.
     pub tiers: TierSet,
+    /// Tiers of them whose rides he takes without being asked.
+    pub instant_tiers: TierSet,
     /// Tags he carries.
     pub tags: TagFilter,
     /// His record of late.

@@ -29,6 +29,7 @@ fn candidate(name: &str, distance_m: f64) -> Candidate {
         driver: driver(name),
         distance: Meters::new(distance_m),
         tiers: TierSet::EMPTY.with(0),
+        instant_tiers: TierSet::EMPTY,
         tags: TagFilter::default(),
         standing: Standing { idle_since: NOW, ..Standing::default() },
     }
@@ -226,6 +227,8 @@ fn placed(grid: &Grid, name: &str, lat: f64, idle_since: Timestamp) {
         live_offers: 0,
         cooling_down: false,
         blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
         hold: Hold::default(),
         facts: Arc::default(),
         standing: Standing { idle_since, ..Standing::default() },

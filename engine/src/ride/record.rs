@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use crate::offer::Exclusion;
+use crate::offer::{OfferKind, Quote, QuoteEnd};
 use crate::policy::{AttemptKind, DispatchMode};
 use crate::ride::attempts::Attempts;
-use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
+use crate::ride::decision::WaveDecision;
+use crate::ride::instant::InstantSearch;
 use crate::time::Timestamp;
 use crate::units::{EtaSeconds, Meters, Money};
 
@@ -184,6 +185,18 @@ pub struct LiveOffer {
     pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
+    /// What an accept does.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_plain"))]
+    pub kind: OfferKind,
+    /// The driver's answer, which waits for the rider.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub quote: Option<Quote>,
+}
+
+/// Most offers are: their kind is not worth its bytes.
+#[cfg(feature = "serde")]
+fn is_plain(kind: &OfferKind) -> bool {
+    *kind == OfferKind::Ride
 }
 
 /// How many offers this ride has made over all attempts, by their end.
@@ -229,6 +242,9 @@ pub struct Assignment {
     /// When he was last told that he does not come nearer to the pickup.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub nudged_at: Option<Timestamp>,
+    /// The fare of the quote that won; without one the requested fare holds.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub fare: Option<Money>,
 }
 
 /// What the rider learns about the driver; copied when he accepts, so that it never changes later.
@@ -314,12 +330,24 @@ pub struct RideRecord {
     pub asked: BTreeSet<DriverId>,
     /// Drivers this ride was reallocated from: never asked again.
     pub gave_back: BTreeSet<DriverId>,
+    /// The part of this attempt that asks nobody, while it lasts.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub instant: Option<InstantSearch>,
+    /// Quotes that ended, oldest first: at most [`ENDED_QUOTES_MAX`](super::ENDED_QUOTES_MAX).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub ended_quotes: Vec<(OfferId, QuoteEnd)>,
     /// The driver, from assignment to the end.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub assignment: Option<Assignment>,
     /// The one-time password that starts the ride, once assigned.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub otp: Option<String>,
+    /// The attempt searches nobody: whoever enters the password at the zone has the ride.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub otp_ride: bool,
+    /// Passwords drawn anew in this attempt, because another ride at the zone had the same.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_none_drawn"))]
+    pub otp_draws: u32,
     /// New attempts caused by drivers who lost the ride.
     pub reallocations: u32,
     /// What later offers and attempts depend on.
@@ -348,6 +376,12 @@ pub struct RideRecord {
     pub reason: Option<String>,
 }
 
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_none_drawn(draws: &u32) -> bool {
+    *draws == 0
+}
+
 /// What happened to a ride in one transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -363,6 +397,14 @@ pub enum RideEventKind {
     NoCandidates,
     /// Offers ended without winning.
     OffersEnded,
+    /// An offer for a driver who is not asked was planned.
+    InstantOffered,
+    /// Nobody is left who need not be asked: the search goes on as broadcast.
+    InstantEnded,
+    /// A driver accepted for a fare and waits for the rider's choice.
+    QuoteReceived,
+    /// Quotes ended without being chosen.
+    QuoteEnded,
     /// The ride has a driver.
     DriverAssigned,
     /// The driver was told that he does not come nearer to the pickup.
@@ -381,6 +423,10 @@ pub enum RideEventKind {
     TryUnfulfilled,
     /// No driver was found.
     RideUnfulfilled,
+    /// A driver entered the one-time password of a waiting ride: it is assigned and under way.
+    OtpEntered,
+    /// The one-time password of a waiting ride is another one now.
+    OtpDrawn,
 }
 
 impl RideEventKind {
@@ -392,6 +438,10 @@ impl RideEventKind {
             Self::WaveSent => "wave_sent",
             Self::NoCandidates => "no_candidates",
             Self::OffersEnded => "offers_ended",
+            Self::InstantOffered => "instant_offered",
+            Self::InstantEnded => "instant_ended",
+            Self::QuoteReceived => "quote_received",
+            Self::QuoteEnded => "quote_ended",
             Self::DriverAssigned => "driver_assigned",
             Self::DriverNudged => "driver_nudged",
             Self::DriverArrived => "driver_arrived",
@@ -401,6 +451,8 @@ impl RideEventKind {
             Self::RideReallocated => "ride_reallocated",
             Self::TryUnfulfilled => "try_unfulfilled",
             Self::RideUnfulfilled => "ride_unfulfilled",
+            Self::OtpEntered => "otp_entered",
+            Self::OtpDrawn => "otp_drawn",
         }
     }
 }
@@ -416,69 +468,4 @@ pub struct RideCommit {
     pub at: Timestamp,
     /// For [`RideEventKind::WaveSent`] and for searches that found nobody: who was considered.
     pub decision: Option<WaveDecision>,
-}
-
-/// Who was considered for a wave, and why the others were not offered the ride.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveDecision {
-    /// The attempt.
-    pub attempt: u32,
-    /// The wave within it.
-    pub wave: u32,
-    /// When it was planned.
-    pub at: Timestamp,
-    /// The policy it was planned under.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub policy: PinnedPolicy,
-    /// How far it looked, in metres.
-    pub radius_m: u32,
-    /// Drivers offered the ride, best first: offer, driver, distance, estimated time.
-    pub offered: Vec<(OfferId, LiveOffer)>,
-    /// The order of the eligible drivers, the offered ones first, where more than distance made it;
-    /// of the others at most `explained_max` of the policy.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
-    pub ranked: Vec<RankedDriver>,
-    /// Drivers that fell out, nearest first; at most `explained_max` of the policy.
-    pub excluded: Vec<WaveExclusion>,
-    /// All that fell out, by reason, listed above or not.
-    pub excluded_counts: BTreeMap<Exclusion, u32>,
-}
-
-/// An eligible driver's place in a wave's order.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct RankedDriver {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// The group he came in.
-    pub group: PriorityGroup,
-    /// His score, when the policy ranks by it.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
-    pub score: Option<ScoreTerms>,
-}
-
-impl From<&RankedCandidate> for RankedDriver {
-    fn from(ranked: &RankedCandidate) -> Self {
-        Self {
-            driver: ranked.candidate.driver.clone(),
-            distance: ranked.candidate.distance,
-            group: ranked.group,
-            score: ranked.score,
-        }
-    }
-}
-
-/// A driver that fell out of a wave.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct WaveExclusion {
-    /// The driver.
-    pub driver: DriverId,
-    /// Straight-line distance to the pickup.
-    pub distance: Meters,
-    /// Why.
-    pub reason: Exclusion,
 }

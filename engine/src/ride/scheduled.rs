@@ -52,6 +52,9 @@ impl RideMachine {
             self.begin_try(now, out);
         } else {
             self.record.status = RideStatus::Scheduled;
+            self.record.instant = None;
+            self.record.otp = None;
+            self.record.otp_ride = false;
             self.commit(RideEventKind::TryUnfulfilled, now, None, out);
         }
         losers.into_iter().for_each(|effect| out.push(effect));

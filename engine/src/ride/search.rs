@@ -7,9 +7,10 @@ use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
+use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{classify, exclusion_of};
-use crate::ride::ranking::{Candidate, rank};
-use crate::ride::record::WaveExclusion;
+use crate::ride::queue_search::find_queued;
+use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -22,7 +23,17 @@ const HOLD_MS: u64 = 15_000;
 ///
 /// Drivers below the soft cap of live offers come first, wherever within the radius they are; those
 /// between the caps only take the places that would stay empty.
+///
+/// Where a zone's queue serves the pickup, its drivers come first, in its order.
 pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
+    match &query.queue {
+        Some(queue) => find_queued(grid, query, queue),
+        None => find_nearest(grid, query),
+    }
+}
+
+/// As [`find_candidates`], whoever may wait in a queue.
+pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
@@ -62,15 +73,21 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
-    for chosen in &candidates.found {
-        grid.hold(&chosen.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
-    }
+    hold(grid, query, &candidates.found);
     candidates
 }
 
-fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
+/// Holds a slot of each chosen driver for the offer that is on its way.
+pub(super) fn hold(grid: &Grid, query: &CandidateQuery, chosen: &[RankedCandidate]) {
+    for one in chosen {
+        grid.hold(&one.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
+    }
+}
+
+pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
-    Candidate { driver, distance, tiers, tags, standing }
+    let instant_tiers = supply.instant_tiers;
+    Candidate { driver, distance, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

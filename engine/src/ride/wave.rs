@@ -11,11 +11,12 @@ use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::AttemptKind;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::tier_with_least_downgrade;
+use crate::ride::instant::instant_search;
 use crate::ride::machine::{RideMachine, Seeking};
-use crate::ride::ranking::{Candidate, PriorityGroup, RankQuery, RankedCandidate};
+use crate::ride::quotes::Acceptance;
+use crate::ride::ranking::{Candidate, RankQuery, RankedCandidate};
 use crate::ride::record::{
-    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RankedDriver, RideEventKind, RideStatus,
-    WaveDecision,
+    AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus,
 };
 use crate::time::Timestamp;
 use crate::units::Meters;
@@ -36,6 +37,7 @@ impl RideMachine {
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
         record.attempts.offers_again.clear();
+        record.instant = instant_search(&self.policy);
         record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
         record.otp = None;
@@ -45,22 +47,33 @@ impl RideMachine {
         self.empty_searches = 0;
         self.retry_at = None;
         self.set_aside.clear();
+        self.enter_otp_wait(now);
     }
 
     /// Looks for the drivers of the next wave.
     pub(super) fn begin_wave(&mut self, now: Timestamp, out: &mut Outbox) {
         self.retry_at = None;
+        if self.record.otp_ride {
+            return;
+        }
+        if self.record.instant.is_some() {
+            return self.begin_instant(now, out);
+        }
+        if !self.may_send_wave() {
+            return self.write_ends(now, out);
+        }
         if self.record.wave >= self.policy.wave_count_max {
             return self.give_up("wave_limit", now, out);
         }
         self.seek(Seeking::Wave, now, out);
     }
 
-    fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
         let (limit, radius) = match seeking {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
+            Seeking::Instant => (1, self.policy.radius_of_wave(1)),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
             return self.end_unfulfilled("unknown_service_tier", now, out);
@@ -84,7 +97,9 @@ impl RideMachine {
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
             needs: self.needs(),
+            instant: seeking == Seeking::Instant,
             ranking: self.rank_query(seeking),
+            queue: self.queue_query(seeking),
         })));
     }
 
@@ -92,7 +107,7 @@ impl RideMachine {
         let request = &self.record.request;
         let wave = match seeking {
             Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
-            Seeking::Places(_) => self.record.wave,
+            Seeking::Places(_) | Seeking::Instant => self.record.wave,
         };
         RankQuery {
             policy: Arc::clone(&self.policy),
@@ -143,7 +158,7 @@ impl RideMachine {
             }
             return;
         }
-        if !matches!(seeking, Seeking::Places(_)) {
+        if !matches!(seeking, Seeking::Places(_) | Seeking::Instant) {
             if seeking == Seeking::Widest {
                 let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
                 let farthest = distances.fold(0.0, f64::max);
@@ -165,10 +180,11 @@ impl RideMachine {
     ) {
         match seeking {
             Seeking::Places(_) => {
-                if self.record.offers.is_empty() {
+                if !self.awaits_answers() {
                     self.begin_wave(now, out);
                 }
             }
+            Seeking::Instant => self.end_instant(Some(candidates), now, out),
             Seeking::Wave if self.radius_of_next_wave() < self.policy.search_radius_m_max => {
                 self.seek(Seeking::Widest, now, out);
             }
@@ -197,8 +213,8 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         self.empty_searches = 0;
-        // Who takes a freed place comes late already.
-        let fills_up = matches!(seeking, Seeking::Places(_));
+        // Who takes a freed place comes late already, and who is not asked sees nothing.
+        let at_once = matches!(seeking, Seeking::Places(_) | Seeking::Instant);
         let carries = |ranked: &RankedCandidate| ranked.carries_any(&self.policy.priority_tags);
         let carriers: Vec<bool> = candidates.found.iter().map(carries).collect();
         let delays = self.policy.split_delays(&carriers);
@@ -207,21 +223,26 @@ impl RideMachine {
             .iter()
             .zip(delays)
             .filter_map(|(RankedCandidate { candidate, .. }, delay_ms)| {
-                let split_ms = if fills_up { 0 } else { delay_ms };
+                let split_ms = if at_once { 0 } else { delay_ms };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
-                self.plan_offer(candidate, split_ms + penalty_ms, now)
+                let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
+                self.plan_offer(candidate, seeking, delay_ms, now)
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
         for (id, live) in &planned {
-            self.record.count_offer(&live.driver);
+            self.note_asked(live);
             self.record.offers.insert(id.clone(), live.clone());
         }
         self.count_excluded(&candidates, out);
         self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
         let decision = self.decision(candidates, planned.clone(), now);
-        self.commit(RideEventKind::WaveSent, now, Some(decision), out);
+        let kind = match seeking {
+            Seeking::Wave | Seeking::Widest | Seeking::Places(_) => RideEventKind::WaveSent,
+            Seeking::Instant => RideEventKind::InstantOffered,
+        };
+        self.commit(kind, now, Some(decision), out);
         for (id, live) in &planned {
             let offer = Box::new(self.offer(id, live));
             let command = DriverCommand::Offer { offer, redelivered: false };
@@ -232,10 +253,11 @@ impl RideMachine {
     fn plan_offer(
         &mut self,
         candidate: &Candidate,
+        seeking: Seeking,
         delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
-        let service_tier = self.tier_for(candidate)?;
+        let service_tier = self.tier_for(candidate, seeking)?;
         let ordinal = u64::from(self.record.offer_counts.sent);
         let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
         self.record.offer_counts.sent += 1;
@@ -252,49 +274,21 @@ impl RideMachine {
             offered_at: now,
             visible_at,
             expires_at,
+            kind: self.offer_kind(seeking),
+            quote: None,
         };
         Some((id, live))
     }
 
     /// The tier of the request that is least below the driver's own.
-    fn tier_for(&self, candidate: &Candidate) -> Option<ServiceTierId> {
-        let wanted = self.market.tier_set(&self.record.service_tiers).ok()?;
+    fn tier_for(&self, candidate: &Candidate, seeking: Seeking) -> Option<ServiceTierId> {
+        let mut wanted = self.market.tier_set(&self.record.service_tiers).ok()?;
+        if seeking == Seeking::Instant {
+            wanted = wanted.intersection(candidate.instant_tiers);
+        }
         let levels_max = self.policy.downgrade_levels_max;
         let index = tier_with_least_downgrade(candidate.tiers, wanted, levels_max)?;
         self.market.tiers().get(usize::from(index)).cloned()
-    }
-
-    fn decision(
-        &self,
-        candidates: Candidates,
-        offered: Vec<(OfferId, LiveOffer)>,
-        now: Timestamp,
-    ) -> WaveDecision {
-        let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
-        let ranked: Vec<RankedDriver> =
-            candidates.found.iter().chain(passed_over).map(RankedDriver::from).collect();
-        let tells =
-            |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
-        let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);
-        let ranked = if ordered { ranked } else { Vec::new() };
-        WaveDecision {
-            attempt: self.record.attempt,
-            wave: self.record.wave,
-            at: now,
-            policy: self.record.policy.clone(),
-            radius_m: self.record.search_radius_m,
-            offered,
-            ranked,
-            excluded: candidates.excluded,
-            excluded_counts: candidates.excluded_counts,
-        }
-    }
-
-    fn count_excluded(&self, candidates: &Candidates, out: &mut Outbox) {
-        for (reason, count) in &candidates.excluded_counts {
-            let kind = EventKind::CandidatesExcluded { reason: *reason, count: *count };
-            self.publish(kind, out);
-        }
     }
 
     /// The offer as its driver sees it.
@@ -309,6 +303,8 @@ impl RideMachine {
             offered_at: live.offered_at,
             visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
+            kind: live.kind.clone(),
+            quoted: live.quote.as_ref().map(|quote| quote.fare.clone()),
             terms: self.terms(),
         }
     }
@@ -321,21 +317,28 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        if self.has_quote(offer) {
+            return self.on_quote_withdrawn(offer, now, out);
+        }
+        let instant = self.is_instant(offer);
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
         self.record.uncount_offer(&driver);
         self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
-        self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.ends_unwritten = true;
-        self.refusals += 1;
         if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
+        if instant {
+            return self.begin_wave(now, out);
+        }
+        self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
+        self.refusals += 1;
         if self.refusals <= self.policy.places_of_wave(self.record.wave, 0, 0) {
             return self.seek(Seeking::Places(1), now, out);
         }
         // The index is that far behind: looking again at once would only be refused again.
-        if self.record.offers.is_empty() {
+        if !self.awaits_answers() {
             self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
         }
         self.write_ends(now, out);
@@ -346,7 +349,7 @@ impl RideMachine {
         &mut self,
         offer: OfferId,
         driver: DriverId,
-        vehicle: Arc<str>,
+        acceptance: Acceptance,
         now: Timestamp,
         out: &mut Outbox,
     ) {
@@ -360,9 +363,25 @@ impl RideMachine {
         let Some(live) = live.filter(|live| live.driver == driver).cloned() else {
             return self.answer_lost(driver, offer, self.lost_because(), out);
         };
+        if self.takes_as_quote(&live) {
+            return self.on_quoted(offer, live, acceptance, now, out);
+        }
+        self.win(offer, live, acceptance, now, out);
+    }
+
+    /// The ride is this driver's.
+    pub(super) fn win(
+        &mut self,
+        offer: OfferId,
+        live: LiveOffer,
+        acceptance: Acceptance,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let driver = live.driver.clone();
         self.end_offer(&offer, OfferEnd::Accepted, now, out);
         let losers = self.withdraw_all(WithdrawReason::Taken, now, out);
-        self.assign(offer.clone(), live, vehicle, now);
+        self.assign(offer.clone(), live, acceptance, now);
         self.commit(RideEventKind::DriverAssigned, now, None, out);
         self.publish_assigned(now, out);
         let answer = AcceptAnswer::Won(Arc::clone(&self.told));
@@ -370,7 +389,8 @@ impl RideMachine {
         losers.into_iter().for_each(|effect| out.push(effect));
     }
 
-    fn assign(&mut self, offer: OfferId, live: LiveOffer, vehicle: Arc<str>, now: Timestamp) {
+    fn assign(&mut self, offer: OfferId, live: LiveOffer, by: Acceptance, now: Timestamp) {
+        let Acceptance { vehicle, fare } = by;
         let driver = AssignedDriver { id: live.driver, service_tier: live.service_tier, vehicle };
         self.record.status = RideStatus::Assigned;
         self.record.otp = self.policy.otp_required.then(|| self.one_time_password());
@@ -381,7 +401,9 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             assigned_at: now,
             nudged_at: None,
+            fare,
         });
+        self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
         self.watch_pickup(Some(live.distance), now);
@@ -394,7 +416,7 @@ impl RideMachine {
         format!("{:04}", stable_hash(request.ride.as_str().as_bytes(), seed) % 10_000)
     }
 
-    fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn publish_assigned(&self, now: Timestamp, out: &mut Outbox) {
         let eta = self.record.assignment.as_ref().map_or(0, |a| a.pickup_eta.get());
         let began = self.record.search_began_at;
         let kind = EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
@@ -410,14 +432,20 @@ impl RideMachine {
             .filter(|(_, live)| live.expires_at <= now)
             .map(|(id, _)| id.clone())
             .collect();
-        for offer in &expired {
-            self.end_offer(offer, OfferEnd::Expired, now, out);
-        }
+        let quoted: Vec<Effect> =
+            expired.iter().filter_map(|offer| self.expire(offer, now, out)).collect();
         if now >= self.record.search_deadline {
-            return self.give_up("search_limit", now, out);
+            let reason = if self.record.otp_ride { "otp_expired" } else { "search_limit" };
+            self.give_up(reason, now, out);
+            return quoted.into_iter().for_each(|effect| out.push(effect));
         }
         self.ends_unwritten |= !expired.is_empty();
-        let wave_over = !expired.is_empty() && self.record.offers.is_empty();
+        if !quoted.is_empty() {
+            self.commit(RideEventKind::QuoteEnded, now, None, out);
+            quoted.into_iter().for_each(|effect| out.push(effect));
+        }
+        self.ask_again_to_confirm(now, out);
+        let wave_over = !expired.is_empty() && !self.awaits_answers();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);
         } else if self.seeking.is_none() {
@@ -443,6 +471,7 @@ impl RideMachine {
         self.record.status = RideStatus::Unfulfilled;
         self.record.reason = Some(reason.to_owned());
         self.record.ended_at = Some(now);
+        self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
         self.commit(RideEventKind::RideUnfulfilled, now, None, out);

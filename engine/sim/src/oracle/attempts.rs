@@ -34,6 +34,12 @@ pub(super) fn keep_their_limits(
         | RideEventKind::WaveSent
         | RideEventKind::NoCandidates
         | RideEventKind::OffersEnded
+        | RideEventKind::OtpDrawn
+        | RideEventKind::OtpEntered
+        | RideEventKind::InstantOffered
+        | RideEventKind::InstantEnded
+        | RideEventKind::QuoteReceived
+        | RideEventKind::QuoteEnded
         | RideEventKind::DriverAssigned
         | RideEventKind::DriverArrived
         | RideEventKind::RideStarted
@@ -81,7 +87,8 @@ fn m10_nudged_on_his_way(policy: &DispatchPolicy, record: &RideRecord) -> Judgem
 
 /// M14: a scheduled ride does not end for want of a driver while it has a try left.
 fn m14_no_try_is_left_out(policy: &DispatchPolicy, record: &RideRecord) -> Judgement {
-    let searched = matches!(record.reason.as_deref(), Some("search_limit" | "wave_limit"));
+    let searched =
+        matches!(record.reason.as_deref(), Some("search_limit" | "wave_limit" | "otp_expired"));
     let left = tries(policy, record).any(|at| at > record.search_began_at);
     require(!(searched && left), Invariant::M14, || "ended before its last try".to_owned())
 }

@@ -7,6 +7,7 @@ use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
 
 use crate::city;
 use crate::oracle::attempts;
+use crate::oracle::modes::quotes_of;
 use crate::store::Durable;
 use crate::world::World;
 
@@ -15,7 +16,11 @@ pub(super) type Judgement = Result<(), (Invariant, String)>;
 
 impl World {
     pub(crate) fn check_durable(&mut self, item: &Durable) {
-        let Durable::Ride(commit) = item else { return };
+        let commit = match item {
+            Durable::Ride(commit) => commit,
+            Durable::Zone(commit) => return self.check_queue_commit(commit),
+            Durable::Driver(_) => return,
+        };
         let ride = &commit.record.request.ride;
         let history = self.store.rides.get(ride).map_or(&[][..], |history| &history.commits);
         let before = history.last().map(|commit| &*commit.record);
@@ -28,7 +33,8 @@ impl World {
             .and_then(|()| self.m2_one_ride_per_driver(commit))
             .and_then(|()| self.m4_ends_once(before, commit))
             .and_then(|()| self.m12_one_market(commit))
-            .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit));
+            .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit))
+            .and_then(|()| self.modes_are_kept(before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {
@@ -43,6 +49,7 @@ impl World {
         let before = known.and_then(|()| self.store.ride(&commit.record.request.ride).cloned());
         let offers = &commit.record.offers;
         self.oracle.offered.extend(offers.keys().cloned());
+        self.oracle.quoted.extend(quotes_of(&commit.record));
         if let Some(before) = before {
             let gone = before.offers.keys().filter(|offer| !offers.contains_key(*offer));
             self.oracle.ended.extend(gone.cloned());
@@ -111,6 +118,15 @@ fn m1_one_assignment(before: Option<&RideRecord>, commit: &RideCommit) -> Judgem
 
 /// The offer that wins was live in the durable record, for this driver, and not expired.
 fn m3_won_while_live(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
+    if commit.kind == RideEventKind::OtpEntered {
+        let waits = before.is_some_and(|before| {
+            before.otp_ride
+                && before.status == RideStatus::Searching
+                && before.otp == commit.record.otp
+                && commit.at < before.search_deadline
+        });
+        return require(waits, Invariant::M3, || "no ride waited for its password".to_owned());
+    }
     if commit.kind != RideEventKind::DriverAssigned {
         return Ok(());
     }
@@ -142,6 +158,7 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::RideCompleted
                 | RideEventKind::RideCancelled => true,
                 RideEventKind::DriverAssigned
+                | RideEventKind::OtpEntered
                 | RideEventKind::DriverArrived
                 | RideEventKind::RideStarted => offer_of(other) == offer_of(commit),
                 RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
@@ -151,6 +168,11 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates
                 | RideEventKind::OffersEnded
+                | RideEventKind::OtpDrawn
+                | RideEventKind::InstantOffered
+                | RideEventKind::InstantEnded
+                | RideEventKind::QuoteReceived
+                | RideEventKind::QuoteEnded
                 | RideEventKind::RideUnfulfilled => false,
             }
     };

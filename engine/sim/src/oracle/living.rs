@@ -30,6 +30,7 @@ impl World {
         self.m14_searches_end();
         if self.is_at_rest() {
             self.m8_rides_are_durable();
+            self.m8_queue();
             for driver in 0..self.drivers.len() {
                 self.m8_agreement(driver);
             }
@@ -48,6 +49,7 @@ impl World {
                 let shell = site.shell.as_ref();
                 shell.is_none_or(|shell| quiet(!shell.held.is_empty(), shell.resting))
             })
+            && self.zones.values().all(|s| quiet(!s.shell.held.is_empty(), s.shell.resting))
     }
 
     fn m2_m5_slots(&mut self, driver: usize) {
@@ -115,6 +117,7 @@ impl World {
         }
         if applied {
             self.oracle.fixes.insert(driver, fix.at);
+            self.note_fix_for_zone(driver, fix);
         }
     }
 
@@ -164,6 +167,7 @@ impl World {
             .filter(|(_, live)| live.driver == id && alive(live.expires_at))
             .map(|(offer, _)| offer.clone())
             .collect();
+        self.m8_quotes(driver);
         if held != made {
             let extra: Vec<_> = held.difference(&made).collect();
             let missing: Vec<_> = made.difference(&held).collect();

@@ -21,14 +21,20 @@ impl World {
             Effect::ToDriver(driver, command) => {
                 self.m12_same_market(actor, Actor::Driver(city::ordinal(driver.as_str())));
                 self.m13_driver_command(command);
+                if let DriverCommand::Queue { news, .. } = command {
+                    self.m13_queue_news(driver, news);
+                }
             }
             Effect::ToRide(ride, _) => {
                 self.m12_same_market(actor, Actor::Ride(city::ordinal(ride.as_str())));
             }
+            Effect::PublishQueue(_, order) => self.m13_order(order),
             Effect::SendFrame(_, frame) => self.m13_frame(frame),
             Effect::Answer(_, answer) => self.m13_answer(answer),
             Effect::PersistRide(_)
             | Effect::PersistDriver(_)
+            | Effect::PersistZone(_)
+            | Effect::ToZone(..)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_)
@@ -41,10 +47,11 @@ impl World {
         }
     }
 
-    fn market_of(&self, actor: Actor) -> Option<usize> {
+    pub(crate) fn market_of(&self, actor: Actor) -> Option<usize> {
         match actor {
             Actor::Driver(driver) => self.drivers.get(driver).map(|site| site.market),
             Actor::Ride(ride) => self.options.rides.get(ride).map(|plan| plan.market),
+            Actor::Zone(_) => Self::market_of_zone(actor),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -57,7 +64,12 @@ impl World {
 
     fn m13_driver_command(&mut self, command: &DriverCommand) {
         match command {
-            DriverCommand::Offer { offer, .. } => self.m13_offer(&offer.id),
+            DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } => {
+                self.m13_offer(&offer.id);
+            }
+            DriverCommand::AcceptAnswered { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             DriverCommand::RideUpdated { ride } => self.m13_ride(ride),
             DriverCommand::AcceptAnswered { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
@@ -70,6 +82,8 @@ impl World {
             | DriverCommand::SetOnline { .. }
             | DriverCommand::PositionChanged
             | DriverCommand::Accept { .. }
+            | DriverCommand::EnterOtp { .. }
+            | DriverCommand::Queue { .. }
             | DriverCommand::Decline { .. }
             | DriverCommand::Connect { .. }
             | DriverCommand::Disconnect { .. }
@@ -85,6 +99,9 @@ impl World {
             PhoneFrame::OfferWithdrawn { offer, .. }
             | PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Lost(_) }
             | PhoneFrame::AcceptRefused { offer, .. } => self.m13_offer(offer),
+            PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Quoted(terms) } => {
+                self.m13_quote(offer, terms);
+            }
             PhoneFrame::AcceptResult { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
             }
@@ -92,6 +109,11 @@ impl World {
             | PhoneFrame::Nudge { ride, .. }
             | PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),
+            PhoneFrame::QueueCall { .. }
+            | PhoneFrame::QueueCallOver { .. }
+            | PhoneFrame::QueueJoined { .. }
+            | PhoneFrame::QueueLeft { .. }
+            | PhoneFrame::OtpRefused { .. } => {}
         }
     }
 
@@ -99,7 +121,9 @@ impl World {
         match answer {
             Answer::Ride(ride) | Answer::Accept(AcceptAnswer::Won(ride)) => self.m13_ride(ride),
             Answer::Driver(view) => self.m13_view(view),
-            Answer::Accept(AcceptAnswer::Lost(_)) | Answer::Refused(_) => {}
+            Answer::Queue(queue) => self.m13_queue(queue),
+            Answer::Accept(AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_))
+            | Answer::Refused(_) => {}
         }
     }
 
@@ -189,7 +213,8 @@ impl World {
     pub(crate) fn check_lost(&mut self, driver: usize, losing: bool, effects: &[Effect]) {
         let Some(machine) = self.driver(driver).filter(|_| losing) else { return };
         let status = machine.status();
-        let placed = effects.iter().find_map(|effect| {
+        // A deadline that fell due placed him as he stood before.
+        let placed = effects.iter().rev().find_map(|effect| {
             let Effect::PlaceSupply(supply) = effect else { return None };
             Some(supply)
         });

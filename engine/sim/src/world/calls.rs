@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, RiderBlocks};
-use muster_engine::effect::{Answer, Asker, ReplyTo};
-use muster_engine::id::OfferId;
+use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
+use muster_engine::id::{CallId, DriverId, OfferId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
+use muster_engine::zone::ZoneCommand;
 
 use crate::city;
 use crate::link::{Actor, Payload};
@@ -19,12 +21,17 @@ use crate::world::{Errand, RideSite, World};
 pub(crate) enum Call {
     PutProfile { driver: usize, blocked_until: Option<Timestamp> },
     SetOnline { driver: usize, online: bool },
-    Accept { driver: usize, offer: OfferId },
+    Accept { driver: usize, offer: OfferId, fare: Option<Money> },
     Decline { driver: usize, offer: OfferId },
     GetDriver { driver: usize },
+    EnterOtp { driver: usize, otp: String },
+    RespondAtGate { driver: usize, call: CallId, accept: bool },
+    QueueAdd { driver: usize, position: Option<usize> },
+    QueueRemove { driver: usize },
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
+    Select { ride: usize, quote: OfferId },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
 }
@@ -84,10 +91,11 @@ impl World {
                     reply: Some(reply),
                 });
             }
-            Call::Accept { driver, offer } => {
-                let offer = offer.clone();
+            Call::Accept { driver, offer, fare } => {
+                let (offer, fare) = (offer.clone(), fare.clone());
                 self.ask_driver(*driver, |reply| DriverCommand::Accept {
                     offer,
+                    fare,
                     asker: Some(Asker::Caller(reply)),
                 });
             }
@@ -102,9 +110,20 @@ impl World {
             Call::GetDriver { driver } => {
                 self.ask_driver(*driver, |reply| DriverCommand::Get { reply });
             }
+            Call::EnterOtp { driver, otp } => {
+                let otp = otp.clone();
+                self.ask_driver(*driver, |reply| DriverCommand::EnterOtp {
+                    otp,
+                    asker: Some(Asker::Caller(reply)),
+                });
+            }
+            Call::RespondAtGate { .. } | Call::QueueAdd { .. } | Call::QueueRemove { .. } => {
+                self.on_zone_call(call);
+            }
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
         }
@@ -122,6 +141,12 @@ impl World {
                 service_tiers: None,
                 reply: Some(reply),
             }),
+            Call::Select { ride, quote } => {
+                self.ask_ride(ride, None, |reply| RideCommand::SelectQuote {
+                    quote,
+                    reply: Some(reply),
+                });
+            }
             Call::Progress { ride, driver, step } => self.ask_ride(ride, driver, |reply| {
                 let driver = driver.map(city::driver_id);
                 RideCommand::Progress { driver, step, reply: Some(reply) }
@@ -132,8 +157,64 @@ impl World {
             | Call::Accept { .. }
             | Call::Decline { .. }
             | Call::GetDriver { .. }
+            | Call::EnterOtp { .. }
+            | Call::RespondAtGate { .. }
+            | Call::QueueAdd { .. }
+            | Call::QueueRemove { .. }
             | Call::Request { .. } => {}
         }
+    }
+
+    fn on_zone_call(&mut self, call: &Call) {
+        match call.clone() {
+            Call::RespondAtGate { driver, call, accept } => {
+                self.ask_zone(driver, |reply, driver| ZoneCommand::Respond {
+                    driver,
+                    call,
+                    accept,
+                    reply: Some(reply),
+                })
+            }
+            Call::QueueAdd { driver, position } => {
+                let record = self.drivers[driver].durable.clone();
+                let Some(record) = record.filter(|record| record.online) else { return };
+                let tiers = record.profile.service_tiers.clone();
+                let service_tier = tiers[0].clone();
+                self.ask_zone(driver, |reply, driver| ZoneCommand::Add {
+                    driver,
+                    tiers,
+                    service_tier,
+                    position,
+                    reply: Some(reply),
+                });
+            }
+            Call::QueueRemove { driver } => self.ask_zone(driver, |reply, driver| {
+                ZoneCommand::Remove { driver, note: None, reply: Some(reply) }
+            }),
+            Call::PutProfile { .. }
+            | Call::SetOnline { .. }
+            | Call::Accept { .. }
+            | Call::Decline { .. }
+            | Call::GetDriver { .. }
+            | Call::EnterOtp { .. }
+            | Call::Request { .. }
+            | Call::Cancel { .. }
+            | Call::Retry { .. }
+            | Call::Select { .. }
+            | Call::Progress { .. }
+            | Call::GetRide { .. } => {}
+        }
+    }
+
+    fn ask_zone(&mut self, driver: usize, ask: impl FnOnce(ReplyTo, DriverId) -> ZoneCommand) {
+        let market = self.drivers[driver].market;
+        if !self.zones.contains_key(&market) {
+            return;
+        }
+        let to = Actor::Zone(market);
+        let reply = self.reply_for(None, to);
+        let command = ask(reply, city::driver_id(driver));
+        self.send(Actor::Edge, to, Payload::Zone(command));
     }
 
     /// A driver nobody knows yet gets a machine that is not durable before its first command is.
@@ -246,6 +327,13 @@ impl World {
             }
             Answer::Accept(muster_engine::effect::AcceptAnswer::Lost(_)) => {
                 self.count("accepts answered: lost");
+            }
+            Answer::Queue(_) => self.count("queues answered"),
+            Answer::Accept(muster_engine::effect::AcceptAnswer::Quoted(_)) => {
+                self.count("accepts answered: quoted");
+            }
+            Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
+                self.count("choices of a quote that failed");
             }
             Answer::Refused(_) => self.count("calls refused by a machine"),
         }

@@ -141,6 +141,13 @@ impl World {
                     let driver = city::ordinal(record.driver.as_str());
                     self.drivers[driver].durable = Some(Arc::clone(record));
                 }
+                Durable::Zone(commit) => {
+                    if let Actor::Zone(market) = actor
+                        && let Some(site) = self.zones.get_mut(&market)
+                    {
+                        site.durable = Arc::clone(&commit.record);
+                    }
+                }
             }
         }
         self.perform(actor, effects);

@@ -6,6 +6,7 @@ use muster_engine::driver::{DriverCommand, DriverMachine};
 use muster_engine::effect::Effect;
 use muster_engine::grid::{DriverSlot, Grid};
 use muster_engine::ride::{RideCommand, RideMachine, RideRecord};
+use muster_engine::zone::ZoneCommand;
 
 use crate::city;
 use crate::link::{Actor, Payload};
@@ -30,6 +31,7 @@ impl World {
         match actor {
             Actor::Driver(driver) => self.rebuild_driver(driver),
             Actor::Ride(ride) => self.rebuild_ride(ride),
+            Actor::Zone(market) => self.rebuild_zone(market),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -56,13 +58,13 @@ impl World {
             return self.clear_mailbox(Actor::Driver(driver));
         };
         self.redrive(driver);
+        self.redrive_in_zone(driver);
         let machine = self.driver_machine(driver, record);
         let incarnation = self.number();
         let mut shell = Shell::new(machine, incarnation);
         shell.resting = true;
         self.drivers[driver].shell = Some(shell);
-        let errand = Errand::Rested(Actor::Driver(driver), incarnation);
-        self.agenda.add(self.now.plus_millis(REST_MS), errand);
+        self.rest(Actor::Driver(driver), incarnation);
     }
 
     fn clear_mailbox(&mut self, of: Actor) {
@@ -123,7 +125,11 @@ impl World {
         let incarnation = self.numbers;
         site.shell = Shell::new(RideMachine::restore((*told).clone(), rules, book), incarnation);
         site.shell.resting = true;
-        let errand = Errand::Rested(Actor::Ride(ride), incarnation);
+        self.rest(Actor::Ride(ride), incarnation);
+    }
+
+    pub(super) fn rest(&mut self, actor: Actor, incarnation: u64) {
+        let errand = Errand::Rested(actor, incarnation);
         self.agenda.add(self.now.plus_millis(REST_MS), errand);
     }
 
@@ -144,6 +150,12 @@ impl World {
                 }
                 self.ride_turn(ride, Turn::Command(RideCommand::Resume));
             }
+            Actor::Zone(market) => {
+                if let Some(site) = self.zones.get_mut(&market) {
+                    site.shell.resting = false;
+                }
+                self.zone_turn(market, Turn::Command(ZoneCommand::Resume));
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -159,6 +171,7 @@ impl World {
         self.settling = false;
         self.links.clear_machines();
         self.rides.clear();
+        self.zones.clear();
         self.replies.clear();
         for driver in 0..self.drivers.len() {
             let site = &mut self.drivers[driver];
@@ -199,6 +212,7 @@ impl World {
             self.drivers[driver].durable = Some(record);
             self.restore_position(driver);
         }
+        self.start_zones();
         let open: Vec<Arc<RideRecord>> =
             self.store.newest_rides().filter(|r| !r.status.is_terminal()).cloned().collect();
         for record in open {
@@ -229,7 +243,10 @@ impl World {
         let rides = self.rides.iter().filter_map(|(at, site)| {
             (site.shell.held.is_empty() && !site.shell.resting).then_some(Actor::Ride(*at))
         });
-        let machines: Vec<Actor> = drivers.chain(rides).collect();
+        let zones = self.zones.iter().filter_map(|(at, site)| {
+            (site.shell.held.is_empty() && !site.shell.resting).then_some(Actor::Zone(*at))
+        });
+        let machines: Vec<Actor> = drivers.chain(rides).chain(zones).collect();
         if !machines.is_empty() {
             self.count("fault: machine panicked");
             let chosen = self.fate.index(machines.len());

@@ -69,7 +69,7 @@ impl World {
         let site = &self.drivers[driver];
         let market = &self.markets[site.market];
         let applied = site.slot.apply(fix, self.now, &market.limits, &market.market);
-        let tells = applied.as_ref().is_ok_and(|applied| applied.cell_changed || applied.attention);
+        let tells = applied.as_ref().is_ok_and(|applied| applied.matters());
         match &applied {
             Ok(_) => self.count("fixes applied"),
             Err(_) => self.count("fixes refused"),

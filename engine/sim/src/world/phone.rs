@@ -7,8 +7,11 @@ use muster_engine::effect::SessionId;
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::{OfferId, stable_hash};
 use muster_engine::invariant::Invariant;
+use muster_engine::offer::{FareBounds, Offer, OfferKind};
 use muster_engine::ride::{RideProgress, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
+use muster_engine::units::Money;
+use muster_engine::zone::GateCall;
 
 use crate::city;
 use crate::dice::Dice;
@@ -45,6 +48,8 @@ pub(crate) struct Phone {
     pub(crate) at: (f64, f64),
     pub(crate) heading: f64,
     pub(crate) silent_until: Timestamp,
+    /// It does not connect before.
+    pub(crate) away_until: Timestamp,
     pub(crate) market: usize,
     /// What each sequence number carried.
     frames: BTreeMap<u64, u64>,
@@ -67,6 +72,7 @@ impl Phone {
             at: plan.home,
             heading: 0.0,
             silent_until: EPOCH,
+            away_until: EPOCH,
             market: plan.market,
             frames: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
@@ -80,9 +86,26 @@ impl Phone {
         self.silent_until = EPOCH;
     }
 
+    /// Whether it has no connection and may have one.
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.session.is_none() && self.away_until <= now
+    }
+
     /// The connection broke.
     pub(crate) const fn lose_session(&mut self) {
         self.session = None;
+    }
+
+    /// What he asks for a ride that takes quotes, too much when `greedy`; now and then nothing, which
+    /// asks for the requested fare.
+    fn fare_for(&mut self, kind: &OfferKind, greedy: bool) -> Option<Money> {
+        let OfferKind::Quote { bounds } = kind else { return None };
+        let roll = self.dice.unit();
+        let Some(FareBounds { min, max }) = bounds else {
+            return (roll < 0.9).then(|| city::usd(self.dice.between(500, 2_000)));
+        };
+        let most = if greedy { max.amount * 2 } else { max.amount };
+        (roll < 0.8).then(|| city::usd(self.dice.between(min.amount, most)))
     }
 
     pub(crate) fn on_view(&mut self, view: &DriverView) {
@@ -102,10 +125,11 @@ impl World {
         }
         if phone.online != phone.wants_online {
             self.call(Call::SetOnline { driver, online: phone.wants_online });
-        } else if phone.session.is_none() && self.up && !self.settling {
+        } else if phone.is_gone(self.now) && self.up && !self.settling {
             self.connect(driver);
         }
         self.drive_on(driver);
+        self.try_otp(driver);
     }
 
     fn strike_phone(&mut self, driver: usize) {
@@ -120,6 +144,12 @@ impl World {
         if self.fate.chance(self.faults.driver_flap) {
             self.count("fault: driver went offline or came back");
             self.phones[driver].wants_online ^= true;
+        }
+        if self.fate.chance(self.faults.driver_regret)
+            && let Some(offer) = self.phones[driver].offers.keys().next().cloned()
+        {
+            self.count("fault: driver takes an answer back");
+            self.call(Call::Decline { driver, offer });
         }
         if self.fate.chance(0.02) {
             self.call(Call::GetDriver { driver });
@@ -195,7 +225,7 @@ impl World {
             PhoneFrame::Offer { offer, .. } => {
                 self.count("offers shown");
                 self.phones[driver].offers.insert(offer.id.clone(), offer.expires_at);
-                self.decide(driver, &offer.id, offer.expires_at);
+                self.decide(driver, &offer);
             }
             PhoneFrame::OfferWithdrawn { offer, .. } => {
                 self.phones[driver].offers.remove(&offer);
@@ -210,8 +240,24 @@ impl World {
             }
             PhoneFrame::Nudge { .. } => self.count("nudges shown"),
             // These phones ask as callers do, and are answered as callers are.
-            PhoneFrame::AcceptResult { .. } | PhoneFrame::AcceptRefused { .. } => {}
+            PhoneFrame::AcceptResult { .. }
+            | PhoneFrame::AcceptRefused { .. }
+            | PhoneFrame::OtpRefused { .. } => {}
+            PhoneFrame::QueueCall { call, .. } => self.on_queue_call(driver, call),
+            PhoneFrame::QueueCallOver { .. } => self.count("calls to the gate over"),
+            PhoneFrame::QueueJoined { .. } => self.count("places in the queue told"),
+            PhoneFrame::QueueLeft { .. } => self.count("ends of places told"),
         }
+    }
+
+    /// Called to the gate: yes, no, or nothing.
+    fn on_queue_call(&mut self, driver: usize, call: GateCall) {
+        self.count("calls to the gate shown");
+        if call.arrive_by.is_some() || self.phones[driver].dice.chance(0.3) {
+            return;
+        }
+        let accept = self.phones[driver].dice.chance(0.7);
+        self.call(Call::RespondAtGate { driver, call: call.id, accept });
     }
 
     /// M4 as a driver sees it: an offer that he was told is off does not become his ride.
@@ -263,12 +309,18 @@ impl World {
     }
 
     /// Accept, decline, wait too long, or let it be.
-    fn decide(&mut self, driver: usize, offer: &OfferId, expires_at: Timestamp) {
+    fn decide(&mut self, driver: usize, shown: &Offer) {
+        let (offer, expires_at) = (&shown.id, shown.expires_at);
         let phone = &mut self.phones[driver];
         let (habit, roll) = (phone.habit, phone.dice.unit());
         let think = phone.dice.between(10, habit.think_ms_max.max(10));
         let at = self.now.plus_millis(think);
-        let accept = |offer: &OfferId| Call::Accept { driver, offer: offer.clone() };
+        let greedy = self.fate.chance(self.faults.greedy_fare);
+        let fare = phone.fare_for(&shown.kind, greedy);
+        let accept = |offer: &OfferId| {
+            let fare = fare.clone().filter(|_| *offer == shown.id);
+            Call::Accept { driver, offer: offer.clone(), fare }
+        };
         let (yes, no) = (habit.accept, habit.accept + habit.decline);
         if roll < yes {
             self.call_at(at, accept(offer));

@@ -56,8 +56,25 @@ impl World {
             self.riders[ride].retries += 1;
             self.call(Call::Retry { ride });
         }
+        self.choose(ride);
         if self.fate.chance(0.05) {
             self.call(Call::GetRide { ride });
+        }
+    }
+
+    /// A rider with quotes sooner or later chooses one of them, as the ride was last told.
+    fn choose(&mut self, ride: usize) {
+        let rider = &mut self.riders[ride];
+        let Some(view) = rider.view.as_ref().filter(|_| self.options.rides[ride].wishes.chooses)
+        else {
+            return;
+        };
+        let quoted = view.offers.iter().filter(|(_, live)| live.quote.is_some());
+        let quotes: Vec<_> = quoted.map(|(quote, _)| quote.clone()).collect();
+        if !quotes.is_empty() && rider.dice.chance(0.4) {
+            let quote = quotes[rider.dice.index(quotes.len())].clone();
+            self.count("quotes chosen");
+            self.call(Call::Select { ride, quote });
         }
     }
 
@@ -91,6 +108,10 @@ impl World {
             let reason = Some(reasons[self.fate.index(reasons.len())].to_owned());
             let step = RideProgress::Cancel { reason };
             self.call(Call::Progress { ride, driver: None, step });
+        }
+        if self.fate.chance(self.faults.operator_queue) {
+            self.count("fault: operator changes the queue");
+            self.operate_queue();
         }
         if self.fate.chance(self.faults.operator_block) {
             self.count("fault: operator blocks a driver");

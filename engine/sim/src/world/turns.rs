@@ -13,6 +13,7 @@ use muster_engine::ride::{RideCommand, RideMachine, find_candidates};
 
 use crate::city;
 use crate::link::{Actor, Payload, Route};
+use crate::oracle::queues::queue_fault;
 use crate::shell::Shell;
 use crate::store::{Durable, Submission};
 use crate::swarm::Sabotage;
@@ -41,6 +42,9 @@ impl World {
                     self.time_out(reply_of_ride(&command));
                 }
             }
+            (Actor::Zone(market), Payload::Zone(command)) => {
+                self.zone_turn(market, Turn::Command(command));
+            }
             (actor, Payload::Committed(verdict)) => self.on_committed(actor, verdict),
             (Actor::Session(driver, session), Payload::Frame(frame)) => {
                 self.on_frame(driver, session, frame);
@@ -48,7 +52,14 @@ impl World {
             (Actor::Session(driver, session), Payload::Goodbye) => {
                 self.on_goodbye(driver, session);
             }
-            (_, Payload::Driver(_) | Payload::Ride(_) | Payload::Frame(_) | Payload::Goodbye) => {}
+            (
+                _,
+                Payload::Driver(_)
+                | Payload::Ride(_)
+                | Payload::Zone(_)
+                | Payload::Frame(_)
+                | Payload::Goodbye,
+            ) => {}
         }
         if self.settling && self.links.machines_have_nothing_coming() {
             self.settling = false;
@@ -59,6 +70,7 @@ impl World {
         match actor {
             Actor::Driver(driver) => self.driver_turn(driver, Turn::Deadline),
             Actor::Ride(ride) => self.ride_turn(ride, Turn::Deadline),
+            Actor::Zone(market) => self.zone_turn(market, Turn::Deadline),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -75,6 +87,7 @@ impl World {
         }
         self.mark_taken(reply);
         let losing = self.losing(driver, &turn);
+        let unasked = self.unasked(driver, &turn);
         let Some(shell) = self.drivers[driver].shell.as_mut() else { return };
         let before = shell.machine.status();
         let mut what = String::new();
@@ -104,6 +117,7 @@ impl World {
             self.broken(Invariant::M14, detail);
         }
         self.check_lost(driver, losing, &effects);
+        self.check_unasked(driver, unasked, &effects);
         self.note_reserved(driver, before != DriverStatus::Reserved, &effects);
         self.release(Actor::Driver(driver), effects);
     }
@@ -116,6 +130,7 @@ impl World {
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let grid = &self.markets[site.market].grid;
         let drivers = &self.drivers;
+        let mut unfair = None;
         let search = |effect: &Effect| {
             if let Effect::LocateDriver(driver) = effect {
                 let site = drivers.get(city::ordinal(driver.as_str()));
@@ -123,7 +138,9 @@ impl World {
                 return Some(RideCommand::DriverLocated { driver: driver.clone(), reading });
             }
             let Effect::FindCandidates(query) = effect else { return None };
-            Some(RideCommand::Candidates(find_candidates(grid, query)))
+            let found = find_candidates(grid, query);
+            unfair = unfair.take().or_else(|| queue_fault(grid, query, &found));
+            Some(RideCommand::Candidates(found))
         };
         if self.options.sabotage == Some(Sabotage::HoldClockAtExpiry)
             && let Turn::Command(RideCommand::OfferAccepted { offer, .. }) = &turn
@@ -156,17 +173,20 @@ impl World {
         if stuck {
             self.broken(Invariant::M14, format!("r{ride:02} is due again at once after {what}"));
         }
+        if let Some(fault) = unfair {
+            self.broken(Invariant::M15, format!("r{ride:02}: {fault}"));
+        }
         self.check_accepts(&before, &effects);
         self.release(Actor::Ride(ride), effects);
     }
 
-    fn note(&mut self, actor: &str, what: &str, before: &str, after: &str, live: usize) {
+    pub(super) fn note(&mut self, actor: &str, what: &str, before: &str, after: &str, live: usize) {
         let at = self.elapsed_ms();
         self.trace.line(format!("{at:>9} {actor:<4} {what}: {before} -> {after} live={live}"));
     }
 
     /// Performs effects now, or once what they rest on is durable (M13).
-    fn release(&mut self, actor: Actor, effects: Vec<Effect>) {
+    pub(super) fn release(&mut self, actor: Actor, effects: Vec<Effect>) {
         let mut items = Vec::new();
         let mut rest = Vec::new();
         for effect in effects {
@@ -174,6 +194,8 @@ impl World {
                 items.push(Durable::Ride(Arc::new(*commit)));
             } else if let Effect::PersistDriver(record) = effect {
                 items.push(Durable::Driver(Arc::new(*record)));
+            } else if let Effect::PersistZone(commit) = effect {
+                items.push(Durable::Zone(Arc::new(*commit)));
             } else {
                 rest.push(effect);
             }
@@ -206,6 +228,10 @@ impl World {
                 let shell = &mut self.rides.get_mut(&ride)?.shell;
                 Some((&mut shell.held, shell.incarnation))
             }
+            Actor::Zone(market) => {
+                let shell = &mut self.zones.get_mut(&market)?.shell;
+                Some((&mut shell.held, shell.incarnation))
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -221,6 +247,16 @@ impl World {
         match effect {
             Effect::ToDriver(driver, command) => self.pass_to_driver(actor, &driver, command),
             Effect::ToRide(ride, command) => self.pass_to_ride(actor, &ride, command),
+            Effect::ToZone(_, command) => {
+                if let Some(market) = self.market_of(actor) {
+                    self.pass_to_zone(actor, market, command);
+                }
+            }
+            Effect::PublishQueue(..) => {
+                if let Actor::Zone(market) = actor {
+                    self.publish_queue(&effect, market);
+                }
+            }
             Effect::SendFrame(session, frame) => {
                 if let Actor::Driver(driver) = actor
                     && self.drivers[driver].attached.contains(&session)
@@ -260,6 +296,7 @@ impl World {
             | Effect::ForgetOffer(_)
             | Effect::PersistRide(_)
             | Effect::PersistDriver(_)
+            | Effect::PersistZone(_)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_) => {}
         }
@@ -306,7 +343,8 @@ impl World {
         if self.drivers.get(to).is_some_and(|site| site.shell.is_some()) {
             return self.send(actor, Actor::Driver(to), Payload::Driver(command));
         }
-        if let DriverCommand::Offer { offer, .. } = command {
+        if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } = command
+        {
             let reason = Exclusion::Offline;
             let refused = RideCommand::OfferRefused { offer: offer.id.clone(), reason };
             self.pass_to_ride(Actor::Driver(to), &offer.ride, refused);
@@ -345,7 +383,7 @@ impl World {
     }
 }
 
-fn deadline_name(machine: &impl Machine) -> String {
+pub(super) fn deadline_name(machine: &impl Machine) -> String {
     machine.next_deadline().map_or_else(String::new, |deadline| format!("{:?}", deadline.reason))
 }
 
@@ -366,10 +404,14 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
         | DriverCommand::SetOnline { reply, .. }
         | DriverCommand::Decline { reply, .. } => *reply,
         DriverCommand::Accept { asker: Some(Asker::Caller(reply)), .. }
+        | DriverCommand::EnterOtp { asker: Some(Asker::Caller(reply)), .. }
         | DriverCommand::Get { reply } => Some(*reply),
         DriverCommand::Accept { asker: Some(Asker::Phone(_)) | None, .. }
+        | DriverCommand::EnterOtp { asker: Some(Asker::Phone(_)) | None, .. }
+        | DriverCommand::Queue { .. }
         | DriverCommand::PositionChanged
         | DriverCommand::Offer { .. }
+        | DriverCommand::ConfirmQuote { .. }
         | DriverCommand::Withdraw { .. }
         | DriverCommand::AcceptAnswered { .. }
         | DriverCommand::RideUpdated { .. }
@@ -384,6 +426,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Request { reply }
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
+        | RideCommand::SelectQuote { reply, .. }
         | RideCommand::Retry { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
@@ -392,6 +435,9 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }
+        | RideCommand::OtpEntered(_)
+        | RideCommand::OtpTaken { .. }
+        | RideCommand::QuoteConfirmed { .. }
         | RideCommand::DriverRebuilt { .. } => None,
     }
 }

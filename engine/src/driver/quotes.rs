@@ -1,0 +1,141 @@
+//! A quote as its driver holds it: reserved for one ride until the rider has chosen.
+//!
+//! The ride decides when a quote is over. While the rider may still choose the driver may take it
+//! back; once he has confirmed a choice only the ride's answer frees him.
+
+use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
+use crate::effect::{AcceptAnswer, Effect, Outbox};
+use crate::grid::Contact;
+use crate::id::{OfferId, RideId};
+use crate::offer::{Exclusion, Offer, OfferEnd, QuoteTerms, WithdrawReason};
+use crate::ride::RideCommand;
+use crate::time::Timestamp;
+
+impl DriverMachine {
+    /// His quote, if `id` is one that waits for the rider.
+    pub(super) fn quote_of(&self, id: &OfferId) -> Option<QuoteTerms> {
+        let Duty::Reserved { offer, fare, waits_for: WaitsFor::Rider, .. } = &self.duty else {
+            return None;
+        };
+        let own = self.offers.get(id).filter(|_| offer == id)?;
+        Some(QuoteTerms { fare: fare.clone()?, expires_at: own.expires_at })
+    }
+
+    /// The offer whose quote waits for the rider.
+    pub fn quoting(&self) -> Option<&OfferId> {
+        match &self.duty {
+            Duty::Reserved { offer, waits_for: WaitsFor::Rider, .. } => Some(offer),
+            Duty::Reserved { .. } | Duty::Free | Duty::Serving { .. } => None,
+        }
+    }
+
+    /// His accept is a quote now: he waits for the rider, and other rides need not wait for him.
+    pub(super) fn on_quoted(
+        &mut self,
+        id: &OfferId,
+        terms: QuoteTerms,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
+        let Duty::Reserved { offer, askers, waits_for, retry_at, fare, .. } = &mut self.duty else {
+            return;
+        };
+        let Some(own) = self.offers.get_mut(id).filter(|_| offer == id) else { return };
+        own.expires_at = terms.expires_at;
+        own.quoted = Some(terms.fare.clone());
+        *waits_for = WaitsFor::Rider;
+        // Later than now, whatever the ride's clock says: a driver must not ask in circles.
+        *retry_at = terms.expires_at.max(asks_again_at);
+        *fare = Some(terms.fare.clone());
+        for asker in std::mem::take(askers) {
+            Self::answer_accept(Some(asker), id, AcceptAnswer::Quoted(terms.clone()), out);
+        }
+        // What happened while the ride kept the quote.
+        if let Err(why) = self.may_keep_quote(now) {
+            self.free_of_quote();
+            return self.release_offers(why, out);
+        }
+        self.release_offers(Exclusion::Reserved, out);
+    }
+
+    /// An offer that came again with its quote: he is reserved as before.
+    pub(super) fn resume_quote(&mut self, id: &OfferId, out: &mut Outbox) {
+        let Some(own) = self.offers.get(id).filter(|own| own.quoted.is_some()) else { return };
+        self.duty = Duty::Reserved {
+            offer: id.clone(),
+            ride: own.ride.clone(),
+            fare: own.quoted.clone(),
+            waits_for: WaitsFor::Rider,
+            askers: Vec::new(),
+            retry_at: own.expires_at,
+        };
+        self.release_offers(Exclusion::Reserved, out);
+    }
+
+    /// A quote that waits for the rider binds him no more; its offer is to be let go.
+    pub(super) fn free_of_quote(&mut self) {
+        if self.quoting().is_some() {
+            self.duty = Duty::Free;
+            self.cooldown_until = Timestamp::default();
+        }
+    }
+
+    /// Why the driver cannot keep a quote that waits, if he cannot.
+    fn may_keep_quote(&self, now: Timestamp) -> Result<(), Exclusion> {
+        if !self.record.online {
+            Err(Exclusion::Offline)
+        } else if self.blocked(now) {
+            Err(Exclusion::Blocked)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn may_take_chosen_ride(&self, now: Timestamp) -> Result<(), Exclusion> {
+        if self.contact() == Contact::Lost {
+            return Err(Exclusion::StalePosition);
+        }
+        self.may_keep_quote(now)
+    }
+
+    /// The rider chose: he can still take the ride and waits for it, or the quote is off.
+    pub(super) fn on_confirm_quote(&mut self, offer: Offer, now: Timestamp, out: &mut Outbox) {
+        let (id, ride) = (offer.id.clone(), offer.ride.clone());
+        if !self.offers.contains_key(&id) {
+            self.on_offer(offer, true, now, out);
+        }
+        if !self.offers.contains_key(&id) {
+            // Refused just now: the ride has been told.
+            return;
+        }
+        let verdict = match &self.duty {
+            Duty::Reserved { offer: own, waits_for: WaitsFor::Ride, .. } if *own == id => Ok(()),
+            Duty::Reserved { offer: own, waits_for: WaitsFor::Rider, .. } if *own == id => {
+                self.may_take_chosen_ride(now)
+            }
+            Duty::Reserved { .. } | Duty::Free | Duty::Serving { .. } => Err(Exclusion::Reserved),
+        };
+        match verdict {
+            Ok(()) => self.confirm(id, ride, now, out),
+            Err(reason) => {
+                if self.quoting() == Some(&id) {
+                    self.free_of_quote();
+                }
+                self.take_back(&id, OfferEnd::Withdrawn, WithdrawReason::Superseded, out);
+                let command = RideCommand::OfferRefused { offer: id, reason };
+                out.push(Effect::ToRide(ride, command));
+            }
+        }
+    }
+
+    fn confirm(&mut self, quote: OfferId, ride: RideId, now: Timestamp, out: &mut Outbox) {
+        let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
+        if let Duty::Reserved { waits_for, retry_at, .. } = &mut self.duty {
+            *waits_for = WaitsFor::Ride;
+            *retry_at = asks_again_at;
+        }
+        let driver = self.id().clone();
+        out.push(Effect::ToRide(ride, RideCommand::QuoteConfirmed { quote, driver }));
+    }
+}
