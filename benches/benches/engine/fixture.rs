@@ -263,6 +263,7 @@ impl Round {
                     | Effect::IndexOffer(_)
                     | Effect::ForgetOffer(_)
                     | Effect::Publish(_)
+                    | Effect::LocateDriver(_)
                     | Effect::Retire => {}
                 }
             }
