@@ -56,6 +56,7 @@ pub struct Metrics {
     rides_cancelled: Family<ByLabels, Counter>,
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
+    pickup_nudges: Family<MarketLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
@@ -98,6 +99,7 @@ impl Metrics {
             rides_cancelled: Family::default(),
             rides_open: Family::default(),
             reallocations: Family::default(),
+            pickup_nudges: Family::default(),
             experiment_rides: Family::default(),
             zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
@@ -145,6 +147,8 @@ impl Metrics {
         r.register("rides_open", "Rides that are not over", self.rides_open.clone());
         let help = "Rides that a driver gave back";
         r.register("reallocations", help, self.reallocations.clone());
+        let help = "Drivers told that they do not come nearer to the pickup";
+        r.register("pickup_nudges", help, self.pickup_nudges.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
@@ -337,6 +341,9 @@ impl EventSink for Metrics {
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };
                 self.invariant_violations.get_or_create(&labels).inc();
+            }
+            EventKind::DriverNudged => {
+                self.pickup_nudges.get_or_create(&labels).inc();
             }
             EventKind::DriverArrived | EventKind::RideStarted => {}
         }

@@ -112,6 +112,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::Progress { driver, step, .. } => format!("{step:?} by {driver:?}"),
         RideCommand::Cancel { by, .. } => format!("cancel by {}", by.name()),
         RideCommand::Retry { .. } => "retry".to_owned(),
+        RideCommand::DriverLocated { driver, reading } => {
+            format!("driver_located {driver} {}", reading.is_some())
+        }
         RideCommand::Get { .. } => "get".to_owned(),
     }
 }

@@ -192,6 +192,7 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let id = ride.request.ride.clone();
+        let nudged_at = self.nudged_at(&id);
         let mut askers = Vec::new();
         let known = match &mut self.duty {
             Duty::Serving { ride: serving, .. } if serving.request.ride != id => {
@@ -230,12 +231,14 @@ impl DriverMachine {
             Self::answer_accept(Some(asker), offer, AcceptAnswer::Won(Arc::clone(ride)), out);
         }
         if known {
-            return self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);
+            self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);
+            return self.pass_nudge(nudged_at, out);
         }
         self.close_offer(offer, OfferEnd::Accepted, WithdrawReason::Taken, out);
         let told = Arc::clone(ride);
         self.frames.push(|seq| PhoneFrame::Assigned { seq, ride: told }, out);
         self.release_offers(Exclusion::OnRide, out);
+        self.pass_nudge(nudged_at, out);
     }
 
     /// A driver who cancelled on a rider is not offered that rider's next ride for a while.
@@ -270,7 +273,7 @@ impl DriverMachine {
 
 /// Whether this driver, or whoever acts for him, called the ride off.
 fn cancelled_on(ride: &RideRecord, driver: &DriverId) -> bool {
-    ride.cancelled_by == Some(CancelledBy::Driver) || ride.gave_back.contains(driver)
+    ride.cancelled_by == Some(CancelledBy::Driver) || ride.was_given_back_by(driver)
 }
 
 fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {

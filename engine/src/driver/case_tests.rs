@@ -133,6 +133,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         distance: Meters::new(100.0),
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
+        nudged_at: None,
         fare: None,
     });
     Arc::new(record)

@@ -150,6 +150,13 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// The driver does not come nearer to the pickup.
+    Nudge {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+    },
     /// The ride is off.
     RideCancelled {
         /// Sequence number.
@@ -220,6 +227,7 @@ impl PhoneFrame {
             Self::Offer { seq, .. }
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
+            | Self::Nudge { seq, .. }
             | Self::RideCancelled { seq, .. }
             | Self::QueueCall { seq, .. }
             | Self::QueueCallOver { seq, .. } => Some(*seq),

@@ -109,6 +109,7 @@ impl RideMachine {
             distance,
             pickup_eta: self.policy.pickup_eta(distance),
             assigned_at: now,
+            nudged_at: None,
             fare: None,
         });
         self.retry_at = None;

@@ -36,6 +36,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.attempts.offers_again.clear();
         record.instant = instant_search(&self.policy);
         record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
@@ -75,14 +76,11 @@ impl RideMachine {
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
-            return self.give_up("unknown_service_tier", now, out);
+            return self.end_unfulfilled("unknown_service_tier", now, out);
         };
         self.seeking = Some(seeking);
         self.set_aside.retain(|_, until| *until > now);
         let request = &self.record.request;
-        let mut asked = self.record.asked.clone();
-        asked.extend(self.set_aside.keys().cloned());
-        asked.extend(self.record.instant.iter().flat_map(|instant| instant.asked.iter().cloned()));
         out.push(Effect::FindCandidates(Box::new(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
@@ -93,8 +91,8 @@ impl RideMachine {
             now,
             live_offers_max: self.policy.live_offers_max,
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
-            asked,
-            blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
+            asked: self.passed_over(radius),
+            blocked: self.blocked_drivers(),
             explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
@@ -116,6 +114,7 @@ impl RideMachine {
             favourite_drivers: request.favourite_drivers.clone(),
             pickup: request.pickup,
             dropoff: request.dropoff,
+            asked_before: self.asked_before(),
             seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
         }
     }
@@ -144,9 +143,12 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        // A search of the attempt before must not use up the one that this attempt waits for.
+        if candidates.attempt != self.record.attempt {
+            return;
+        }
         let Some(seeking) = self.seeking.take() else { return };
-        let current = candidates.attempt == self.record.attempt;
-        if self.record.status != RideStatus::Searching || !current {
+        if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
         if candidates.found.is_empty() {
@@ -213,12 +215,15 @@ impl RideMachine {
         self.empty_searches = 0;
         // Who takes a freed place comes late already, and who is not asked sees nothing.
         let at_once = matches!(seeking, Seeking::Places(_) | Seeking::Instant);
+        let carries = |ranked: &RankedCandidate| ranked.carries_any(&self.policy.priority_tags);
+        let carriers: Vec<bool> = candidates.found.iter().map(carries).collect();
+        let delays = self.policy.split_delays(&carriers);
         let planned: Vec<(OfferId, LiveOffer)> = candidates
             .found
             .iter()
-            .enumerate()
-            .filter_map(|(place, RankedCandidate { candidate, .. })| {
-                let split_ms = if at_once { 0 } else { self.policy.split_delay_at(place) };
+            .zip(delays)
+            .filter_map(|(RankedCandidate { candidate, .. }, delay_ms)| {
+                let split_ms = if at_once { 0 } else { delay_ms };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
                 let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
@@ -318,7 +323,7 @@ impl RideMachine {
         let instant = self.is_instant(offer);
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
-        self.record.asked.remove(&driver);
+        self.record.uncount_offer(&driver);
         self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
         self.ends_unwritten = true;
         if self.record.status != RideStatus::Searching {
@@ -395,11 +400,13 @@ impl RideMachine {
             distance: live.distance,
             pickup_eta: live.pickup_eta,
             assigned_at: now,
+            nudged_at: None,
             fare,
         });
         self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
+        self.watch_pickup(Some(live.distance), now);
     }
 
     /// Four digits from the request's secret bits; another driver of the same ride gets others.
@@ -446,8 +453,20 @@ impl RideMachine {
         }
     }
 
-    /// Ends the search without a driver.
-    pub(super) fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+    /// Ends a search that found no driver, for good or until the ride's next try.
+    fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+        if !self.goes_on_with_next_try(now, out) {
+            self.end_unfulfilled(reason, now, out);
+        }
+    }
+
+    /// Ends the ride without a driver; a retry searches again.
+    pub(super) fn end_unfulfilled(
+        &mut self,
+        reason: &'static str,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let losers = self.withdraw_all(WithdrawReason::Expired, now, out);
         self.record.status = RideStatus::Unfulfilled;
         self.record.reason = Some(reason.to_owned());
