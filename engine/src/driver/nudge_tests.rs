@@ -74,8 +74,7 @@ fn a_ride_that_was_taken_from_a_driver_is_not_his_cancellation() {
         assert!(matches!(case.frames()[..], [PhoneFrame::RideCancelled { .. }]));
         let blocked = case.machine.record().rider_blocks.hold(&rider, at(2_001));
         assert_eq!(blocked, cancelled, "{cause:?}");
-        let mut policy = crate::policy::DispatchPolicy::default();
-        policy.ratio_history_min = 1;
+        let policy = crate::policy::DispatchPolicy { ratio_history_min: 1, ..Default::default() };
         case.machine.use_policy(&Arc::new(policy));
         let permille = case.machine.standing(at(2_001)).cancellation_permille;
         assert_eq!(permille, if cancelled { 1_000 } else { 0 }, "{cause:?}");

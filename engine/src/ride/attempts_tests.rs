@@ -22,9 +22,9 @@ fn wake_next(case: &mut Case) -> u64 {
 }
 
 fn written(case: &Case) -> Vec<RideEventKind> {
-    let kind = |effect: &Effect| match effect {
-        Effect::PersistRide(commit) => Some(commit.kind),
-        _ => None,
+    let kind = |effect: &Effect| {
+        let Effect::PersistRide(commit) = effect else { return None };
+        Some(commit.kind)
     };
     case.effects.iter().filter_map(kind).collect()
 }
@@ -71,9 +71,9 @@ fn whoever_was_not_asked_yet_comes_before_those_who_were() {
     assert_eq!(case.live(), ["b"]);
     case.decline("b", 5_000);
     assert_eq!(case.live(), ["a"]);
-    let decision = case.effects.iter().find_map(|effect| match effect {
-        Effect::PersistRide(commit) => commit.decision.clone(),
-        _ => None,
+    let decision = case.effects.iter().find_map(|effect| {
+        let Effect::PersistRide(commit) = effect else { return None };
+        commit.decision.clone()
     });
     assert_eq!(decision.unwrap().ranked[0].group, PriorityGroup::AskedBefore);
 }

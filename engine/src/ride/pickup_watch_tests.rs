@@ -55,10 +55,10 @@ fn outcome(case: &Case) -> char {
     let nudged = case.effects.iter().any(
         |effect| matches!(effect, Effect::Publish(event) if event.kind == EventKind::DriverNudged),
     );
-    match case.status() {
-        RideStatus::Searching => 'r',
-        _ if nudged => 'n',
-        _ => '.',
+    match (case.status() == RideStatus::Searching, nudged) {
+        (true, _) => 'r',
+        (false, true) => 'n',
+        (false, false) => '.',
     }
 }
 
