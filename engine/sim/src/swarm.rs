@@ -239,9 +239,7 @@ impl Options {
     pub fn drawn(seed: u64) -> Self {
         let root = Dice::root(seed);
         let faults = Faults::drawn(&mut root.child("faults"));
-        let policy = drawn_policy(&mut root.child("policy"));
-        let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
-        let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
+        let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
         let mut zoning = root.child("zone");
@@ -307,6 +305,13 @@ impl Options {
             whole_trace: false,
         }
     }
+}
+
+/// What is drawn of the policy whatever the modes and the zone.
+fn drawn_rules(root: &Dice) -> DispatchPolicy {
+    let policy = drawn_policy(&mut root.child("policy"));
+    let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+    with_drawn_attempts(policy, &mut root.child("attempts"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
