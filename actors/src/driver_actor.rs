@@ -91,6 +91,7 @@ impl Host for DriverHost {
             | Effect::ToDriver(..)
             | Effect::ToRide(..)
             | Effect::Answer(..)
+            | Effect::LocateDriver(_)
             | Effect::FindCandidates(_)
             | Effect::Publish(_)
             | Effect::Retire => {}

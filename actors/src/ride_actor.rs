@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use muster_engine::effect::{Effect, Refusal};
-use muster_engine::id::RideId;
+use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{
     CandidateQuery, RideCommand, RideMachine, RideRecord, RideRequest, find_candidates,
 };
@@ -38,6 +38,12 @@ impl Host for RideHost {
         let mode = query.ranking.policy.mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
         Some(RideCommand::Candidates(Box::new(found)))
+    }
+
+    fn locate(&self, driver: &DriverId, runtime: &Runtime) -> Option<RideCommand> {
+        let handle = runtime.registry.driver(driver);
+        let reading = handle.and_then(|handle| handle.board.slot.read());
+        Some(RideCommand::DriverLocated { driver: driver.clone(), reading })
     }
 
     fn perform(&mut self, effect: Effect, _: &Runtime) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use muster_engine::effect::{Effect, Outbox};
+use muster_engine::id::DriverId;
 use muster_engine::machine::Machine;
 use muster_engine::ride::CandidateQuery;
 use muster_engine::time::Timestamp;
@@ -60,6 +61,11 @@ pub(crate) trait Host: Sized + Unpin + 'static {
         query: &CandidateQuery,
         runtime: &Runtime,
     ) -> Option<<Self::Machine as Machine>::Command>;
+
+    /// Reads a driver's newest position and makes it a command; only rides ask for it.
+    fn locate(&self, _: &DriverId, _: &Runtime) -> Option<<Self::Machine as Machine>::Command> {
+        None
+    }
 
     /// Performs an effect of this machine.
     fn perform(&mut self, effect: Effect, runtime: &Runtime);
@@ -158,18 +164,22 @@ impl<H: Host> MachineActor<H> {
         }
     }
 
-    /// Runs the searches the machine asked for, within the same turn.
+    /// Runs the searches and readings the machine asked for, within the same turn.
     fn searched(&mut self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         while !self.outbox.is_empty() {
             let drained: Vec<Effect> = self.outbox.drain().collect();
             for effect in drained {
-                if let Effect::FindCandidates(query) = &effect {
-                    if let Some(command) = self.host.search(query, &self.runtime) {
-                        self.machine.handle(command, now, &mut self.outbox);
-                    }
+                let answer = if let Effect::FindCandidates(query) = &effect {
+                    self.host.search(query, &self.runtime)
+                } else if let Effect::LocateDriver(driver) = &effect {
+                    self.host.locate(driver, &self.runtime)
                 } else {
                     effects.push(effect);
+                    continue;
+                };
+                if let Some(command) = answer {
+                    self.machine.handle(command, now, &mut self.outbox);
                 }
             }
         }
@@ -215,6 +225,7 @@ impl<H: Host> MachineActor<H> {
                 | Effect::ToZone(..)
                 | Effect::PublishQueue(..)
                 | Effect::FindCandidates(_)
+                | Effect::LocateDriver(_)
                 | Effect::SendFrame(..)
                 | Effect::CloseSession(..)
                 | Effect::PlaceSupply(_)
@@ -295,6 +306,7 @@ fn durable(effect: Effect) -> Result<Durable, Effect> {
         | Effect::CloseSession(..)
         | Effect::Answer(..)
         | Effect::FindCandidates(_)
+        | Effect::LocateDriver(_)
         | Effect::PlaceSupply(_)
         | Effect::RemoveSupply
         | Effect::IndexOffer(_)

@@ -24,6 +24,7 @@ Examples:
   MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
   muster explain ride-1                         why each driver near ride-1 was asked or not
+  muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
 
 Exit codes: 0 done (a clean drain, a replay without violations), 1 failed, 2 bad configuration or
 arguments.";
@@ -37,7 +38,8 @@ pub enum Command {
     ///
     /// Without --url a server is started on embedded defaults and thrown away afterwards.
     Replay(ReplayArgs),
-    /// Print why a ride was offered to whom: per search and wave, drivers asked and left out.
+    /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
+    /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
     /// Print version and source revision.
     Version,
@@ -87,8 +89,11 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The ride.
-    #[arg(value_name = "RIDE")]
-    pub ride: String,
+    #[arg(value_name = "RIDE", required_unless_present = "driver")]
+    pub ride: Option<String>,
+    /// A driver instead: how he stands, and what rides of the last hour decided about him.
+    #[arg(long, value_name = "DRIVER", conflicts_with = "ride")]
+    pub driver: Option<String>,
     /// The server that knows it.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
     pub url: String,

@@ -21,13 +21,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
-use muster_engine::id::RideId;
+use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideRecord, WaveDecision};
+use muster_engine::time::Timestamp;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
 pub use self::reads::{
-    CursorError, READ_ROWS_MAX, RideCursor, RideFilter, RidePage, StoredRideEvent,
+    CursorError, DriverDecisions, LOOKED_AT_MAX, NAMING_MAX, READ_ROWS_MAX, RideCursor, RideFilter,
+    RidePage, StoredRideEvent,
 };
 pub use self::upkeep::{Pruned, Retention};
 
@@ -150,6 +152,19 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
     pub async fn decisions(&self, ride: &RideId) -> Result<Vec<WaveDecision>, StoreError> {
         reads::decisions(&self.readers, ride).await
+    }
+
+    /// The decisions since `since` that name `driver`, newest first, among the newest
+    /// [`LOOKED_AT_MAX`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn decisions_naming(
+        &self,
+        driver: &DriverId,
+        since: Timestamp,
+    ) -> Result<DriverDecisions, StoreError> {
+        reads::decisions_naming(&self.readers, driver, since).await
     }
 
     /// The first call that came with `key`, however old.

@@ -5,6 +5,7 @@
 //! every [`FieldFault`] instead of stopping at the first.
 
 mod driver;
+mod driver_explain;
 mod driver_profile;
 mod explain;
 mod fault;
@@ -24,6 +25,7 @@ mod time;
 mod zone;
 
 pub use driver::DriverView;
+pub use driver_explain::{DriverDecisionView, DriverExplainView, DriverStandingView};
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
 pub use explain::{AttemptView, CandidateView, ExplainPolicyView, ExplainView, WaveView};
 pub use fault::{Faults, FieldFault, RequestFault, TEXT_CHARS_MAX};

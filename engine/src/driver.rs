@@ -24,6 +24,9 @@ mod instant_tests;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod nudge;
+#[cfg(test)]
+mod nudge_tests;
 mod offers;
 mod otp;
 mod queueing;

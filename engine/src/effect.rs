@@ -33,8 +33,8 @@ pub enum Asker {
 /// One request to the surroundings.
 ///
 /// A turn is one call of a machine. When a turn persists something, all its other effects but
-/// [`FindCandidates`](Effect::FindCandidates) wait for the commit (invariant M13), and so do the
-/// effects of later turns of the same machine.
+/// [`FindCandidates`](Effect::FindCandidates) and [`LocateDriver`](Effect::LocateDriver) wait for
+/// the commit (invariant M13), and so do the effects of later turns of the same machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Make a ride's new state durable, with its history row.
@@ -60,6 +60,9 @@ pub enum Effect {
     /// Search the supply index and hand the result back as [`RideCommand::Candidates`], within the
     /// same turn.
     FindCandidates(Box<CandidateQuery>),
+    /// Read a driver's newest position and hand it back as [`RideCommand::DriverLocated`], within
+    /// the same turn.
+    LocateDriver(DriverId),
     /// Put the driver into the supply index at his newest position, or refresh his entry.
     PlaceSupply(Supply),
     /// Take the driver out of the supply index.

@@ -56,6 +56,8 @@ pub enum EventKind {
     },
     /// A driver arrived at the pickup.
     DriverArrived,
+    /// A driver who did not come nearer to the pickup was told so.
+    DriverNudged,
     /// A ride began.
     RideStarted,
     /// A ride was completed.
@@ -67,10 +69,10 @@ pub enum EventKind {
     },
     /// A search ended without a driver.
     RideUnfulfilled {
-        /// `search_limit` or `wave_limit`.
+        /// `search_limit`, `wave_limit` or `reallocation_limit`.
         reason: &'static str,
     },
-    /// A driver gave a ride back; `retried` tells whether a new attempt began.
+    /// A driver lost a ride before its start; `retried` tells whether a new attempt began.
     RideGivenBack {
         /// Whether a new attempt began.
         retried: bool,
@@ -136,6 +138,7 @@ impl EventKind {
             | Self::QuoteReceived
             | Self::QuoteEnded { .. }
             | Self::DriverArrived
+            | Self::DriverNudged
             | Self::RideStarted
             | Self::RideCompleted
             | Self::RideGivenBack { .. }

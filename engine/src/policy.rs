@@ -8,6 +8,7 @@
 mod book;
 mod dispatch;
 mod keys;
+mod split;
 
 pub use book::{
     AttemptKind, BookError, EXPERIMENT_ARMS_MAX, Experiment, ExperimentArm, PolicyBook,

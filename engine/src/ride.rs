@@ -1,13 +1,17 @@
 //! The life of a ride request and the ride it becomes.
 //!
 //! ```text
-//! scheduled → searching → assigned → arrived → in_progress → completed
+//! scheduled ⇄ searching → assigned → arrived → in_progress → completed
 //!                 │  ↑        │          │          │
 //!                 │  └────────┴──────────┘          │    reallocation: the driver gave it back
 //!                 ├→ unfulfilled (a retry searches again)
 //!                 └→ cancelled ←─────────┴──────────┘    from every state but completed
 //! ```
 
+mod asked;
+mod attempts;
+#[cfg(test)]
+mod attempts_tests;
 mod cancel;
 #[cfg(test)]
 mod case_tests;
@@ -33,6 +37,9 @@ mod needs;
 mod otp;
 #[cfg(test)]
 mod otp_tests;
+mod pickup_watch;
+#[cfg(test)]
+mod pickup_watch_tests;
 mod pinning;
 mod places;
 mod progress;
@@ -45,12 +52,15 @@ mod quotes_tests;
 mod ranking;
 #[cfg(test)]
 mod ranking_tests;
+mod reallocation;
 mod record;
+mod scheduled;
 mod search;
 mod wave;
 #[cfg(test)]
 mod wave_tests;
 
+pub use attempts::{Attempts, Reallocation, ReallocationCause, ReallocationStage};
 pub use command::{
     CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, OtpEntry, QueueQuery, RideCommand,
     RideProgress,
@@ -68,6 +78,7 @@ pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,
 };
+pub use reallocation::{DRIVER_LOST, DRIVER_NO_SHOW, OPERATOR_REASSIGNED};
 pub use record::{
     AssignedDriver, Assignment, AttemptOffers, CancelledBy, LiveOffer, OfferCounts, PinnedPolicy,
     RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,

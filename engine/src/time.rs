@@ -69,6 +69,8 @@ pub enum DeadlineReason {
     SearchLimit,
     /// A scheduled ride begins its search.
     ScheduledSearch,
+    /// An assigned ride looks whether its driver comes nearer.
+    PickupCheck,
     /// A driver that accepted has no answer from the ride yet and asks again.
     AcceptRetry,
     /// A driver becomes eligible again after an accept.

@@ -19,6 +19,12 @@ impl Meters {
         self.0
     }
 
+    /// The distance to a tenth of a metre: what is kept of a distance that was decided by.
+    #[must_use]
+    pub fn to_decimetre(self) -> Self {
+        Self((self.0 * 10.0).round() / 10.0)
+    }
+
     /// The distance in whole metres, rounded.
     pub fn rounded(self) -> u32 {
         // Saturates: `as` clamps floats to the integer's range.

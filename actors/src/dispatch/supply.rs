@@ -7,6 +7,7 @@ use muster_engine::grid::{
     CellCounts, Contact, DriverStatus, Found, NearbyQuery, Reading, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
+use muster_engine::offer::Exclusion;
 use muster_engine::ride::RideStatus;
 use muster_engine::units::{EtaSeconds, Meters};
 
@@ -107,6 +108,19 @@ impl Dispatch {
             tiers: found.supply.tiers,
         };
         Ok(result.found.into_iter().map(near).collect())
+    }
+
+    /// Why a driver is offered no ride at all at present; nothing when it depends on the ride.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`].
+    pub fn why_taken(&self, driver: &DriverId) -> Result<Option<Exclusion>, CallError> {
+        let market = &self.driver_handle(driver)?.board.market;
+        let Some(supply) = market.grid.supply_of(driver) else {
+            return Ok(Some(Exclusion::Offline));
+        };
+        let live_offers_max = market.book().base().live_offers_max;
+        Ok(supply.taken_under(live_offers_max, self.now()).map(Exclusion::from))
     }
 
     /// Drivers by status and tier per cell.

@@ -45,6 +45,7 @@ struct Wave {
 #[derive(Debug, Deserialize)]
 struct Candidate {
     driver_id: String,
+    stage: String,
     reason: Option<String>,
     distance_m: f64,
     pickup_eta_s: Option<u32>,
@@ -83,7 +84,10 @@ fn policy(policy: &Policy) -> String {
 }
 
 fn wave(out: &mut String, wave: &Wave) {
-    let offered = wave.candidates.iter().filter(|candidate| candidate.reason.is_none());
+    let came = |stage: &'static str| {
+        wave.candidates.iter().filter(move |candidate| candidate.stage == stage)
+    };
+    let offered = came("offered");
     let left_out: u32 = wave.counts.values().sum();
     line(
         out,
@@ -99,6 +103,9 @@ fn wave(out: &mut String, wave: &Wave) {
         let tier = candidate.service_tier.as_deref().unwrap_or("-");
         let after = if candidate.forward { ", after his present ride" } else { "" };
         line(out, format_args!("    offered   {}, {tier}{after}", place(candidate)));
+    }
+    for candidate in came("ranked") {
+        line(out, format_args!("    passed    {}", place(candidate)));
     }
     for (reason, count) in &wave.counts {
         let of_reason = |c: &&Candidate| c.reason.as_ref() == Some(reason);
@@ -118,7 +125,7 @@ fn place(candidate: &Candidate) -> String {
 }
 
 /// The most frequent reasons first.
-fn counted(counts: &BTreeMap<String, u32>) -> String {
+pub(super) fn counted(counts: &BTreeMap<String, u32>) -> String {
     let mut counts: Vec<(&String, &u32)> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let counts: Vec<String> =
@@ -126,7 +133,7 @@ fn counted(counts: &BTreeMap<String, u32>) -> String {
     if counts.is_empty() { "nobody".to_owned() } else { counts.join(", ") }
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String does not fail.
     let _infallible = writeln!(out, "{text}");
 }
@@ -148,12 +155,14 @@ mod tests {
             "rules": [], "arm": null});
         let offered = serde_json::json!({"driver_id": "d-1", "stage": "offered", "reason": null,
             "distance_m": 120.4, "pickup_eta_s": 29, "offer_id": "o", "service_tier": "xl"});
+        let passed = serde_json::json!({"driver_id": "d-9", "stage": "ranked", "reason": null,
+            "distance_m": 300.0, "pickup_eta_s": 93, "offer_id": null, "service_tier": null});
         let explanation = serde_json::from_value(serde_json::json!({
             "ride_id": "ride-1", "status": "searching", "policy": plain,
             "attempts": [
                 {"attempt": 1, "policy": policy, "waves": [{
                     "wave": 1, "at": "2025-12-01T00:00:00.000Z", "radius_m": 1000,
-                    "candidates": [offered, excluded("d-2", "stale", 10.0),
+                    "candidates": [offered, passed, excluded("d-2", "stale", 10.0),
                         excluded("d-3", "stale", 20.0), excluded("d-4", "tier", 25.0),
                         excluded("d-5", "stale", 30.0), excluded("d-6", "stale", 40.0)],
                     "counts": {"stale": 9, "tier": 1, "unlisted": 2},
@@ -171,6 +180,7 @@ ride ride-1: searching
 attempt 1: initial, broadcast, policy version 3, rules xl < rush, arm ttl/long
   wave 1 at 2025-12-01T00:00:00.000Z, within 1000 m: 1 offered, 12 left out
     offered   d-1 120 m, 29 s, xl
+    passed    d-9 300 m, 93 s
     left out  9 stale, nearest: d-2 10 m, 60 s; d-3 20 m, 60 s; d-5 30 m, 60 s
     left out  1 tier, nearest: d-4 25 m, 60 s
     left out  2 unlisted

@@ -1,10 +1,13 @@
 //! What the HTTP edge reads of the past: a port that the store implements.
 
 use muster_actors::{PortFuture, StoreError};
-use muster_engine::id::RideId;
+use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideRecord, WaveDecision};
+use muster_engine::time::Timestamp;
 
-use crate::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
+use crate::store::{
+    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent,
+};
 
 /// The outcome of a read.
 pub type Read<'a, T> = PortFuture<'a, Result<T, StoreError>>;
@@ -30,6 +33,15 @@ pub trait RideHistory: Send + Sync + 'static {
 
     /// Who was considered for each wave of a ride, in the order of the waves.
     fn decisions<'a>(&'a self, ride: &'a RideId) -> Read<'a, Vec<WaveDecision>>;
+
+    /// The decisions since `since` that name a driver, newest first; at most
+    /// [`NAMING_MAX`](crate::store::NAMING_MAX) of them, among the newest
+    /// [`LOOKED_AT_MAX`](crate::store::LOOKED_AT_MAX) of all rides.
+    fn decisions_naming<'a>(
+        &'a self,
+        driver: &'a DriverId,
+        since: Timestamp,
+    ) -> Read<'a, DriverDecisions>;
 
     /// The first call that came with the idempotency key `key`, however old.
     fn first_call<'a>(&'a self, key: &'a str) -> Read<'a, Option<FirstCall>>;

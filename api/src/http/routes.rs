@@ -51,7 +51,8 @@ fn driver_routes(config: &mut ServiceConfig) {
         .service(resource("/{driver_id}/positions", [post(drivers::positions)]))
         .service(resource("/{driver_id}", one))
         .service(resource("/{driver_id}/status", [post(drivers::set_status)]))
-        .service(resource("/{driver_id}/offers", [get(drivers::offers)]));
+        .service(resource("/{driver_id}/offers", [get(drivers::offers)]))
+        .service(resource("/{driver_id}/explain", [get(explain::explain_driver)]));
     let offers = web::scope("/v1/offers")
         .service(resource("/{offer_id}/accept", [post(offers::accept)]))
         .service(resource("/{offer_id}/decline", [post(offers::decline)]));

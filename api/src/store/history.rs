@@ -1,9 +1,12 @@
 //! The past as the HTTP edge asks for it.
 
-use muster_engine::id::RideId;
+use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideRecord, WaveDecision};
+use muster_engine::time::Timestamp;
 
-use super::{FirstCall, RideCursor, RideFilter, SavedAnswer, SqliteStore, StoredRideEvent};
+use super::{
+    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, SqliteStore, StoredRideEvent,
+};
 use crate::http::history::{Read, RideHistory};
 
 impl RideHistory for SqliteStore {
@@ -23,6 +26,14 @@ impl RideHistory for SqliteStore {
         limit: u32,
     ) -> Read<'a, Vec<StoredRideEvent>> {
         Box::pin(self.ride_events(ride, after_seq, limit))
+    }
+
+    fn decisions_naming<'a>(
+        &'a self,
+        driver: &'a DriverId,
+        since: Timestamp,
+    ) -> Read<'a, DriverDecisions> {
+        Box::pin(async move { self.decisions_naming(driver, since).await })
     }
 
     fn decisions<'a>(&'a self, ride: &'a RideId) -> Read<'a, Vec<WaveDecision>> {

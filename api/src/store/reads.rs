@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use muster_actors::StoreError;
-use muster_engine::id::{MarketId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId};
 use muster_engine::ride::{RideEventKind, RideRecord, RideStatus, WaveDecision};
 use muster_engine::time::Timestamp;
 use serde::Deserialize;
@@ -190,4 +190,69 @@ pub(super) async fn decisions(
     .await
     .map_err(from_sql)?;
     bodies.iter().map(|body| from_json("a decision", body)).collect()
+}
+
+/// Decisions looked at, newest first, for those that name a driver: some 100 MB.
+pub const LOOKED_AT_MAX: u32 = 50_000;
+
+/// Decisions that name a driver, told at most.
+pub const NAMING_MAX: u32 = 500;
+
+/// What was decided about a driver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriverDecisions {
+    /// The rides and the decisions, newest first.
+    pub decisions: Vec<(RideId, WaveDecision)>,
+    /// Whether these are all there are.
+    pub complete: bool,
+}
+
+impl DriverDecisions {
+    /// Those of `decisions`, newest first, that name `driver`; `all_seen` tells whether there are no
+    /// older ones.
+    pub fn of(
+        driver: &DriverId,
+        decisions: impl Iterator<Item = (RideId, WaveDecision)>,
+        all_seen: bool,
+    ) -> Self {
+        let mut naming: Vec<_> = decisions.filter(|(_, one)| one.names(driver)).collect();
+        let complete = all_seen && naming.len() <= NAMING_MAX as usize;
+        naming.truncate(NAMING_MAX as usize);
+        Self { decisions: naming, complete }
+    }
+}
+
+pub(super) async fn decisions_naming(
+    readers: &SqlitePool,
+    driver: &DriverId,
+    since: Timestamp,
+) -> Result<DriverDecisions, StoreError> {
+    // Ids need no escapes in JSON. Whether the text found is the driver shows when it is read.
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT ride_id, body FROM decisions \
+         WHERE decision_id > (SELECT max(decision_id) - ?2 FROM decisions) AND at >= ?3 \
+         AND instr(body, ?1) > 0 ORDER BY decision_id DESC LIMIT ?4",
+    )
+    .bind(format!("\"{driver}\""))
+    .bind(i64::from(LOOKED_AT_MAX))
+    .bind(instant(since))
+    .bind(i64::from(NAMING_MAX) + 1)
+    .fetch_all(readers)
+    .await
+    .map_err(from_sql)?;
+    let unseen: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM decisions \
+         WHERE decision_id <= (SELECT max(decision_id) - ?1 FROM decisions) AND at >= ?2)",
+    )
+    .bind(i64::from(LOOKED_AT_MAX))
+    .bind(instant(since))
+    .fetch_one(readers)
+    .await
+    .map_err(from_sql)?;
+    let mut decisions = Vec::with_capacity(rows.len());
+    for (ride, body) in rows {
+        let ride = RideId::new(&ride).map_err(|error| corrupt("a ride's id", error))?;
+        decisions.push((ride, from_json::<WaveDecision>("a decision", &body)?));
+    }
+    Ok(DriverDecisions::of(driver, decisions.into_iter(), !unseen))
 }

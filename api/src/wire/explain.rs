@@ -101,7 +101,7 @@ pub struct CandidateView {
     /// Estimated time to the pickup.
     pub pickup_eta_s: Option<u32>,
     /// What put him before others, where more than distance did: `favourite`, `heading_home`,
-    /// `priority_tag` or `other`.
+    /// `priority_tag` or `other`; `asked_before` comes last.
     #[schema(example = "favourite")]
     pub group: Option<&'static str>,
     /// What his place within the group follows from, when the policy ranks by score.
@@ -173,7 +173,7 @@ impl ExplainView {
 }
 
 impl WaveView {
-    fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
+    pub(super) fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
         let place =
             |driver: &DriverId| decision.ranked.iter().find(|ranked| ranked.driver == *driver);
         let offered = decision.offered.iter();

@@ -4,12 +4,15 @@ use muster_actors::{CallError, Dispatch};
 use muster_engine::driver::PhoneFrame;
 use muster_engine::effect::{AcceptAnswer, SessionId};
 use muster_engine::grid::FixRejection;
-use muster_engine::ride::CancelledBy;
+use muster_engine::ride::{CancelledBy, OPERATOR_REASSIGNED, ReallocationCause, RideRecord};
 use serde::Serialize;
 
 use crate::wire::{
     AcceptResultView, DriverView, GateCallView, LiveDriver, OfferView, Problem, RideView, rfc3339,
 };
+
+/// Why a driver is nudged.
+const PICKUP_STALLED: &str = "pickup_stalled";
 
 /// A frame to a phone.
 #[derive(Serialize)]
@@ -39,6 +42,11 @@ pub(super) enum ServerFrame<'a> {
     Assigned {
         seq: u64,
         ride: Box<RideView>,
+    },
+    Nudge {
+        seq: u64,
+        ride_id: &'a str,
+        reason: &'static str,
     },
     RideCancelled {
         seq: u64,
@@ -118,21 +126,19 @@ pub(super) fn phone_frame(
             let ride = Box::new(RideView::now_for_driver(dispatch, ride));
             ServerFrame::Assigned { seq: *seq, ride }.text()
         }
-        PhoneFrame::RideCancelled { seq, ride } => ServerFrame::RideCancelled {
-            seq: *seq,
-            ride_id: ride.request.ride.as_str(),
-            // A ride that searches again was given back by its driver.
-            by: ride.cancelled_by.unwrap_or(CancelledBy::Driver).name(),
-            reason: ride.reason.as_deref(),
+        PhoneFrame::Nudge { seq, ride } => {
+            let ride_id = ride.request.ride.as_str();
+            ServerFrame::Nudge { seq: *seq, ride_id, reason: PICKUP_STALLED }.text()
         }
-        .text(),
-        PhoneFrame::ForwardReturned { seq, ride, why } => ServerFrame::RideCancelled {
-            seq: *seq,
-            ride_id: ride.request.ride.as_str(),
-            by: "system",
-            reason: Some(why.name()),
+        PhoneFrame::RideCancelled { seq, ride } => {
+            let (by, reason) = cancellation(ride);
+            let ride_id = ride.request.ride.as_str();
+            ServerFrame::RideCancelled { seq: *seq, ride_id, by: by.name(), reason }.text()
         }
-        .text(),
+        PhoneFrame::ForwardReturned { seq, ride, why } => {
+            let (ride_id, reason) = (ride.request.ride.as_str(), Some(why.name()));
+            ServerFrame::RideCancelled { seq: *seq, ride_id, by: "system", reason }.text()
+        }
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }
@@ -147,6 +153,25 @@ pub(super) fn phone_frame(
         PhoneFrame::RideUpdated { ride } => {
             let ride = Box::new(RideView::now_for_driver(dispatch, ride));
             ServerFrame::RideUpdated { ride }.text()
+        }
+    }
+}
+
+/// Who called the ride off for its driver, and why. A ride that goes on without him was given back by
+/// him, or taken from him.
+fn cancellation(ride: &RideRecord) -> (CancelledBy, Option<&str>) {
+    let lost = ride.attempts.reallocated.last().map(|lost| lost.cause);
+    match (ride.cancelled_by, lost) {
+        (Some(by), _) => (by, ride.reason.as_deref()),
+        (None, None | Some(ReallocationCause::Driver)) => (CancelledBy::Driver, None),
+        (None, Some(cause @ ReallocationCause::DriverLost)) => {
+            (CancelledBy::Driver, Some(cause.name()))
+        }
+        (None, Some(ReallocationCause::Operator)) => {
+            (CancelledBy::Operator, Some(OPERATOR_REASSIGNED))
+        }
+        (None, Some(cause @ ReallocationCause::DriverStalled)) => {
+            (CancelledBy::Operator, Some(cause.name()))
         }
     }
 }
@@ -168,6 +193,7 @@ fn queue_frame(frame: &PhoneFrame) -> String {
         | PhoneFrame::Offer { .. }
         | PhoneFrame::OfferWithdrawn { .. }
         | PhoneFrame::Assigned { .. }
+        | PhoneFrame::Nudge { .. }
         | PhoneFrame::RideCancelled { .. }
         | PhoneFrame::ForwardReturned { .. }
         | PhoneFrame::AcceptResult { .. }

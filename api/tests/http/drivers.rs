@@ -186,3 +186,38 @@ async fn a_cancelled_ride_takes_its_offers_back() {
     server.post(&format!("/v1/rides/{ride}/cancel"), json!({"by": "rider"})).await.ok();
     server.until("/v1/drivers/d-1/offers", |list| list["offers"] == json!([])).await;
 }
+
+#[actix_web::test]
+async fn a_driver_is_told_why_he_got_nothing_and_what_he_got() {
+    let server = server().await;
+    server.driver("d-1", 40.7490, -73.9860).await;
+    let quiet = server.get("/v1/drivers/d-1/explain").await.ok();
+    assert_eq!((&quiet["stages"], &quiet["complete"]), (&json!({}), &json!(true)));
+    assert_eq!(quiet["now"]["reason"], json!(null));
+    let pickup = json!({"lat": 40.7484, "lng": -73.9857});
+    let blocked = json!({"rider_id": "r-1", "pickup": pickup, "blocked_driver_ids": ["d-1"]});
+    server.post("/v1/rides", blocked).await.ok();
+    let ride = json!({"rider_id": "r-2", "pickup": pickup});
+    let ride = server.post("/v1/rides", ride).await.ok();
+    let path = "/v1/drivers/d-1/explain";
+    let told = server.until(path, |e| e["stages"] == json!({"nearby": 1, "offered": 1})).await;
+    assert_eq!(told["reasons"], json!({"blocked_for_ride": 1}));
+    assert_eq!(told["recent"][0]["ride_id"], ride["ride_id"], "newest first: {told}");
+    assert_eq!(told["recent"][0]["stage"], "offered");
+    assert_eq!(told["recent"][1]["reason"], "blocked_for_ride");
+    assert_eq!((&told["now"]["offers"], &told["now"]["searching_nearby"]), (&json!(1), &json!(2)));
+    server.post("/v1/drivers/d-1/status", json!({"status": "offline"})).await.ok();
+    let gone = server.get(path).await.ok();
+    assert_eq!(gone["now"]["reason"], "offline");
+}
+
+#[actix_web::test]
+async fn an_explanation_of_nobody_or_of_no_time_is_refused() {
+    let server = server().await;
+    server.get("/v1/drivers/nobody/explain").await.refused(404, "unknown_driver");
+    server.driver("d-1", 40.7490, -73.9860).await;
+    for since_s in ["0", "86401", "soon"] {
+        let path = format!("/v1/drivers/d-1/explain?since_s={since_s}");
+        server.get(&path).await.refused(400, "invalid_query");
+    }
+}

@@ -15,9 +15,10 @@ use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTie
 use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd};
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
-    AssignedDriver, Assignment, AttemptOffers, CancelledBy, InstantSearch, LiveOffer, OfferCounts,
-    PinnedPolicy, PriorityGroup, RankedDriver, RequestKey, RideCommit, RideEventKind, RideRecord,
-    RideRequest, RideStatus, ScoreTerms, WaveDecision, WaveExclusion,
+    AssignedDriver, Assignment, AttemptOffers, Attempts, CancelledBy, InstantSearch, LiveOffer,
+    OfferCounts, PinnedPolicy, PriorityGroup, RankedDriver, Reallocation, ReallocationCause,
+    ReallocationStage, RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
+    ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::{EtaSeconds, Meters, Money};
@@ -152,6 +153,14 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         otp_ride: true,
         otp_draws: 1,
         reallocations: 1,
+        attempts: Attempts {
+            offers_again: BTreeMap::from([(driver_id("d-1"), 2)]),
+            reallocated: vec![Reallocation {
+                driver: driver_id("d-4"),
+                cause: ReallocationCause::DriverStalled,
+                stage: ReallocationStage::Assigned,
+            }],
+        },
         arrived_at: Some(at(60_000)),
         started_at: Some(at(70_000)),
         completed_at: Some(at(80_000)),
@@ -175,6 +184,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         assigned_at: at(30_000),
         forward: None,
         fare: Some(usd(450)),
+        nudged_at: Some(at(31_000)),
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use muster_actors::Durable;
 use muster_api::store::{RideCursor, RideFilter};
 use muster_engine::id::MarketId;
-use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
+use muster_engine::ride::{RideCommit, RideEventKind, RideStatus, WaveExclusion};
 use proptest::prelude::*;
 
-use crate::fixtures::{World, at, decision, plain_record, request, ride_id, step, transition};
+use crate::fixtures::{
+    World, at, decision, driver_id, plain_record, request, ride_id, step, transition,
+};
 
 fn requested(ride: &str, market: &str, status: RideStatus, ms: u64) -> Durable {
     let mut record = plain_record(ride, 1, None);
@@ -117,6 +119,39 @@ async fn decisions_come_in_the_order_they_were_taken_several_per_wave() {
     let expected: Vec<_> = waves.iter().map(|wave| decision(*wave)).collect();
     assert_eq!(world.store.decisions(&ride_id("r-1")).await.unwrap(), expected);
     assert!(world.store.decisions(&ride_id("r-2")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn decisions_that_name_a_driver_come_newest_first() {
+    let world = World::new().await;
+    let batch: Vec<Durable> = (1..=4)
+        .map(|wave| {
+            let record = Arc::new(plain_record("r-1", u64::from(wave), None));
+            let (kind, decision) = (RideEventKind::WaveSent, Some(decision(wave)));
+            Durable::Ride(Box::new(RideCommit { record, kind, at: at(1), decision }))
+        })
+        .collect();
+    world.commit_all(&batch).await;
+    let naming = async |driver: &str, since: u64| {
+        let found = world.store.decisions_naming(&driver_id(driver), at(since)).await.unwrap();
+        assert!(found.complete);
+        found.decisions.iter().map(|(ride, one)| (ride.to_string(), one.wave)).collect::<Vec<_>>()
+    };
+    let all = [4, 3, 2, 1].map(|wave| ("r-1".to_owned(), wave));
+    assert_eq!(naming("d-1", 0).await, all, "offered and ranked");
+    assert_eq!(naming("d-2", 3).await, all[..2], "left out, since wave 3");
+    // The text of the id stands in every decision, but as a tag of the offer, not as a driver.
+    assert!(naming("o-1", 0).await.is_empty());
+    assert!(naming("d-3", 0).await.is_empty());
+}
+
+#[test]
+fn an_exclusion_reads_as_a_list_and_as_it_was_written_at_first() {
+    let listed = r#"["d-2",12.5,"stale_position"]"#;
+    let named = r#"{"driver":"d-2","distance":12.5,"reason":"stale_position"}"#;
+    let exclusion: WaveExclusion = serde_json::from_str(named).unwrap();
+    assert_eq!(serde_json::from_str::<WaveExclusion>(listed).unwrap(), exclusion);
+    assert_eq!(serde_json::to_string(&exclusion).unwrap(), listed);
 }
 
 #[test]

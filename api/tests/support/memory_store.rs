@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
 use muster_api::http::history::{Read, RideHistory};
 use muster_api::policy::{PolicyChange, PolicyLog};
-use muster_api::store::{FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent};
+use muster_api::store::{
+    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent,
+};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::{RideCommit, RideRecord, WaveDecision};
+use muster_engine::time::Timestamp;
 use muster_engine::zone::QueueRecord;
 use tokio::sync::watch;
 
@@ -189,6 +192,20 @@ impl RideHistory for MemoryStore {
         self.read(|rows| {
             let events = rows.events.get(ride).into_iter().flatten();
             events.filter(|row| row.seq > after_seq).take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn decisions_naming<'a>(
+        &'a self,
+        driver: &'a DriverId,
+        since: Timestamp,
+    ) -> Read<'a, DriverDecisions> {
+        self.read(|rows| {
+            let all = rows.decisions.iter();
+            let each = all.flat_map(|(ride, of)| of.iter().map(|one| (ride.clone(), one.clone())));
+            let mut newest: Vec<_> = each.filter(|(_, one)| one.at >= since).collect();
+            newest.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
+            DriverDecisions::of(driver, newest.into_iter(), true)
         })
     }
 

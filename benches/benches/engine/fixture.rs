@@ -160,6 +160,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
         queue: None,
         instant: false,
         ranking: RankQuery {
+            asked_before: BTreeSet::new(),
             policy: Arc::new(DispatchPolicy::default()),
             favourite_drivers: BTreeSet::new(),
             pickup: place(seed),
@@ -266,6 +267,7 @@ impl Round {
                     | Effect::IndexOffer(_)
                     | Effect::ForgetOffer(_)
                     | Effect::Publish(_)
+                    | Effect::LocateDriver(_)
                     | Effect::Retire => {}
                 }
             }

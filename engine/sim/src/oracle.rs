@@ -16,6 +16,7 @@ use muster_engine::invariant::Invariant;
 use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 
+mod attempts;
 mod durable;
 mod living;
 mod modes;

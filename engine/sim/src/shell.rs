@@ -43,7 +43,7 @@ impl<M: Machine> Shell<M> {
         while !out.is_empty() {
             let drained: Vec<Effect> = out.drain().collect();
             for effect in drained {
-                if matches!(effect, Effect::FindCandidates(_)) {
+                if matches!(effect, Effect::FindCandidates(_) | Effect::LocateDriver(_)) {
                     if let Some(command) = search(&effect) {
                         self.machine.handle(command, now, &mut out);
                     }

@@ -246,7 +246,7 @@ impl Options {
     pub fn drawn(seed: u64) -> Self {
         let root = Dice::root(seed);
         let faults = Faults::drawn(&mut root.child("faults"));
-        let policy = drawn_policy(&root);
+        let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
         let mut zoning = root.child("zone");
@@ -276,7 +276,8 @@ impl Options {
         let drivers = (0..drivers).map(driver).collect();
         let ride = |_| {
             let at_ms = city.between(3_000, faulty_ms * 3 / 4);
-            let soon = policy.scheduled_lead_ms + city.between(0, 30_000);
+            let first_try_ms = policy.tries_before_pickup_ms()[0];
+            let soon = first_try_ms + city.between(0, 30_000);
             let scheduled = city.chance(0.15);
             let (market, pickup) = (market(&mut city), spot(&mut city));
             let zone = zone.as_ref().filter(|_| market == 0 && zoning.chance(0.6));
@@ -313,13 +314,15 @@ impl Options {
     }
 }
 
-fn drawn_policy(root: &Dice) -> DispatchPolicy {
-    let policy = drawn_search(&mut root.child("policy"));
+/// What is drawn of the policy whatever the modes and the zone.
+fn drawn_rules(root: &Dice) -> DispatchPolicy {
+    let policy = drawn_policy(&mut root.child("policy"));
     let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+    let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
     with_drawn_forward(policy, &mut root.child("forward"))
 }
 
-fn drawn_search(dice: &mut Dice) -> DispatchPolicy {
+fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
     let offer_ttl_ms = dice.between(2_000, 15_000);
     let stale_after_ms = dice.between(6_000, 30_000);
     let min = dice.between(300, 1_500) as u32;
@@ -386,6 +389,31 @@ fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy
         forward_scheduled: dice.chance(0.5),
         forward_late_s_max: dice.between(60, 2_000) as u32,
         forward_late_ms: dice.between(0, 30_000),
+        ..policy
+    }
+}
+
+fn with_drawn_attempts(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    let limit = |dice: &mut Dice| if dice.chance(0.3) { dice.between(0, 2) as u32 } else { 100 };
+    let watched = dice.chance(0.5);
+    let tries = if dice.chance(0.5) { dice.between(1, 3) } else { 0 };
+    let try_step_ms = dice.between(5_000, 15_000);
+    DispatchPolicy {
+        offers_per_attempt_max: if dice.chance(0.5) { dice.between(2, 4) as u32 } else { 1 },
+        priority_split: dice.chance(0.5),
+        reallocations_driver_max: limit(dice),
+        reallocations_operator_max: limit(dice),
+        reallocations_lost_max: limit(dice),
+        reallocations_stalled_max: limit(dice),
+        reallocations_assigned_max: limit(dice),
+        reallocations_arrived_max: limit(dice),
+        reallocations_scheduled_max: limit(dice),
+        pickup_check_ms: if watched { dice.between(1_000, 4_000) } else { 0 },
+        pickup_progress_m_min: dice.between(1, 60) as u32,
+        pickup_stall_checks: dice.between(1, 3) as u32,
+        pickup_stall_reallocate_checks: dice.between(0, 4) as u32,
+        arrived_radius_m: dice.between(0, 200) as u32,
+        scheduled_try_ms: (1..=tries).rev().map(|at| at * try_step_ms).collect(),
         ..policy
     }
 }

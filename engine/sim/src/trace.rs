@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use muster_engine::driver::DriverCommand;
 use muster_engine::offer::OfferKind;
 use muster_engine::ride::RideCommand;
+use muster_engine::zone::{QueueNews, ZoneCommand};
 
 /// Lines kept when not all are.
 const LINES_KEPT: usize = 400;
@@ -79,6 +80,9 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
         DriverCommand::ConfirmQuote { offer } => format!("confirm {}", short(offer.id.as_str())),
         DriverCommand::Accept { offer, .. } => format!("accept {}", short(offer.as_str())),
         DriverCommand::EnterOtp { otp, .. } => format!("enter_otp {otp}"),
+        DriverCommand::Queue { news: QueueNews::OtpFound { standing, .. }, .. } => {
+            format!("queue says otp of {}", standing.ride)
+        }
         DriverCommand::Queue { news, .. } => format!("queue says {news:?}"),
         DriverCommand::Decline { offer, .. } => format!("decline {}", short(offer.as_str())),
         DriverCommand::Connect { session, last_seq } => {
@@ -87,6 +91,26 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
         DriverCommand::Disconnect { session } => format!("disconnect {}", session.0),
         DriverCommand::Ack { seq } => format!("ack {seq}"),
         DriverCommand::Get { .. } => "get".to_owned(),
+    }
+}
+
+pub(crate) fn zone_command(command: &ZoneCommand) -> String {
+    match command {
+        ZoneCommand::Waits { ride } => {
+            let otp = ride.standing.as_ref().map(|standing| standing.otp.as_str());
+            format!("waits {} gate={:?} until={:?} otp={otp:?}", ride.ride, ride.gate, ride.until)
+        }
+        ZoneCommand::Resume
+        | ZoneCommand::Join { .. }
+        | ZoneCommand::Leave { .. }
+        | ZoneCommand::AtGate { .. }
+        | ZoneCommand::Skipped { .. }
+        | ZoneCommand::Respond { .. }
+        | ZoneCommand::WaitsNoMore { .. }
+        | ZoneCommand::EnterOtp { .. }
+        | ZoneCommand::Add { .. }
+        | ZoneCommand::Remove { .. }
+        | ZoneCommand::DriverRebuilt { .. } => format!("{command:?}"),
     }
 }
 
@@ -117,6 +141,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::ChangeDropoff { dropoff, .. } => format!("change_dropoff {dropoff:?}"),
         RideCommand::Forward { driver, news } => format!("{news:?} by {driver}"),
         RideCommand::TellDriver { driver } => format!("tell {driver}"),
+        RideCommand::DriverLocated { driver, reading } => {
+            format!("driver_located {driver} {}", reading.is_some())
+        }
         RideCommand::Get { .. } => "get".to_owned(),
     }
 }

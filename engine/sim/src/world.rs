@@ -351,7 +351,9 @@ impl World {
         self.begin_calm();
         let policy = &self.options.policy;
         let search_ms = policy.search_limit_ms.max(policy.otp_limit_ms);
-        let limit = self.now.plus_millis(search_ms + ending::SETTLE_MS);
+        // A scheduled ride may have all of its tries before it.
+        let searches = policy.tries_before_pickup_ms().len() as u64;
+        let limit = self.now.plus_millis(search_ms * searches + ending::SETTLE_MS);
         while self.violation.is_none() && !self.is_over() {
             if !self.step_before(limit) {
                 return self.broken_all_over(limit);

@@ -211,6 +211,31 @@ fn reassignment_beyond_the_limit_ends_the_ride() {
 }
 
 #[test]
+fn scheduled_ride_tries_again_although_the_process_dies_in_between() {
+    let policy = DispatchPolicy {
+        scheduled_try_ms: vec![60_000, 20_000],
+        search_limit_ms: 15_000,
+        ..policy()
+    };
+    let plan = RidePlan { pickup_at_ms: Some(120_000), ..ride(5_000) };
+    let mut world = World::new(Options {
+        seed: 1,
+        faults: Faults { crash: 0.1, ..Faults::default() },
+        policy,
+        drivers: Vec::new(),
+        rides: vec![plan],
+        zone: None,
+        faulty_ms: 600_000,
+        sabotage: None,
+        whole_trace: false,
+    });
+    run_until(&mut world, 90_000);
+    assert_eq!((status(&world, 0), record(&world, 0).attempt), (RideStatus::Scheduled, 2));
+    run_until(&mut world, 140_000);
+    assert_eq!((status(&world, 0), record(&world, 0).attempt), (RideStatus::Unfulfilled, 2));
+}
+
+#[test]
 fn two_allocations_a_driver_takes_a_second_ride_after_he_completed_the_first() {
     let rides = vec![ride(10_000), ride(90_000)];
     let mut world = city(policy(), vec![driver(2_400.0, Habit::WILLING)], rides);

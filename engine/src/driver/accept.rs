@@ -208,6 +208,7 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let id = ride.request.ride.clone();
+        let nudged_at = self.nudged_at(&id);
         let mut askers = Vec::new();
         let promoted = self.forward.is_held_of(&id);
         let known = match &mut self.duty {
@@ -251,7 +252,8 @@ impl DriverMachine {
         }
         if known || promoted {
             self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);
-            return self.follow_dropoff(ride, out);
+            self.follow_dropoff(ride, out);
+            return self.pass_nudge(nudged_at, out);
         }
         self.close_offer(offer, OfferEnd::Accepted, WithdrawReason::Taken, out);
         let told = Arc::clone(ride);
@@ -259,6 +261,7 @@ impl DriverMachine {
         let other = |offer: &Offer| !follows(offer, ride);
         self.release_those(other, WithdrawReason::Superseded, Exclusion::OnRide, out);
         self.follow_dropoff(ride, out);
+        self.pass_nudge(nudged_at, out);
     }
 
     /// A driver who cancelled on a rider is not offered that rider's next ride for a while.
@@ -297,7 +300,7 @@ impl DriverMachine {
 
 /// Whether this driver, or whoever acts for him, called the ride off.
 pub(super) fn cancelled_on(ride: &RideRecord, driver: &DriverId) -> bool {
-    ride.cancelled_by == Some(CancelledBy::Driver) || ride.gave_back.contains(driver)
+    ride.cancelled_by == Some(CancelledBy::Driver) || ride.was_given_back_by(driver)
 }
 
 pub(super) fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {

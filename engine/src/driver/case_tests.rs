@@ -135,6 +135,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
         forward: None,
+        nudged_at: None,
         fare: None,
     });
     Arc::new(record)

@@ -151,6 +151,13 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// The driver does not come nearer to the pickup.
+    Nudge {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+    },
     /// The ride is off.
     RideCancelled {
         /// Sequence number.
@@ -230,6 +237,7 @@ impl PhoneFrame {
             Self::Offer { seq, .. }
             | Self::OfferWithdrawn { seq, .. }
             | Self::Assigned { seq, .. }
+            | Self::Nudge { seq, .. }
             | Self::RideCancelled { seq, .. }
             | Self::ForwardReturned { seq, .. }
             | Self::QueueCall { seq, .. }

@@ -346,8 +346,9 @@ impl DriverMachine {
             self.keep_from_rider(ride, now);
             self.count_end(ride, now, out);
         }
+        let lost = ride.attempts.reallocated_from(self.id()).is_some();
         let told = Arc::clone(ride);
-        if by_driver || ride.status == RideStatus::Cancelled {
+        if lost || by_driver || ride.status == RideStatus::Cancelled {
             self.frames.push(|seq| PhoneFrame::RideCancelled { seq, ride: told }, out);
         } else {
             let why = held.returning.unwrap_or(ForwardReturn::DropoffMoved);

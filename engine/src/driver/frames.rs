@@ -91,6 +91,13 @@ impl PhoneFrames {
         );
     }
 
+    /// A driver who is there needs no nudge.
+    pub(super) fn void_nudges(&mut self, of: &RideId) {
+        self.unacknowledged.retain(
+            |frame| !matches!(frame, PhoneFrame::Nudge { ride, .. } if ride.request.ride == *of),
+        );
+    }
+
     /// A call to a gate that is over is not announced any more.
     pub(super) fn void_call(&mut self, over: &CallId) {
         self.unacknowledged.retain(
@@ -100,6 +107,7 @@ impl PhoneFrames {
 
     /// A ride that is over is not announced any more.
     pub(super) fn void_assigned(&mut self, over: &RideId) {
+        self.void_nudges(over);
         self.unacknowledged.retain(|frame| {
             !matches!(frame, PhoneFrame::Assigned { ride, .. } if ride.request.ride == *over)
         });

@@ -221,6 +221,10 @@ impl DriverMachine {
                     self.ask_to_join(zone, None, now, now, out);
                 }
             }
+            // The bar is over: whether he is still there his next fixes tell.
+            (TieState::Out { until: Some(until), .. }, Wanted::Unknown) if until <= now => {
+                self.tie.state = TieState::Away;
+            }
             (TieState::Queued { .. } | TieState::Out { .. }, Wanted::Unknown) => {}
             (
                 TieState::Joining { zone, .. }

@@ -217,6 +217,25 @@ fn who_was_taken_out_asks_again_only_after_his_time_or_another_arrival() {
 }
 
 #[test]
+fn a_bar_that_ends_while_nothing_is_known_of_him_is_due_once() {
+    let mut city = City::new();
+    let placed = QueueNews::Placed { asked_at: None, ranked_at: at(0), held: false };
+    city.hears(placed, 1_000);
+    let removed = QueueNews::Removed {
+        asked_at: None,
+        reason: LeaveReason::Manual,
+        barred_until: Some(at(40_000)),
+    };
+    city.hears(removed, 4_000);
+    city.case.wake(40_000);
+    let due = city.case.machine.next_deadline().map(|deadline| deadline.at);
+    assert!(due.is_none_or(|due| due > at(40_000)), "{due:?}");
+    city.seen(INSIDE, 41_000);
+    city.seen(INSIDE, 42_000);
+    assert!(city.joins_at().is_some());
+}
+
+#[test]
 fn a_rebuilt_driver_learns_of_the_place_he_has() {
     let mut city = City::new();
     let placed = QueueNews::Placed { asked_at: None, ranked_at: at(0), held: false };

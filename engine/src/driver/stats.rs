@@ -147,7 +147,7 @@ impl DriverMachine {
         let no_show = ride.reason.as_deref() == Some(RIDER_NO_SHOW);
         if ride.status == RideStatus::Completed {
             bucket.rides_completed += 1;
-        } else if ride.gave_back.contains(&self.record.driver) || (by_driver && !no_show) {
+        } else if ride.was_given_back_by(&self.record.driver) || (by_driver && !no_show) {
             bucket.rides_cancelled += 1;
         }
         self.stats.idle_since = now;

@@ -22,9 +22,11 @@ use crate::zone::Zones;
 pub enum AttemptKind {
     /// The first search of a ride.
     Initial,
-    /// The rider tried again.
+    /// The rider tried again after a search that found nobody.
     Retry,
-    /// A driver gave the ride back.
+    /// The rider tried again while a search ran, which this one replaces.
+    CancelledAndRetried,
+    /// A driver lost the ride.
     Reallocation,
     /// A scheduled ride's time has come.
     Scheduled,
@@ -36,6 +38,7 @@ impl AttemptKind {
         match self {
             Self::Initial => "initial",
             Self::Retry => "retry",
+            Self::CancelledAndRetried => "cancelled_and_retried",
             Self::Reallocation => "reallocation",
             Self::Scheduled => "scheduled",
         }

@@ -69,6 +69,8 @@ policy_keys! {
     split_sizes: Vec<u32> = Vec::new(), "at most 100 sizes of 1..=100" if |v| sizes_are_valid(v);
     /// Milliseconds between the parts of a wave.
     split_delay_ms: u64 = 3_000, "0..=60000" if |v| *v <= 60_000;
+    /// Whether the first part of a wave belongs to drivers with one of priority_tags.
+    priority_split: bool = false, "true or false" if |_| true;
     /// Drivers by which a wave grows when half of the attempt's offers or more were declined.
     reject_feedback_step: u32 = 0, "0..=100" if |v| *v <= 100;
     /// What orders eligible drivers of the same priority: nearest, score or random.
@@ -100,6 +102,8 @@ policy_keys! {
     popup_delay_ms: u64 = 0, "0..=60000" if |v| *v <= 60_000;
     /// Cancelled rides per thousand above which popup_delay_ms applies.
     popup_delay_cancel_permille: u16 = 400, "0..=1000" if |v| *v <= 1_000;
+    /// Offers of the same ride that one driver may get in one attempt.
+    offers_per_attempt_max: u32 = 1, "1..=20" if |v| (1..=20).contains(v);
     /// Waves sent before the attempt gives up.
     wave_count_max: u32 = 12, "1..=1000" if |v| (1..=1_000).contains(v);
     /// Response deadline of an offer in milliseconds.
@@ -108,8 +112,32 @@ policy_keys! {
     search_limit_ms: u64 = 300_000, "offer_ttl_ms..=86400000" if |v| (1_000..=86_400_000).contains(v);
     /// Pause in milliseconds before a search that found nobody looks again; it doubles twice.
     search_retry_ms: u64 = 2_000, "100..=60000" if |v| (100..=60_000).contains(v);
-    /// New attempts after a driver cancelled, per ride.
+    /// New attempts after drivers lost a ride, per ride and for whatever cause.
     reallocations_max: u32 = 3, "0..=100" if |v| *v <= 100;
+    /// Of these, after the driver gave it back.
+    reallocations_driver_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, after an operator took it from the driver.
+    reallocations_operator_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, after the driver did not come or was not heard of any more.
+    reallocations_lost_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, after the driver did not come nearer to the pickup.
+    reallocations_stalled_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, while the driver was on his way.
+    reallocations_assigned_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, while the driver was at the pickup.
+    reallocations_arrived_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Of these, for a scheduled ride.
+    reallocations_scheduled_max: u32 = 100, "0..=100" if |v| *v <= 100;
+    /// Milliseconds between two looks whether an assigned driver comes nearer to the pickup; 0: off.
+    pickup_check_ms: u64 = 0, "0 or 1000..=3600000" if |v| *v == 0 || (1_000..=3_600_000).contains(v);
+    /// Metres by which he must have come nearer from look to look.
+    pickup_progress_m_min: u32 = 50, "1..=100000" if |v| (1..=100_000).contains(v);
+    /// Looks in a row without that after which he is nudged.
+    pickup_stall_checks: u32 = 3, "1..=1000" if |v| (1..=1_000).contains(v);
+    /// Looks in a row without that after which the ride leaves him; 0: never.
+    pickup_stall_reallocate_checks: u32 = 0, "0..=1000" if |v| *v <= 1_000;
+    /// Metres from the pickup within which a driver is as good as there.
+    arrived_radius_m: u32 = 100, "0..=10000" if |v| *v <= 10_000;
     /// Live offers a driver may hold at once (slots).
     live_offers_max: u8 = 2, "1..=20" if |v| (1..=20).contains(v);
     /// Live offers from which on a driver is asked only when the wave would be short; from
@@ -125,6 +153,9 @@ policy_keys! {
     lost_after_ms: u64 = 120_000, "stale_after_ms..=86400000" if |v| (1_000..=86_400_000).contains(v);
     /// Milliseconds before the pickup time at which a scheduled ride begins its search.
     scheduled_lead_ms: u64 = 900_000, "0..=86400000" if |v| *v <= 86_400_000;
+    /// Milliseconds before the pickup time at which a scheduled ride searches, each a search of its
+    /// own; empty: once, at scheduled_lead_ms.
+    scheduled_try_ms: Vec<u64> = Vec::new(), "at most 16 times of 0..=86400000, each smaller than the one before" if |v| tries_are_valid(v);
     /// Milliseconds a finished ride stays in memory to answer latecomers.
     retire_after_ms: u64 = 30_000, "1000..=3600000" if |v| (1_000..=3_600_000).contains(v);
     /// Whether a driver must tell the rider's one-time password to start.
@@ -190,6 +221,14 @@ policy_keys! {
 
 /// The most drivers that one wave may offer to, and the most sizes a list of them holds.
 const WAVE_PLACES_MAX: u32 = 100;
+
+/// The most tries of a scheduled ride.
+const SCHEDULED_TRIES_MAX: usize = 16;
+
+fn tries_are_valid(tries_ms: &[u64]) -> bool {
+    let descend = tries_ms.is_sorted_by(|one, next| one > next);
+    tries_ms.len() <= SCHEDULED_TRIES_MAX && descend && tries_ms.iter().all(|ms| *ms <= 86_400_000)
+}
 
 fn sizes_are_valid(sizes: &[u32]) -> bool {
     let allowed = 1..=WAVE_PLACES_MAX;
@@ -265,6 +304,15 @@ impl DispatchPolicy {
         self.wave_sizes.iter().copied().max().unwrap_or(self.wave_size)
     }
 
+    /// How long before its pickup a scheduled ride searches, in milliseconds: once or more, the
+    /// earliest first.
+    pub fn tries_before_pickup_ms(&self) -> &[u64] {
+        match &self.scheduled_try_ms[..] {
+            [] => std::slice::from_ref(&self.scheduled_lead_ms),
+            tries => tries,
+        }
+    }
+
     /// How much later than others a driver sees his offers, in milliseconds, who gave back
     /// `cancelled_permille` of his rides.
     pub const fn popup_delay_for(&self, cancelled_permille: u16) -> u64 {
@@ -275,17 +323,6 @@ impl DispatchPolicy {
     fn size_of_wave(&self, wave: u32) -> u32 {
         let of_wave = self.wave_sizes.get(wave.saturating_sub(1) as usize);
         of_wave.or(self.wave_sizes.last()).copied().unwrap_or(self.wave_size)
-    }
-
-    /// How much later than the first the driver at `place` (the first is 0) of a wave sees his
-    /// offer, in milliseconds.
-    pub fn split_delay_at(&self, place: usize) -> u64 {
-        let mut end = 0;
-        let earlier_parts = self.split_sizes.iter().take_while(|size| {
-            end += **size as usize;
-            end <= place
-        });
-        self.split_delay_ms * earlier_parts.count() as u64
     }
 
     /// The time a driver `distance` away (straight line) needs to the pickup.

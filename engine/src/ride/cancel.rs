@@ -72,13 +72,14 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        match self.record.status {
+        let kind = match self.record.status {
             // A machine that has asked to leave memory takes no new work: the one that is loaded
             // in its place does.
             RideStatus::Unfulfilled if self.retired => {
                 return Self::refuse(reply, Refusal::RideUnfulfilled, out);
             }
-            RideStatus::Searching | RideStatus::Unfulfilled => {}
+            RideStatus::Searching => AttemptKind::CancelledAndRetried,
+            RideStatus::Unfulfilled => AttemptKind::Retry,
             RideStatus::Scheduled => {
                 return Self::refuse(reply, Refusal::RideNotAssigned, out);
             }
@@ -88,14 +89,14 @@ impl RideMachine {
             RideStatus::Completed | RideStatus::Cancelled => {
                 return Self::refuse(reply, self.over_because(), out);
             }
-        }
+        };
         let losers = self.withdraw_all(WithdrawReason::Superseded, now, out);
         self.record.tip = tip.or_else(|| self.record.tip.take());
         if let Some(tiers) = service_tiers {
             self.record.service_tiers = tiers;
         }
         self.record.attempt += 1;
-        self.enter_search(AttemptKind::Retry, now);
+        self.enter_search(kind, now);
         self.commit(RideEventKind::SearchStarted, now, None, out);
         losers.into_iter().for_each(|effect| out.push(effect));
         self.begin_wave(now, out);

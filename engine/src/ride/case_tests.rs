@@ -7,7 +7,7 @@ use crate::driver::DriverCommand;
 use crate::effect::{Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::forward::ForwardLink;
 use crate::geo::{CellResolution, Position};
-use crate::grid::{Standing, TagFilter, TierSet};
+use crate::grid::{Reading, Standing, TagFilter, TierSet};
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
@@ -82,6 +82,8 @@ pub(super) struct Case {
     pub(super) opted_in: Vec<DriverId>,
     pub(super) standings: BTreeMap<DriverId, Standing>,
     pub(super) radii: Vec<f64>,
+    /// Where any driver is who is looked at.
+    pub(super) seen: Option<Reading>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -100,6 +102,7 @@ impl Case {
             opted_in: Vec::new(),
             standings: BTreeMap::new(),
             radii: Vec::new(),
+            seen: None,
             effects: Vec::new(),
         }
     }
@@ -165,6 +168,10 @@ impl Case {
             for effect in out.drain().collect::<Vec<_>>() {
                 if let Effect::FindCandidates(query) = &effect {
                     let command = self.find(query);
+                    self.machine.handle(command, at(ms), &mut out);
+                } else if let Effect::LocateDriver(driver) = &effect {
+                    let (driver, reading) = (driver.clone(), self.seen);
+                    let command = RideCommand::DriverLocated { driver, reading };
                     self.machine.handle(command, at(ms), &mut out);
                 } else {
                     self.effects.push(effect);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::effect::ReplyTo;
 use crate::forward::{ForwardLink, ForwardNews};
 use crate::geo::Position;
-use crate::grid::{TagFilter, TierSet};
+use crate::grid::{Reading, TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
 use crate::offer::Exclusion;
 use crate::ride::decision::WaveExclusion;
@@ -27,6 +27,13 @@ pub enum RideCommand {
     Resume,
     /// The result of a search of the supply index.
     Candidates(Box<Candidates>),
+    /// The result of [`Effect::LocateDriver`](crate::effect::Effect::LocateDriver).
+    DriverLocated {
+        /// The driver.
+        driver: DriverId,
+        /// Where he was last, if anybody knows.
+        reading: Option<Reading>,
+    },
     /// A driver did not take the offer in: nobody saw it.
     OfferRefused {
         /// The offer.

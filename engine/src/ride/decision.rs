@@ -43,6 +43,15 @@ pub struct WaveDecision {
     pub excluded_counts: BTreeMap<Exclusion, u32>,
 }
 
+impl WaveDecision {
+    /// Whether the driver was offered the ride, ranked, or left out by name.
+    pub fn names(&self, driver: &DriverId) -> bool {
+        self.offered.iter().any(|(_, live)| live.driver == *driver)
+            || self.ranked.iter().any(|ranked| ranked.driver == *driver)
+            || self.excluded.iter().any(|excluded| excluded.driver == *driver)
+    }
+}
+
 /// An eligible driver's place in a wave's order.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
@@ -62,16 +71,18 @@ impl From<&RankedCandidate> for RankedDriver {
     fn from(ranked: &RankedCandidate) -> Self {
         Self {
             driver: ranked.candidate.driver.clone(),
-            distance: ranked.candidate.distance,
+            distance: ranked.candidate.distance.to_decimetre(),
             group: ranked.group,
             score: ranked.score,
         }
     }
 }
 
-/// A driver that fell out of a wave.
+/// A driver that fell out of a wave. Written as a list, since a decision names many: driver, distance,
+/// reason.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", derive(Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "WrittenExclusion"))]
 pub struct WaveExclusion {
     /// The driver.
     pub driver: DriverId,
@@ -79,6 +90,34 @@ pub struct WaveExclusion {
     pub distance: Meters,
     /// Why.
     pub reason: Exclusion,
+}
+
+/// An exclusion as it is written now, and as it was at first.
+#[cfg(feature = "serde")]
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenExclusion {
+    List(DriverId, Meters, Exclusion),
+    Named { driver: DriverId, distance: Meters, reason: Exclusion },
+}
+
+#[cfg(feature = "serde")]
+impl From<WrittenExclusion> for WaveExclusion {
+    fn from(written: WrittenExclusion) -> Self {
+        match written {
+            WrittenExclusion::List(driver, distance, reason)
+            | WrittenExclusion::Named { driver, distance, reason } => {
+                Self { driver, distance, reason }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl Serialize for WaveExclusion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.driver, self.distance, self.reason).serialize(serializer)
+    }
 }
 
 impl RideMachine {

@@ -28,7 +28,7 @@ pub fn classify(
     reading: &Reading,
 ) -> Result<(), Exclusion> {
     if let Some(taken) = supply.taken() {
-        let why = exclusion_of(taken);
+        let why = Exclusion::from(taken);
         let on_ride = why == Exclusion::OnRide;
         let looks_forward = query.forward.is_some();
         return Err(if on_ride { supply.forward.exclusion(looks_forward) } else { why });
@@ -89,16 +89,17 @@ fn instant_tiers(query: &CandidateQuery, supply: &Supply) -> Result<TierSet, Exc
     Ok(tiers)
 }
 
-/// The reason that a driver is out of the question for every ride.
-pub(super) const fn exclusion_of(taken: Taken) -> Exclusion {
-    match taken {
-        Taken::Offline => Exclusion::Offline,
-        Taken::Reserved => Exclusion::Reserved,
-        Taken::OnRide => Exclusion::OnRide,
-        Taken::OutOfTouch => Exclusion::StalePosition,
-        Taken::Blocked => Exclusion::Blocked,
-        Taken::SlotsFull => Exclusion::OfferSlotsFull,
-        Taken::CoolingDown => Exclusion::CoolingDown,
+impl From<Taken> for Exclusion {
+    fn from(taken: Taken) -> Self {
+        match taken {
+            Taken::Offline => Self::Offline,
+            Taken::Reserved => Self::Reserved,
+            Taken::OnRide => Self::OnRide,
+            Taken::OutOfTouch => Self::StalePosition,
+            Taken::Blocked => Self::Blocked,
+            Taken::SlotsFull => Self::OfferSlotsFull,
+            Taken::CoolingDown => Self::CoolingDown,
+        }
     }
 }
 

@@ -74,6 +74,7 @@ impl RideMachine {
         if let Some(assignment) = self.record.assignment.as_mut() {
             assignment.forward = None;
         }
+        self.watch_pickup(None, now);
         self.commit(RideEventKind::ForwardPromoted, now, None, out);
         self.publish(EventKind::Forward { outcome: ForwardOutcome::Promoted }, out);
         self.tell_driver(out);

@@ -8,8 +8,10 @@ use crate::event::EventKind;
 use crate::forward::{ForwardNews, ForwardOutcome, ForwardReturn};
 use crate::geo::Position;
 use crate::offer::{Exclusion, Offer};
+use crate::machine::Machine;
 use crate::policy::{AttemptKind, DispatchMode, DispatchPolicy};
 use crate::ride::{RIDER_NO_SHOW, RideCommand, RideEventKind, RideProgress, RideStatus};
+use crate::time::DeadlineReason;
 
 fn forward(size: u32) -> DispatchPolicy {
     DispatchPolicy { forward_wave_size: size, ..policy() }
@@ -212,4 +214,14 @@ fn a_ride_that_waits_tells_its_driver_again_after_a_restart() {
     assert!(
         matches!(case.told("t")[..], [DriverCommand::RideUpdated { ride }] if ride.forward().is_some())
     );
+}
+
+#[test]
+fn the_pickup_of_a_ride_that_waits_is_watched_from_its_promotion_on() {
+    let watched = DispatchPolicy { pickup_check_ms: 1_000, ..forward(1) };
+    let mut case = waiting(watched);
+    assert_eq!(case.machine.next_deadline(), None);
+    says(&mut case, "t", ForwardNews::Due, 3_000);
+    let next = case.machine.next_deadline().unwrap();
+    assert_eq!((next.at, next.reason), (at(4_000), DeadlineReason::PickupCheck));
 }

@@ -64,7 +64,7 @@ impl RideMachine {
 
     /// Whoever is offered the ride is not offered it again by the same part of the attempt.
     pub(super) fn note_asked(&mut self, live: &LiveOffer) {
-        self.record.asked.insert(live.driver.clone());
+        self.record.count_offer(&live.driver);
         if let Some(instant) = self.record.instant.as_mut() {
             instant.asked.insert(live.driver.clone());
         }

@@ -11,8 +11,10 @@ use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
+use crate::ride::attempts::Attempts;
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
+use crate::ride::pickup_watch::PickupWatch;
 use crate::ride::pinning::policy_context;
 use crate::ride::places::{RidePlaces, ZoneTold};
 use crate::ride::quotes::{Acceptance, Selection};
@@ -45,6 +47,8 @@ pub struct RideMachine {
     pub(super) set_aside: BTreeMap<DriverId, Timestamp>,
     /// Offers ended in this turn whose end is written with what comes of the search for others.
     pub(super) ends_unwritten: bool,
+    /// How the driver comes along.
+    pub(super) pickup_watch: PickupWatch,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
     /// The quote that the rider chose, until its driver has confirmed.
@@ -112,6 +116,7 @@ impl RideMachine {
             otp_ride: false,
             otp_draws: 0,
             reallocations: 0,
+            attempts: Attempts::default(),
             arrived_at: None,
             started_at: None,
             completed_at: None,
@@ -143,6 +148,7 @@ impl RideMachine {
             retry_at: None,
             set_aside: BTreeMap::new(),
             ends_unwritten: false,
+            pickup_watch: PickupWatch::default(),
             refusals: 0,
             selection: None,
             called_at: None,
@@ -212,6 +218,7 @@ impl RideMachine {
             OfferEnd::Expired => counts.expired += 1,
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
+        self.set_aside_after(&live.driver, end, now);
         let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
         let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
@@ -271,12 +278,6 @@ impl RideMachine {
         })
     }
 
-    /// When a scheduled ride begins to search.
-    fn scheduled_search_at(&self) -> Option<Timestamp> {
-        let pickup_at = self.record.request.pickup_at?;
-        Some(pickup_at.minus_millis(self.policy.scheduled_lead_ms))
-    }
-
     fn on_request(&mut self, reply: Option<ReplyTo>, now: Timestamp, out: &mut Outbox) {
         if self.record.version > 0 {
             return Self::refuse(reply, Refusal::RideAlreadyExists, out);
@@ -288,8 +289,7 @@ impl RideMachine {
         };
         self.pin_policy(kind, now);
         self.publish(EventKind::RideRequested, out);
-        let waits = self.scheduled_search_at().is_some_and(|at| at > now);
-        if waits {
+        if self.waits_for_first_try(now) {
             self.commit(RideEventKind::RideRequested, now, None, out);
         } else {
             self.enter_search(kind, now);
@@ -307,6 +307,7 @@ impl RideMachine {
         for driver in drivers.into_iter().chain(assigned) {
             self.on_driver_rebuilt(&driver, out);
         }
+        self.watch_pickup(None, now);
         let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
@@ -435,6 +436,9 @@ impl Machine for RideMachine {
                 self.on_forward_news(driver, news, now, out);
             }
             RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
+            RideCommand::DriverLocated { driver, reading } => {
+                self.on_driver_located(&driver, reading, now, out);
+            }
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
         self.tell_zone(now, out);
@@ -451,11 +455,12 @@ impl Machine for RideMachine {
         };
         match self.record.status {
             RideStatus::Scheduled => {
-                let at = self.scheduled_search_at()?;
+                let at = self.scheduled_search_at();
                 Some(Deadline { at, reason: DeadlineReason::ScheduledSearch })
             }
             RideStatus::Searching => self.searching_deadline(),
-            RideStatus::Assigned | RideStatus::Arrived | RideStatus::InProgress => None,
+            RideStatus::Assigned => self.pickup_check(),
+            RideStatus::Arrived | RideStatus::InProgress => None,
             RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => retire(),
         }
     }
@@ -466,14 +471,13 @@ impl Machine for RideMachine {
         }
         match self.record.status {
             RideStatus::Scheduled => {
-                if self.scheduled_search_at().is_none_or(|at| at <= now) {
-                    self.enter_search(AttemptKind::Scheduled, now);
-                    self.commit(RideEventKind::SearchStarted, now, None, out);
-                    self.begin_wave(now, out);
+                if self.scheduled_search_at() <= now {
+                    self.begin_try(now, out);
                 }
             }
             RideStatus::Searching => self.on_search_deadline(now, out),
-            RideStatus::Assigned | RideStatus::Arrived | RideStatus::InProgress => {}
+            RideStatus::Assigned => self.check_pickup(now, out),
+            RideStatus::Arrived | RideStatus::InProgress => {}
             RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => {
                 if self.retires_at().is_some_and(|at| at <= now) {
                     self.retired = true;

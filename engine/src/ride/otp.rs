@@ -110,6 +110,7 @@ impl RideMachine {
             pickup_eta: self.policy.pickup_eta(distance),
             assigned_at: now,
             forward: None,
+            nudged_at: None,
             fare: None,
         });
         self.retry_at = None;

@@ -6,10 +6,9 @@ use crate::driver::DriverCommand;
 use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::id::DriverId;
-use crate::policy::AttemptKind;
 use crate::ride::command::RideProgress;
 use crate::ride::machine::RideMachine;
-use crate::ride::record::{CancelledBy, RideEventKind, RideStatus};
+use crate::ride::record::{RideEventKind, RideStatus};
 use crate::time::Timestamp;
 
 /// The driver's reason that ends the ride: the rider is not there.
@@ -43,7 +42,7 @@ impl RideMachine {
             RideProgress::Arrived => self.arrive(now, out),
             RideProgress::Start { otp } => self.start(otp.as_deref(), now, out),
             RideProgress::Complete => self.complete(now, out),
-            RideProgress::Cancel { reason } => self.give_back(reason, now, out),
+            RideProgress::Cancel { reason } => self.give_back(driver, reason, now, out),
         };
         match done {
             Ok(()) => self.answer(reply, out),
@@ -143,38 +142,6 @@ impl RideMachine {
             | RideStatus::Cancelled
             | RideStatus::Unfulfilled => Err(self.over_because()),
         }
-    }
-
-    /// Before the start the ride looks for another driver, as often as policy allows; a driver who
-    /// gave it back is never asked again.
-    fn give_back(
-        &mut self,
-        reason: Option<String>,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) -> Result<(), Refusal> {
-        let Some(driver) = self.record.assignment.as_ref().map(|a| a.driver.id.clone()) else {
-            return Err(self.over_because());
-        };
-        let started = self.record.status == RideStatus::InProgress;
-        let no_show = reason.as_deref() == Some(RIDER_NO_SHOW);
-        let exhausted = self.record.reallocations >= self.policy.reallocations_max;
-        if started || no_show || exhausted {
-            self.publish(EventKind::RideGivenBack { retried: false }, out);
-            self.end_cancelled(CancelledBy::Driver, reason, now, out);
-            return Ok(());
-        }
-        self.record.reallocations += 1;
-        self.record.attempt += 1;
-        self.record.gave_back.insert(driver.clone());
-        self.record.arrived_at = None;
-        self.enter_search(AttemptKind::Reallocation, now);
-        self.commit(RideEventKind::RideReallocated, now, None, out);
-        self.publish(EventKind::RideGivenBack { retried: true }, out);
-        let ride = Arc::clone(&self.told);
-        out.push(Effect::ToDriver(driver, DriverCommand::RideUpdated { ride }));
-        self.begin_wave(now, out);
-        Ok(())
     }
 
     /// Tells the assigned driver how the ride stands.

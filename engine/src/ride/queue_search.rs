@@ -79,11 +79,13 @@ fn search_queue(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery, places:
             Ok(()) => {
                 queued.busy = true;
                 let (driver, reason) = (driver.clone(), Exclusion::OfferSlotsBusy);
+                let distance = distance.to_decimetre();
                 queued.excluded.push(WaveExclusion { driver, distance, reason });
             }
             Err(reason) => {
                 queued.busy |= ends_soon(reason);
-                queued.excluded.push(WaveExclusion { driver: driver.clone(), distance, reason });
+                let (driver, distance) = (driver.clone(), distance.to_decimetre());
+                queued.excluded.push(WaveExclusion { driver, distance, reason });
             }
         }
     }

@@ -49,8 +49,10 @@ pub enum PriorityGroup {
     HeadingHome,
     /// The driver carries one of the policy's priority tags.
     PriorityTag,
-    /// Everyone else.
+    /// Everyone else who was not asked yet.
     Other,
+    /// Asked before in this attempt.
+    AskedBefore,
 }
 
 impl PriorityGroup {
@@ -62,6 +64,7 @@ impl PriorityGroup {
             Self::HeadingHome => "heading_home",
             Self::PriorityTag => "priority_tag",
             Self::Other => "other",
+            Self::AskedBefore => "asked_before",
         }
     }
 }
@@ -77,6 +80,8 @@ pub struct RankQuery {
     pub pickup: Position,
     /// Where the rider goes.
     pub dropoff: Option<Position>,
+    /// Drivers asked before in this attempt, who come last.
+    pub asked_before: BTreeSet<DriverId>,
     /// What a random order is drawn from.
     pub seed: u64,
 }
@@ -98,6 +103,12 @@ pub struct Candidate {
     pub standing: Standing,
 }
 
+impl Candidate {
+    fn carries_any(&self, tags: &[String]) -> bool {
+        tags.iter().any(|tag| self.tags.covers(TagFilter::of([tag.as_str()])))
+    }
+}
+
 /// An eligible driver in his place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedCandidate {
@@ -107,6 +118,13 @@ pub struct RankedCandidate {
     pub group: PriorityGroup,
     /// What his place within the group follows from, when the policy ranks by score.
     pub score: Option<ScoreTerms>,
+}
+
+impl RankedCandidate {
+    /// Whether he carries one of `tags`.
+    pub(super) fn carries_any(&self, tags: &[String]) -> bool {
+        self.candidate.carries_any(tags)
+    }
 }
 
 /// A score and what it consists of, each 0..=1000.
@@ -139,21 +157,24 @@ impl RankQuery {
         let groups = (self.policy.favourites_first && !self.favourite_drivers.is_empty())
             || (self.policy.go_home_gain_m > 0 && self.dropoff.is_some())
             || !self.policy.priority_tags.is_empty();
-        if groups || self.policy.ranking != Ranking::Nearest {
+        let pool = if groups || self.policy.ranking != Ranking::Nearest {
             places.max(self.policy.pool_size as usize)
         } else {
             places
-        }
+        };
+        // Farther drivers who were not asked yet come before all of these.
+        pool.saturating_add(self.asked_before.len())
     }
 
     fn group_of(&self, candidate: &Candidate) -> PriorityGroup {
-        let tags = &self.policy.priority_tags;
-        let carries = |tag: &String| candidate.tags.covers(TagFilter::of([tag.as_str()]));
-        if self.policy.favourites_first && self.favourite_drivers.contains(&candidate.driver) {
+        if self.asked_before.contains(&candidate.driver) {
+            PriorityGroup::AskedBefore
+        } else if self.policy.favourites_first && self.favourite_drivers.contains(&candidate.driver)
+        {
             PriorityGroup::Favourite
         } else if candidate.standing.home.is_some_and(|home| self.leads_home(home)) {
             PriorityGroup::HeadingHome
-        } else if tags.iter().any(carries) {
+        } else if candidate.carries_any(&self.policy.priority_tags) {
             PriorityGroup::PriorityTag
         } else {
             PriorityGroup::Other

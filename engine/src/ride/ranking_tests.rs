@@ -48,6 +48,7 @@ fn query(policy: DispatchPolicy) -> RankQuery {
         favourite_drivers: BTreeSet::new(),
         pickup: place(0.5),
         dropoff: None,
+        asked_before: BTreeSet::new(),
         seed: 7,
     }
 }

@@ -11,6 +11,7 @@ use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::{OfferKind, Quote, QuoteEnd};
 use crate::policy::{AttemptKind, DispatchMode};
+use crate::ride::attempts::Attempts;
 use crate::ride::decision::WaveDecision;
 use crate::ride::instant::InstantSearch;
 use crate::time::Timestamp;
@@ -245,6 +246,9 @@ pub struct Assignment {
     /// What the ride follows, until its driver has finished that.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub forward: Option<ForwardLink>,
+    /// When he was last told that he does not come nearer to the pickup.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub nudged_at: Option<Timestamp>,
     /// The fare of the quote that won; without one the requested fare holds.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub fare: Option<Money>,
@@ -334,7 +338,7 @@ pub struct RideRecord {
     pub attempt_offers: AttemptOffers,
     /// Drivers asked in this attempt.
     pub asked: BTreeSet<DriverId>,
-    /// Drivers who gave this ride back: never asked again.
+    /// Drivers this ride was reallocated from: never asked again.
     pub gave_back: BTreeSet<DriverId>,
     /// The part of this attempt that asks nobody, while it lasts.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
@@ -354,8 +358,11 @@ pub struct RideRecord {
     /// Passwords drawn anew in this attempt, because another ride at the zone had the same.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_none_drawn"))]
     pub otp_draws: u32,
-    /// New attempts caused by drivers giving the ride back.
+    /// New attempts caused by drivers who lost the ride.
     pub reallocations: u32,
+    /// What later offers and attempts depend on.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Attempts::is_empty"))]
+    pub attempts: Attempts,
     /// When the driver arrived.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub arrived_at: Option<Timestamp>,
@@ -423,6 +430,8 @@ pub enum RideEventKind {
     QuoteEnded,
     /// The ride has a driver.
     DriverAssigned,
+    /// The driver was told that he does not come nearer to the pickup.
+    DriverNudged,
     /// The driver is at the pickup.
     DriverArrived,
     /// The rider is on board.
@@ -431,8 +440,10 @@ pub enum RideEventKind {
     RideCompleted,
     /// Called off.
     RideCancelled,
-    /// The driver gave the ride back and it searches again.
+    /// The driver lost the ride and it searches again.
     RideReallocated,
+    /// A try of a scheduled ride found no driver; it waits for the next.
+    TryUnfulfilled,
     /// No driver was found.
     RideUnfulfilled,
     /// The rider goes elsewhere.
@@ -463,11 +474,13 @@ impl RideEventKind {
             Self::QuoteReceived => "quote_received",
             Self::QuoteEnded => "quote_ended",
             Self::DriverAssigned => "driver_assigned",
+            Self::DriverNudged => "driver_nudged",
             Self::DriverArrived => "driver_arrived",
             Self::RideStarted => "ride_started",
             Self::RideCompleted => "ride_completed",
             Self::RideCancelled => "ride_cancelled",
             Self::RideReallocated => "ride_reallocated",
+            Self::TryUnfulfilled => "try_unfulfilled",
             Self::RideUnfulfilled => "ride_unfulfilled",
             Self::DropoffChanged => "dropoff_changed",
             Self::ForwardPromoted => "forward_promoted",

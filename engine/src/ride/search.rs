@@ -8,7 +8,7 @@ use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::decision::WaveExclusion;
-use crate::ride::eligibility::{classify, exclusion_of};
+use crate::ride::eligibility::classify;
 use crate::ride::forward_search::add_forward;
 use crate::ride::queue_search::find_queued;
 use crate::ride::ranking::{Candidate, RankedCandidate, rank};
@@ -47,7 +47,7 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
     let mut on_trip = BTreeMap::new();
-    let result = grid.nearest(&nearby, exclusion_of, |driver, supply, reading| {
+    let result = grid.nearest(&nearby, Exclusion::from, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
@@ -70,7 +70,7 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let passed_over = found.split_off(query.limit.min(found.len()));
     let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
         driver: excluded.slot.driver().clone(),
-        distance: excluded.distance,
+        distance: excluded.distance.to_decimetre(),
         reason: excluded.reason,
     });
     let mut candidates = Candidates {

@@ -15,7 +15,7 @@ use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::instant::instant_search;
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::quotes::Acceptance;
-use crate::ride::ranking::{Candidate, RankQuery};
+use crate::ride::ranking::{Candidate, RankQuery, RankedCandidate};
 use crate::ride::record::{
     AssignedDriver, Assignment, AttemptOffers, LiveOffer, RideEventKind, RideStatus,
 };
@@ -37,6 +37,7 @@ impl RideMachine {
         record.search_began_at = now;
         record.search_deadline = now.plus_millis(self.policy.search_limit_ms);
         record.asked.clear();
+        record.attempts.offers_again.clear();
         record.instant = instant_search(&self.policy);
         record.attempt_offers = AttemptOffers::default();
         record.assignment = None;
@@ -77,14 +78,11 @@ impl RideMachine {
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
-            return self.give_up("unknown_service_tier", now, out);
+            return self.end_unfulfilled("unknown_service_tier", now, out);
         };
         self.seeking = Some(seeking);
         self.set_aside.retain(|_, until| *until > now);
         let request = &self.record.request;
-        let mut asked = self.record.asked.clone();
-        asked.extend(self.set_aside.keys().cloned());
-        asked.extend(self.record.instant.iter().flat_map(|instant| instant.asked.iter().cloned()));
         out.push(Effect::FindCandidates(Box::new(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
@@ -95,8 +93,8 @@ impl RideMachine {
             now,
             live_offers_max: self.policy.live_offers_max,
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
-            asked,
-            blocked: request.blocked_drivers.union(&self.record.gave_back).cloned().collect(),
+            asked: self.passed_over(radius),
+            blocked: self.blocked_drivers(),
             explains: seeking.fills_up() || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
@@ -119,6 +117,7 @@ impl RideMachine {
             favourite_drivers: request.favourite_drivers.clone(),
             pickup: request.pickup,
             dropoff: self.record.dropoff(),
+            asked_before: self.asked_before(),
             seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
         }
     }
@@ -147,9 +146,12 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        // A search of the attempt before must not use up the one that this attempt waits for.
+        if candidates.attempt != self.record.attempt {
+            return;
+        }
         let Some(seeking) = self.seeking.take() else { return };
-        let current = candidates.attempt == self.record.attempt;
-        if self.record.status != RideStatus::Searching || !current {
+        if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
         if candidates.found.is_empty() && candidates.forward.is_empty() {
@@ -217,14 +219,17 @@ impl RideMachine {
         self.empty_searches = 0;
         // Who takes a freed place comes late already, and who is not asked sees nothing.
         let at_once = seeking.fills_up() || seeking == Seeking::Instant;
-        let idle = candidates.found.iter().map(|ranked| (&ranked.candidate, None));
-        let forward = candidates.forward.iter();
-        let forward = forward.map(|f| (&f.ranked.candidate, Some(&f.link)));
-        let planned: Vec<(OfferId, LiveOffer)> = idle
-            .chain(forward)
-            .enumerate()
-            .filter_map(|(place, (candidate, link))| {
-                let split_ms = if at_once { 0 } else { self.policy.split_delay_at(place) };
+        let idle = candidates.found.iter().map(|ranked| (ranked, None));
+        let forward = candidates.forward.iter().map(|f| (&f.ranked, Some(&f.link)));
+        let chosen: Vec<_> = idle.chain(forward).collect();
+        let carries = |ranked: &RankedCandidate| ranked.carries_any(&self.policy.priority_tags);
+        let carriers: Vec<bool> = chosen.iter().map(|(ranked, _)| carries(ranked)).collect();
+        let delays = self.policy.split_delays(&carriers);
+        let planned: Vec<(OfferId, LiveOffer)> = chosen
+            .into_iter()
+            .zip(delays)
+            .filter_map(|((RankedCandidate { candidate, .. }, link), delay_ms)| {
+                let split_ms = if at_once { 0 } else { delay_ms };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
                 let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
@@ -271,7 +276,7 @@ impl RideMachine {
         let live = LiveOffer {
             driver: candidate.driver.clone(),
             service_tier,
-            distance: candidate.distance,
+            distance: candidate.distance.to_decimetre(),
             pickup_eta: self.policy.pickup_eta(candidate.distance),
             offered_at: now,
             visible_at,
@@ -336,7 +341,7 @@ impl RideMachine {
         let instant = self.is_instant(offer);
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
         self.publish(EventKind::CandidatesExcluded { reason, count: 1 }, out);
-        self.record.asked.remove(&driver);
+        self.record.uncount_offer(&driver);
         self.record.attempt_offers.sent = self.record.attempt_offers.sent.saturating_sub(1);
         self.ends_unwritten = true;
         if self.record.status != RideStatus::Searching {
@@ -416,11 +421,13 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             assigned_at: now,
             forward: live.forward,
+            nudged_at: None,
             fare,
         });
         self.record.instant = None;
         self.retry_at = None;
         self.seeking = None;
+        self.watch_pickup(Some(live.distance), now);
     }
 
     /// Four digits from the request's secret bits; another driver of the same ride gets others.
@@ -470,8 +477,20 @@ impl RideMachine {
         }
     }
 
-    /// Ends the search without a driver.
-    pub(super) fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+    /// Ends a search that found no driver, for good or until the ride's next try.
+    fn give_up(&mut self, reason: &'static str, now: Timestamp, out: &mut Outbox) {
+        if !self.goes_on_with_next_try(now, out) {
+            self.end_unfulfilled(reason, now, out);
+        }
+    }
+
+    /// Ends the ride without a driver; a retry searches again.
+    pub(super) fn end_unfulfilled(
+        &mut self,
+        reason: &'static str,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
         let losers = self.withdraw_all(WithdrawReason::Expired, now, out);
         self.record.status = RideStatus::Unfulfilled;
         self.record.reason = Some(reason.to_owned());

@@ -6,6 +6,7 @@ use muster_engine::invariant::Invariant;
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
 
 use crate::city;
+use crate::oracle::attempts;
 use crate::oracle::modes::quotes_of;
 use crate::store::Durable;
 use crate::world::World;
@@ -33,6 +34,7 @@ impl World {
             .and_then(|()| self.m2_one_ride_per_driver(commit))
             .and_then(|()| self.m4_ends_once(before, commit))
             .and_then(|()| self.m12_one_market(commit))
+            .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit))
             .and_then(|()| self.modes_are_kept(before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
@@ -187,6 +189,8 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::ForwardPromoted => offer_of(other) == offer_of(commit),
                 RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
                 RideEventKind::SearchStarted
+                | RideEventKind::DriverNudged
+                | RideEventKind::TryUnfulfilled
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates
                 | RideEventKind::OffersEnded

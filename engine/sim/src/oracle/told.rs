@@ -37,6 +37,7 @@ impl World {
             | Effect::ToZone(..)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
+            | Effect::LocateDriver(_)
             | Effect::PlaceSupply(_)
             | Effect::RemoveSupply
             | Effect::IndexOffer(_)
@@ -105,6 +106,7 @@ impl World {
                 self.m13_ride(ride);
             }
             PhoneFrame::Assigned { ride, .. }
+            | PhoneFrame::Nudge { ride, .. }
             | PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::ForwardReturned { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),

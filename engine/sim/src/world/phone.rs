@@ -242,6 +242,7 @@ impl World {
             PhoneFrame::RideCancelled { ride, .. }
             | PhoneFrame::ForwardReturned { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.on_ride_of_phone(driver, &ride),
+            PhoneFrame::Nudge { .. } => self.count("nudges shown"),
             // These phones ask as callers do, and are answered as callers are.
             PhoneFrame::AcceptResult { .. }
             | PhoneFrame::AcceptRefused { .. }

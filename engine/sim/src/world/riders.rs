@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use muster_engine::ride::{CancelledBy, RideCommit, RideRecord, RideStatus};
+use muster_engine::ride::{
+    CancelledBy, DRIVER_LOST, DRIVER_NO_SHOW, OPERATOR_REASSIGNED, RideCommit, RideProgress,
+    RideRecord, RideStatus,
+};
 
 use crate::city::{self, SIDE_M};
 use crate::dice::Dice;
@@ -103,6 +106,14 @@ impl World {
             self.count("fault: operator cancels");
             let ride = self.fate.index(self.riders.len());
             self.call(Call::Cancel { ride, by: CancelledBy::Operator });
+        }
+        if self.fate.chance(self.faults.operator_cancel) {
+            self.count("fault: operator reports a driver");
+            let ride = self.fate.index(self.riders.len());
+            let reasons = [OPERATOR_REASSIGNED, DRIVER_NO_SHOW, DRIVER_LOST];
+            let reason = Some(reasons[self.fate.index(reasons.len())].to_owned());
+            let step = RideProgress::Cancel { reason };
+            self.call(Call::Progress { ride, driver: None, step });
         }
         if self.fate.chance(self.faults.operator_queue) {
             self.count("fault: operator changes the queue");

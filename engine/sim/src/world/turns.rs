@@ -131,8 +131,14 @@ impl World {
         }
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let grid = &self.markets[site.market].grid;
+        let drivers = &self.drivers;
         let mut unfair = None;
         let search = |effect: &Effect| {
+            if let Effect::LocateDriver(driver) = effect {
+                let site = drivers.get(city::ordinal(driver.as_str()));
+                let reading = site.and_then(|site| site.slot.read());
+                return Some(RideCommand::DriverLocated { driver: driver.clone(), reading });
+            }
             let Effect::FindCandidates(query) = effect else { return None };
             let found = find_candidates(grid, query);
             unfair = unfair.take().or_else(|| queue_fault(grid, query, &found));
@@ -296,7 +302,8 @@ impl World {
             | Effect::PersistRide(_)
             | Effect::PersistDriver(_)
             | Effect::PersistZone(_)
-            | Effect::FindCandidates(_) => {}
+            | Effect::FindCandidates(_)
+            | Effect::LocateDriver(_) => {}
         }
     }
 
@@ -440,6 +447,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
+        | RideCommand::DriverLocated { .. }
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }

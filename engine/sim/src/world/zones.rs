@@ -10,6 +10,7 @@ use muster_engine::zone::{QueueMachine, QueueRecord, ZoneCommand};
 use crate::city;
 use crate::link::{Actor, Payload};
 use crate::shell::Shell;
+use crate::trace;
 use crate::world::calls::Call;
 use crate::world::turns::Turn;
 use crate::world::{World, ZoneSite};
@@ -41,7 +42,7 @@ impl World {
         let mut what = String::new();
         let call = |machine: &mut QueueMachine, out: &mut _| match turn {
             Turn::Command(command) => {
-                what = format!("{command:?}");
+                what = trace::zone_command(&command);
                 machine.handle(command, now, out);
             }
             Turn::Deadline => {
