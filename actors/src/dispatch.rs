@@ -10,6 +10,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use muster_engine::driver::{DriverCommand, DriverProfile, DriverView};
 use muster_engine::effect::{AcceptAnswer, Answer, Asker, Refusal, ReplyTo};
+use muster_engine::geo::Position;
 use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
 use muster_engine::market::Markets;
@@ -174,6 +175,19 @@ impl Dispatch {
             let (tip, service_tiers) = (tip.clone(), service_tiers.clone());
             RideCommand::Retry { tip, service_tiers, reply: Some(reply) }
         };
+        self.ask_ride(ride, ask).await
+    }
+
+    /// Changes where a ride goes.
+    ///
+    /// # Errors
+    /// [`CallError`] as the ride's state demands.
+    pub async fn change_dropoff(
+        &self,
+        ride: &RideId,
+        dropoff: Position,
+    ) -> Result<Arc<RideRecord>, CallError> {
+        let ask = |reply| RideCommand::ChangeDropoff { dropoff, reply: Some(reply) };
         self.ask_ride(ride, ask).await
     }
 

@@ -37,7 +37,7 @@ impl Host for RideHost {
         let found = find_candidates(&self.board.market.grid, query);
         let mode = query.ranking.policy.mode.name();
         runtime.meter.match_duration(mode, began.elapsed().as_secs_f64());
-        Some(RideCommand::Candidates(found))
+        Some(RideCommand::Candidates(Box::new(found)))
     }
 
     fn locate(&self, driver: &DriverId, runtime: &Runtime) -> Option<RideCommand> {

@@ -282,7 +282,8 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
         | RideCommand::SelectQuote { reply, .. }
-        | RideCommand::Retry { reply, .. } => *reply,
+        | RideCommand::Retry { reply, .. }
+        | RideCommand::ChangeDropoff { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
@@ -293,6 +294,8 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::OtpTaken { .. }
         | RideCommand::QuoteConfirmed { .. }
         | RideCommand::DriverLocated { .. }
-        | RideCommand::DriverRebuilt { .. } => None,
+        | RideCommand::DriverRebuilt { .. }
+        | RideCommand::Forward { .. }
+        | RideCommand::TellDriver { .. } => None,
     }
 }

@@ -12,6 +12,9 @@ mod accept;
 mod case_tests;
 mod command;
 mod facts;
+mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod frames;
 #[cfg(test)]
 mod hidden_tests;

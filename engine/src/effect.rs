@@ -171,6 +171,8 @@ pub enum Refusal {
     AcceptPending,
     /// The driver is not online.
     DriverOffline,
+    /// The ride waits until its driver has finished the one before.
+    RideIsForward,
     /// The driver is not at a zone where one-time passwords are taken.
     NotAtZone,
     /// The driver serves a ride.
@@ -218,6 +220,7 @@ impl Refusal {
             Self::OtpMismatch => "otp_mismatch",
             Self::AcceptPending => "accept_pending",
             Self::DriverOffline => "driver_offline",
+            Self::RideIsForward => "ride_is_forward",
             Self::NotAtZone => "not_at_zone",
             Self::DriverOnRide => "driver_on_ride",
             Self::DriverNotEligible => "driver_not_eligible",

@@ -1,5 +1,6 @@
 //! Domain events: what happened, in past tense. Metrics and logs are made from them.
 
+use crate::forward::ForwardOutcome;
 use crate::id::MarketId;
 use crate::invariant::Invariant;
 use crate::offer::{Exclusion, OfferEnd, QuoteEnd};
@@ -76,6 +77,11 @@ pub enum EventKind {
         /// Whether a new attempt began.
         retried: bool,
     },
+    /// A step of forward dispatch.
+    Forward {
+        /// Which.
+        outcome: ForwardOutcome,
+    },
     /// What became of a ride or one of its searches under an experiment, told beside the event that
     /// says so.
     ExperimentRide {
@@ -136,6 +142,7 @@ impl EventKind {
             | Self::RideStarted
             | Self::RideCompleted
             | Self::RideGivenBack { .. }
+            | Self::Forward { .. }
             | Self::ExperimentRide { .. }
             | Self::QueueChanged { .. }
             | Self::InvariantViolated(_) => None,

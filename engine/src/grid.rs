@@ -7,6 +7,7 @@
 
 mod applied;
 mod bucket;
+mod dropoffs;
 mod fix;
 mod index;
 mod nearest;
@@ -16,6 +17,7 @@ mod slot;
 mod supply;
 
 pub use applied::Applied;
+pub use dropoffs::ForwardNearbyQuery;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};

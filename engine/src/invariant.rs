@@ -8,7 +8,8 @@ use std::fmt;
 pub enum Invariant {
     /// A ride has at most one assignment at a time.
     M1,
-    /// A driver has at most one active assignment and at most the cap of live offers.
+    /// A driver has at most one active and one forward assignment, and at most the caps of live
+    /// offers.
     M2,
     /// An accepted offer was live when accepted.
     M3,

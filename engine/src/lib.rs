@@ -8,6 +8,7 @@
 pub mod driver;
 pub mod effect;
 pub mod event;
+pub mod forward;
 pub mod geo;
 pub mod grid;
 pub mod id;

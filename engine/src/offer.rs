@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 pub use self::quote::{FareBounds, OfferKind, Quote, QuoteEnd, QuoteTerms};
 
+use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
 use crate::ride::RideNeeds;
@@ -22,7 +23,8 @@ pub struct Offer {
     pub ride: RideId,
     /// The driver it is offered to.
     pub driver: DriverId,
-    /// Straight-line distance from driver to pickup when the wave was planned.
+    /// Straight-line distance from driver to pickup when the wave was planned; by way of his
+    /// drop-off for a forward offer.
     pub distance: Meters,
     /// Estimated time to the pickup when the wave was planned.
     pub pickup_eta: EtaSeconds,
@@ -34,6 +36,8 @@ pub struct Offer {
     pub visible_at: Timestamp,
     /// When it is dead.
     pub expires_at: Timestamp,
+    /// What the ride would follow, when the driver is on another one.
+    pub forward: Option<ForwardLink>,
     /// What an accept does.
     pub kind: OfferKind,
     /// The fare the driver quoted, once he did.
@@ -93,6 +97,8 @@ pub enum WithdrawReason {
     Expired,
     /// A newer attempt replaces it, or the driver took another ride or went offline.
     Superseded,
+    /// The drop-off of the ride it would have followed changed.
+    DropoffChanged,
 }
 
 impl WithdrawReason {
@@ -103,6 +109,7 @@ impl WithdrawReason {
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
+            Self::DropoffChanged => "dropoff_changed",
         }
     }
 }
@@ -164,6 +171,18 @@ pub enum Exclusion {
     TierDowngrade,
     /// Holds so many live offers that others come first, and the wave was full without him.
     OfferSlotsBusy,
+    /// On a trip, and wants no offers while he drives.
+    ForwardUnwanted,
+    /// On a trip that ends nobody knows where.
+    ForwardNoDropoff,
+    /// On a trip, and has the ride after it.
+    ForwardHeld,
+    /// On a trip whose drop-off is too far ahead.
+    ForwardRemainingDistance,
+    /// On a trip that takes too long yet.
+    ForwardRemainingTime,
+    /// The ride he would have come from has another drop-off by now, or is another one.
+    ForwardDropoffChanged,
     /// Waits in the queue of a closed zone, and the pickup is elsewhere.
     ClosedZone,
     /// Does not take rides of this tier without being asked.
@@ -204,6 +223,12 @@ impl Exclusion {
             Self::PickupEta => "pickup_eta",
             Self::TierDowngrade => "tier_downgrade",
             Self::OfferSlotsBusy => "offer_slots_busy",
+            Self::ForwardUnwanted => "forward_unwanted",
+            Self::ForwardNoDropoff => "forward_no_dropoff",
+            Self::ForwardHeld => "forward_held",
+            Self::ForwardRemainingDistance => "forward_remaining_distance",
+            Self::ForwardRemainingTime => "forward_remaining_time",
+            Self::ForwardDropoffChanged => "forward_dropoff_changed",
             Self::ClosedZone => "closed_zone",
             Self::InstantOptOut => "instant_opt_out",
             Self::NoSession => "no_session",

@@ -19,7 +19,14 @@ mod command;
 #[cfg(test)]
 mod congestion_tests;
 mod decision;
+mod dropoff;
+#[cfg(test)]
+mod dropoff_tests;
 mod eligibility;
+mod forward;
+mod forward_search;
+#[cfg(test)]
+mod forward_tests;
 mod instant;
 #[cfg(test)]
 mod instant_tests;
@@ -54,9 +61,13 @@ mod wave;
 mod wave_tests;
 
 pub use attempts::{Attempts, Reallocation, ReallocationCause, ReallocationStage};
-pub use command::{CandidateQuery, Candidates, OtpEntry, QueueQuery, RideCommand, RideProgress};
+pub use command::{
+    CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces, OtpEntry, QueueQuery, RideCommand,
+    RideProgress,
+};
 pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
 pub use eligibility::{classify, suits, tier_with_least_downgrade};
+pub use forward_search::suits_forward;
 pub use instant::InstantSearch;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};

@@ -81,6 +81,8 @@ pub enum DeadlineReason {
     ContactLost,
     /// A finished ride leaves memory.
     RideRetirement,
+    /// A forward ride's driver is lost or late, or a question about it has no answer yet.
+    ForwardCheck,
     /// An operator's block of a driver ends.
     BlockEnd,
     /// A call of a queued driver to a gate runs out.

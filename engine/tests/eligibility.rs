@@ -188,10 +188,16 @@ impl Pair {
         let found = vec![RankedCandidate { candidate, group, score: None }];
         let (attempt, excluded) = (query.attempt, Vec::new());
         let excluded_counts = BTreeMap::new();
-        let candidates =
-            Candidates { attempt, found, passed_over: Vec::new(), excluded, excluded_counts };
+        let candidates = Candidates {
+            attempt,
+            found,
+            forward: Vec::new(),
+            passed_over: Vec::new(),
+            excluded,
+            excluded_counts,
+        };
         let mut out = Outbox::default();
-        ride.handle(RideCommand::Candidates(candidates), NOW, &mut out);
+        ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);
         let offer = out.drain().find_map(|effect| match effect {
             Effect::ToDriver(_, DriverCommand::Offer { offer, .. }) => Some(offer),
             _ => None,

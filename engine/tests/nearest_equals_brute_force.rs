@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use muster_engine::forward::ForwardSupply;
 use muster_engine::geo::{Cell, CellResolution, Position, UnitVector};
 use muster_engine::grid::{
     Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
@@ -147,6 +148,7 @@ fn supply(driver: &DriverId) -> Supply {
         instant_tiers: TierSet::EMPTY,
         in_session: false,
         hold: Hold::default(),
+        forward: ForwardSupply::default(),
         facts: Arc::default(),
         standing: Standing::default(),
     }

@@ -50,6 +50,8 @@ struct Candidate {
     distance_m: f64,
     pickup_eta_s: Option<u32>,
     service_tier: Option<String>,
+    #[serde(default)]
+    forward: bool,
 }
 
 /// The explanation, a line per fact, ending in a line feed.
@@ -99,7 +101,8 @@ fn wave(out: &mut String, wave: &Wave) {
     );
     for candidate in offered {
         let tier = candidate.service_tier.as_deref().unwrap_or("-");
-        line(out, format_args!("    offered   {}, {tier}", place(candidate)));
+        let after = if candidate.forward { ", after his present ride" } else { "" };
+        line(out, format_args!("    offered   {}, {tier}{after}", place(candidate)));
     }
     for candidate in came("ranked") {
         line(out, format_args!("    passed    {}", place(candidate)));

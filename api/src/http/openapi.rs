@@ -25,6 +25,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
     ),
     paths(
         rides::request, rides::list, rides::get, rides::cancel, rides::retry,
+        rides::change_dropoff,
         quotes::list, quotes::select, ride_events::events, explain::explain, explain::explain_driver,
         ride_progress::arrived, ride_progress::start, ride_progress::complete,
         ride_progress::driver_cancel,

@@ -1,5 +1,6 @@
 //! The bodies of calls about rides.
 
+use muster_engine::geo::Position;
 use muster_engine::id::ServiceTierId;
 use muster_engine::market::Market;
 use muster_engine::ride::CancelledBy;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::wire::{
-    Faults, Money, Problem, RequestFault, RideView, TEXT_CHARS_MAX, TIERS_MAX, check_tiers,
+    Faults, LatLng, Money, Problem, RequestFault, RideView, TEXT_CHARS_MAX, TIERS_MAX, check_tiers,
 };
 
 /// Who calls a ride off over HTTP.
@@ -38,6 +39,14 @@ pub(super) struct RetryBody {
     tip: Option<Money>,
     /// The new tiers; when absent the old ones stay.
     service_tiers: Option<Vec<String>>,
+}
+
+/// Changes where a ride goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DropoffBody {
+    /// Where the rider goes now; may lie outside the market.
+    dropoff: LatLng,
 }
 
 /// Accepts an offer.
@@ -81,6 +90,17 @@ impl CancelBy {
             Self::Rider => CancelledBy::Rider,
             Self::Operator => CancelledBy::Operator,
         }
+    }
+}
+
+impl DropoffBody {
+    /// The new drop-off, once it is known to be a place.
+    pub(super) fn checked(self) -> Result<Position, RequestFault> {
+        let mut faults = Faults::default();
+        let dropoff = self.dropoff.checked("/dropoff", &mut faults);
+        faults.finish()?;
+        // Without a place there was a fault.
+        dropoff.ok_or_else(|| RequestFault::Fields(Vec::new()))
     }
 }
 

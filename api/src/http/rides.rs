@@ -16,7 +16,7 @@ use crate::http::idempotency::key_reused;
 use crate::http::params::Params;
 use crate::http::path;
 use crate::http::problem::unreadable;
-use crate::http::ride_calls::{CancelBody, RetryBody, RidePage, checked_reason};
+use crate::http::ride_calls::{CancelBody, DropoffBody, RetryBody, RidePage, checked_reason};
 use crate::http::state::AppState;
 use crate::store::{ANSWER_KEPT_MS, FirstCall, RideCursor, RideFilter};
 use crate::wire::{Problem, RequestStamp, RideRequestBody, RideView};
@@ -182,5 +182,25 @@ pub(super) async fn retry(
     let market = state.dispatch.markets().get(&known.request.market);
     let (tip, tiers) = call.checked(market.map(Arc::as_ref))?;
     let ride = state.dispatch.retry_ride(&id, tip, tiers).await?;
+    Ok(web::Json(RideView::now(&state.dispatch, &ride)))
+}
+
+/// Go elsewhere
+///
+/// Live offers are withdrawn and made anew with the new drop-off; an assigned driver is told, and
+/// the ride he would have served next searches again if that would keep it waiting.
+#[utoipa::path(post, path = "/v1/rides/{ride_id}/dropoff", tag = "rides",
+    operation_id = "change_dropoff", request_body = DropoffBody,
+    params(("ride_id" = String, Path, description = "The ride")),
+    responses((status = 200, description = "The ride with its new drop-off", body = RideView)))]
+pub(super) async fn change_dropoff(
+    state: web::Data<AppState>,
+    ride: web::Path<String>,
+    body: Body,
+) -> Result<web::Json<RideView>, Problem> {
+    let ride = path::ride_id(&ride)?;
+    let call: DropoffBody = body.json()?;
+    let dropoff = call.checked()?;
+    let ride = state.dispatch.change_dropoff(&ride, dropoff).await?;
     Ok(web::Json(RideView::now(&state.dispatch, &ride)))
 }

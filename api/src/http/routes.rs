@@ -32,6 +32,7 @@ fn ride_routes(config: &mut ServiceConfig) {
         .service(resource("/{ride_id}", [get(rides::get)]))
         .service(resource("/{ride_id}/cancel", [post(rides::cancel)]))
         .service(resource("/{ride_id}/retry", [post(rides::retry)]))
+        .service(resource("/{ride_id}/dropoff", [post(rides::change_dropoff)]))
         .service(resource("/{ride_id}/events", [get(ride_events::events)]))
         .service(resource("/{ride_id}/quotes", [get(quotes::list)]))
         .service(resource("/{ride_id}/quotes/{quote_id}/select", [post(quotes::select)]))

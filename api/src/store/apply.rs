@@ -19,7 +19,7 @@ use super::rows::{DriverRow, RideRow, Row, column, instant, to_json};
 use super::zones;
 
 /// Rows of one statement at most: a power of two, well below the limit of bound values
-/// (32 766 / 14 columns). More brings nothing.
+/// (32 766 / 15 columns). More brings nothing.
 const STATEMENT_ROWS_MAX: usize = 64;
 
 /// A transition with its place in the chains of its ride. Places count from 1 within the batch.
@@ -119,7 +119,7 @@ fn ride<'r, 'a>(row: &'r Row<'a>) -> Option<&'r RideRow<'a>> {
 
 /// Cuts transitions into groups with one write per ride: its last state, at the place of its first.
 ///
-/// A state that holds a driver may only be skipped for one that holds the same driver: else a
+/// A state that holds a driver may only be skipped for one that holds the same driver alike: else a
 /// driver who served two rides for a moment would go unnoticed, and someone would have been told.
 fn segments<'l, 'r, 'a>(rides: &'l [Linked<'r, 'a>]) -> Vec<Vec<Change<'l, 'r, 'a>>> {
     let mut segments: Vec<Vec<Change<'l, 'r, 'a>>> = Vec::new();
@@ -278,14 +278,14 @@ impl Script {
             self.begin(
                 "INSERT OR FAIL INTO rides (ride_id, market, rider_id, status, driver_id, \
                  version, epoch, requested_at, updated_at, request_key, request_fingerprint, \
-                 request, last_event, last_decision) \
+                 request, forward, last_event, last_decision) \
                  SELECT column1, column2, column3, column4, column5, column6, column7, column8, \
-                 column9, column10, column11, column12, \
-                 column13 + (SELECT seq FROM sqlite_sequence WHERE name = 'ride_events'), \
-                 column14 + (SELECT seq FROM sqlite_sequence WHERE name = 'decisions') FROM (",
+                 column9, column10, column11, column12, column13, \
+                 column14 + (SELECT seq FROM sqlite_sequence WHERE name = 'ride_events'), \
+                 column15 + (SELECT seq FROM sqlite_sequence WHERE name = 'decisions') FROM (",
                 None,
             );
-            self.values(piece, 14, |values, (linked, text)| {
+            self.values(piece, 15, |values, (linked, text)| {
                 let record = linked.row.record();
                 let request = &record.request;
                 let key = request.request_key.as_ref();
@@ -302,6 +302,7 @@ impl Script {
                     .push_bind(key.map(|key| key.key.as_str()))
                     .push_bind(key.map(|key| key.fingerprint.as_str()))
                     .push_bind(text.as_str())
+                    .push_bind(record.forward().is_some())
                     .push_bind(linked.event - events)
                     .push_bind(linked.decision.map(|place| place - decisions));
             });
@@ -320,11 +321,11 @@ impl Script {
                  (SELECT seq FROM sqlite_sequence WHERE name = 'ride_events'), \
                  last_decision = COALESCE(v.column7 + \
                  (SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), last_decision), \
-                 epoch = ",
+                 forward = v.column9, epoch = ",
                 Some(piece.len() as u64),
             );
             self.sql.push_bind(column(epoch)).push(" FROM (");
-            self.values(piece, 8, |values, change| {
+            self.values(piece, 9, |values, change| {
                 let (linked, record) = (change.last, change.last.row.record());
                 values
                     .push_bind(record.request.ride.as_str())
@@ -334,7 +335,8 @@ impl Script {
                     .push_bind(instant(linked.row.commit.at))
                     .push_bind(linked.event - events)
                     .push_bind(linked.decision.map(|place| place - decisions))
-                    .push_bind(column(change.first_version));
+                    .push_bind(column(change.first_version))
+                    .push_bind(record.forward().is_some());
             });
             self.sql
                 .push(

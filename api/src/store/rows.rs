@@ -24,11 +24,11 @@ impl RideRow<'_> {
         &self.commit.record
     }
 
-    /// The driver who serves the ride in this state.
-    pub(super) fn active_driver(&self) -> Option<&DriverId> {
+    /// The driver who has the ride in this state, and whether it waits for him.
+    pub(super) fn active_driver(&self) -> Option<(&DriverId, bool)> {
         let record = self.record();
         let assignment = record.assignment.as_ref().filter(|_| record.status.has_driver())?;
-        Some(&assignment.driver.id)
+        Some((&assignment.driver.id, record.forward().is_some()))
     }
 }
 

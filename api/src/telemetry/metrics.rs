@@ -57,6 +57,7 @@ pub struct Metrics {
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
     pickup_nudges: Family<MarketLabels, Counter>,
+    forward_rides: Family<OutcomeLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
@@ -100,6 +101,7 @@ impl Metrics {
             rides_open: Family::default(),
             reallocations: Family::default(),
             pickup_nudges: Family::default(),
+            forward_rides: Family::default(),
             experiment_rides: Family::default(),
             zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
@@ -149,6 +151,8 @@ impl Metrics {
         r.register("reallocations", help, self.reallocations.clone());
         let help = "Drivers told that they do not come nearer to the pickup";
         r.register("pickup_nudges", help, self.pickup_nudges.clone());
+        let help = "Rides assigned to drivers on a trip, and what became of them";
+        r.register("forward_rides", help, self.forward_rides.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
@@ -318,6 +322,10 @@ impl EventSink for Metrics {
             EventKind::RideGivenBack { retried } => {
                 let outcome = if *retried { "retried" } else { "cancelled" };
                 self.reallocations.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
+            EventKind::Forward { outcome } => {
+                let outcome = outcome.name();
+                self.forward_rides.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::ExperimentRide { arm, outcome } => {
                 let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };

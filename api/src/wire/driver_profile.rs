@@ -52,7 +52,8 @@ pub struct DriverProfileBody {
     /// Where he goes when the day is over: rides toward it may come to him first.
     pub home: Option<LatLng>,
     /// What he likes to drive. Dispatch reads `categories` (absent = all but rental, intercity,
-    /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no),
+    /// delivery and ambulance), `payment` (methods; absent = all), `pets` (absent = no), `forward`
+    /// (whether he wants offers for the next ride while he drives; absent = yes),
     /// `trip_distance_m_min`, `trip_distance_m_max` and `pickup_distance_m_max` (straight lines), and
     /// `instant_tiers` (tiers whose rides he takes without being asked, in instant mode);
     /// other members are shown back as they are.

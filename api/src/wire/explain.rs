@@ -106,6 +106,9 @@ pub struct CandidateView {
     pub group: Option<&'static str>,
     /// What his place within the group follows from, when the policy ranks by score.
     pub score: Option<ScoreView>,
+    /// Whether he was on a trip and would take the ride after it; the distance is that of the whole
+    /// way.
+    pub forward: bool,
     /// The offer he got.
     pub offer_id: Option<String>,
     /// The tier it was for.
@@ -203,6 +206,7 @@ impl CandidateView {
             pickup_eta_s: Some(live.pickup_eta.get()),
             group: place.map(|place| place.group.name()),
             score: place.and_then(|place| place.score).map(ScoreView::from),
+            forward: live.forward.is_some(),
             offer_id: Some(offer.to_string()),
             service_tier: Some(live.service_tier.to_string()),
         }
@@ -217,6 +221,7 @@ impl CandidateView {
             pickup_eta_s: policy.map(|policy| policy.pickup_eta(ranked.distance).get()),
             group: Some(ranked.group.name()),
             score: ranked.score.map(ScoreView::from),
+            forward: false,
             offer_id: None,
             service_tier: None,
         }
@@ -231,6 +236,7 @@ impl CandidateView {
             pickup_eta_s: policy.map(|policy| policy.pickup_eta(excluded.distance).get()),
             group: None,
             score: None,
+            forward: false,
             offer_id: None,
             service_tier: None,
         }

@@ -21,7 +21,9 @@ impl LiveDriver {
         let reading = dispatch.position(&assignment.driver.id)?;
         let pickup_eta = match ride.status {
             RideStatus::Assigned => {
-                let distance = reading.position.distance(ride.request.pickup);
+                let (from, pickup) = (reading.position, ride.request.pickup);
+                let forward = ride.forward().map(|link| link.way(from, pickup).distance);
+                let distance = forward.unwrap_or_else(|| from.distance(pickup));
                 let policies = dispatch.policies(&ride.request.market);
                 policies.map(|policies| policies.base().pickup_eta(distance))
             }

@@ -29,9 +29,9 @@ pub struct OfferView {
     pub tip: Option<Money>,
     /// The tier the driver would serve.
     pub service_tier: String,
-    /// Straight-line distance to the pickup.
+    /// Straight-line distance to the pickup; by way of the present drop-off for a forward offer.
     pub distance_m: Metres,
-    /// Estimated time to the pickup.
+    /// Estimated time to the pickup, the rest of the ride under way included.
     pub pickup_eta_s: u32,
     /// When the offer is dead.
     #[schema(format = DateTime)]
@@ -61,7 +61,8 @@ pub struct AcceptResultView {
     /// `won`, `lost`, `expired` or `quoted`.
     #[schema(example = "won")]
     pub result: &'static str,
-    /// Why it was not won: `taken`, `cancelled`, `expired`, `superseded`.
+    /// Why it was not won: `taken`, `cancelled`, `expired`, `superseded`, `dropoff_changed` (of the
+    /// ride a forward offer would have followed).
     pub reason: Option<&'static str>,
     /// The ride, when it is won; as its driver sees it, so without the one-time password.
     pub ride: Option<RideView>,
@@ -89,7 +90,7 @@ impl From<&Offer> for OfferView {
             pickup_eta_s: offer.pickup_eta.get(),
             expires_at: rfc3339(offer.expires_at),
             visible_at: rfc3339(offer.visible_at),
-            forward: false,
+            forward: offer.forward.is_some(),
             kind,
             fare_min: bounds.map(|bounds| Money::from(&bounds.min)),
             fare_max: bounds.map(|bounds| Money::from(&bounds.max)),
@@ -111,7 +112,8 @@ impl AcceptResultView {
                     WithdrawReason::Expired => "expired",
                     WithdrawReason::Taken
                     | WithdrawReason::Cancelled
-                    | WithdrawReason::Superseded => "lost",
+                    | WithdrawReason::Superseded
+                    | WithdrawReason::DropoffChanged => "lost",
                 };
                 Self { result, reason: Some(reason.name()), ride: None, quote: None }
             }

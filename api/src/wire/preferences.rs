@@ -27,6 +27,7 @@ pub(super) fn write_preferences(
         match name.as_str() {
             "categories" => likes.categories = faults.keep(&pointer, names(value)),
             "payment" => likes.payment = faults.keep(&pointer, names(value)),
+            "forward" => likes.forward = faults.keep(&pointer, switch(value)),
             "instant_tiers" => {
                 likes.instant_tiers = faults.keep(&pointer, tiers(value)).unwrap_or_default();
             }
@@ -66,18 +67,20 @@ pub(super) fn read_preferences(likes: &RidePreferences) -> BTreeMap<String, Valu
         pickup_distance_m_max,
         pets,
         payment,
+        forward,
         instant_tiers,
         others,
     } = likes;
     let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().into();
     let tiers = || instant_tiers.iter().map(ToString::to_string).collect::<Vec<_>>().into();
     let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
-    let typed: [(&str, Option<Value>); 7] = [
+    let typed: [(&str, Option<Value>); 8] = [
         ("categories", categories.as_ref().map(list)),
         ("trip_distance_m_min", trip_distance_m_min.map(Value::from)),
         ("trip_distance_m_max", trip_distance_m_max.map(Value::from)),
         ("pickup_distance_m_max", pickup_distance_m_max.map(Value::from)),
         ("pets", pets.map(Value::from)),
+        ("forward", forward.map(Value::from)),
         ("payment", payment.as_ref().map(list)),
         ("instant_tiers", (!instant_tiers.is_empty()).then(tiers)),
     ];

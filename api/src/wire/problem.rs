@@ -179,7 +179,8 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::QuoteExpired
         | Refusal::QuoteUnavailable
         | Refusal::SelectionPending
-        | Refusal::DriverOffline => 409,
+        | Refusal::DriverOffline
+        | Refusal::RideIsForward => 409,
     }
 }
 
@@ -223,6 +224,9 @@ const fn refusal_detail(refusal: Refusal) -> &'static str {
         Refusal::OtpMismatch => "the one-time password is wrong or absent",
         Refusal::AcceptPending => "another accept of this driver waits for its answer",
         Refusal::DriverOffline => "the driver is not online",
+        Refusal::RideIsForward => {
+            "the ride is forward: its driver has not finished the one before yet"
+        }
         Refusal::NotAtZone => "the driver is not at a zone where one-time passwords are taken",
         Refusal::DriverOnRide => "the driver serves a ride",
         Refusal::DriverNotEligible => "the driver may not be offered this ride",

@@ -30,7 +30,7 @@ pub struct RideView {
     pub status: &'static str,
     /// Where the rider waits.
     pub pickup: LatLng,
-    /// Where the rider goes, when known.
+    /// Where the rider goes, when known; the newest place after a change.
     pub dropoff: Option<LatLng>,
     /// The tiers that will do.
     pub service_tiers: Vec<String>,
@@ -52,6 +52,8 @@ pub struct RideView {
     /// When it was cancelled.
     #[schema(format = DateTime)]
     pub cancelled_at: Option<String>,
+    /// Whether the assigned driver finishes another ride first.
+    pub forward: bool,
     /// The search, counted from 1.
     pub attempt: u32,
     /// The newest wave of offers in this attempt, 0 before the first.
@@ -131,7 +133,7 @@ impl RideView {
             market: request.market.to_string(),
             status: ride.status.name(),
             pickup: request.pickup.into(),
-            dropoff: request.dropoff.map(LatLng::from),
+            dropoff: ride.dropoff().map(LatLng::from),
             service_tiers: ride.service_tiers.iter().map(ToString::to_string).collect(),
             requested_at: rfc3339(request.requested_at),
             assigned_at: assignment.map(|a| rfc3339(a.assigned_at)),
@@ -139,6 +141,7 @@ impl RideView {
             started_at: shown(ride.started_at),
             completed_at: shown(ride.completed_at),
             cancelled_at: shown(ride.cancelled_at),
+            forward: ride.forward().is_some(),
             attempt: ride.attempt,
             wave: ride.wave,
             search_radius_m: ride.search_radius_m,

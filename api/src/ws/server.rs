@@ -135,6 +135,13 @@ pub(super) fn phone_frame(
             let ride_id = ride.request.ride.as_str();
             ServerFrame::RideCancelled { seq: *seq, ride_id, by: by.name(), reason }.text()
         }
+        PhoneFrame::ForwardReturned { seq, ride, why } => ServerFrame::RideCancelled {
+            seq: *seq,
+            ride_id: ride.request.ride.as_str(),
+            by: "system",
+            reason: Some(why.name()),
+        }
+        .text(),
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }
@@ -191,6 +198,7 @@ fn queue_frame(frame: &PhoneFrame) -> String {
         | PhoneFrame::Assigned { .. }
         | PhoneFrame::Nudge { .. }
         | PhoneFrame::RideCancelled { .. }
+        | PhoneFrame::ForwardReturned { .. }
         | PhoneFrame::AcceptResult { .. }
         | PhoneFrame::AcceptRefused { .. }
         | PhoneFrame::OtpRefused { .. }

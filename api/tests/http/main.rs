@@ -3,6 +3,7 @@
 
 mod drivers;
 mod events;
+mod forward;
 mod idempotency;
 #[path = "../support/memory_store.rs"]
 mod memory_store;

@@ -8,8 +8,8 @@ use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
 use proptest::prelude::*;
 
 use crate::fixtures::{
-    World, assignment, at, decision, driver, driver_id, driver_record, ended, full_record,
-    is_conflict, kept, plain_record, ride_id, step, transition,
+    World, assignment, at, decision, driver, driver_id, driver_record, ended, forward_link,
+    full_record, is_conflict, kept, plain_record, ride_id, step, transition,
 };
 
 #[tokio::test]
@@ -193,7 +193,37 @@ async fn a_process_that_lost_ownership_can_commit_nothing() {
     assert!(newer.recover().await.unwrap().drivers.is_empty());
 }
 
-/// What the store must do, said simply: one item after the other.
+#[tokio::test]
+async fn a_driver_has_one_ride_and_one_that_waits() {
+    let world = World::new().await;
+    let waits = |ride: &str, version| waiting_step(ride, version, "d");
+    world.commit_all(&[step("r-1", 1, Some("d")), waits("r-2", 1)]).await;
+    let more = [step("r-3", 1, Some("d")), waits("r-4", 1), waiting_step("r-5", 1, "e")];
+    assert_eq!(kept(&world.store.commit(&more).await), [false, false, true]);
+    let early = [step("r-2", 2, Some("d"))];
+    assert_eq!(kept(&world.store.commit(&early).await), [false], "the one before has not ended");
+    world.commit_all(&[step("r-1", 2, None), step("r-2", 2, Some("d"))]).await;
+    world.commit_all(&[waits("r-4", 1)]).await;
+    let again = world.open_again(&SqliteOptions::default()).await;
+    let open = again.recover().await.unwrap().open_rides;
+    let mut held: Vec<_> = open
+        .iter()
+        .filter(|ride| ride.status.has_driver())
+        .map(|ride| (ride.request.ride.as_str(), ride.forward().is_some()))
+        .collect();
+    held.sort_unstable();
+    assert_eq!(held, [("r-2", false), ("r-4", true), ("r-5", true)]);
+}
+
+fn waiting_step(ride: &str, version: u64, driver: &str) -> Durable {
+    let mut record = plain_record(ride, version, Some(driver));
+    record.assignment.as_mut().unwrap().forward = Some(forward_link());
+    transition(record, RideEventKind::DriverAssigned, version)
+}
+
+/// What the store must do, said simply: one item after the other. A place is twice the number of a
+/// driver, and one more where the ride waits for him.
+
 #[derive(Default)]
 struct OneByOne {
     rides: std::collections::BTreeMap<u8, (u64, Option<u8>)>,
@@ -206,7 +236,8 @@ impl OneByOne {
         for (ride, version, driver) in batch {
             let (stored, held) = self.rides.get(ride).copied().unwrap_or_default();
             // A ride gets another driver only by way of a state without one.
-            let lawful = held.is_none() || driver.is_none() || held == *driver;
+            let of = |place: Option<u8>| place.map(|place| place / 2);
+            let lawful = held.is_none() || driver.is_none() || of(held) == of(*driver);
             let newer = stored + 1 == *version && lawful;
             let others = self.rides.iter().filter(|(id, _)| *id != ride);
             let free = driver.is_none() || !others.map(|(_, r)| r.1).any(|d| d == *driver);
@@ -229,7 +260,7 @@ proptest! {
     fn batches_do_what_single_commits_would_do(
         batches in proptest::collection::vec(
             proptest::collection::vec(
-                (0_u8..4, prop_oneof![4 => Just(1_u64), 1 => 0_u64..3], proptest::option::of(0_u8..3)),
+                (0_u8..4, prop_oneof![4 => Just(1_u64), 1 => 0_u64..3], proptest::option::of(0_u8..6)),
                 1..12,
             ),
             1..4,
@@ -250,9 +281,13 @@ proptest! {
                     .collect();
                 let items: Vec<Durable> = batch
                     .iter()
-                    .map(|(ride, version, driver)| {
-                        let driver = driver.map(|driver| format!("d-{driver}"));
-                        step(&format!("r-{ride}"), *version, driver.as_deref())
+                    .map(|(ride, version, place)| {
+                        let driver = place.map(|place| format!("d-{}", place / 2));
+                        let ride = format!("r-{ride}");
+                        match (&driver, place.is_some_and(|place| place % 2 == 1)) {
+                            (Some(driver), true) => waiting_step(&ride, *version, driver),
+                            (driver, _) => step(&ride, *version, driver.as_deref()),
+                        }
                     })
                     .collect();
                 let results = world.store.commit(&items).await;
@@ -263,7 +298,7 @@ proptest! {
                 let stored = world.store.load_ride(&ride).await.unwrap().unwrap();
                 assert_eq!(stored.version, *version);
                 let stored = stored.assignment.map(|assigned| assigned.driver.id);
-                assert_eq!(stored, driver.map(|driver| driver_id(&format!("d-{driver}"))));
+                assert_eq!(stored, driver.map(|place| driver_id(&format!("d-{}", place / 2))));
             }
         });
     }

@@ -9,6 +9,7 @@ use muster_api::store::{SqliteOptions, SqliteStore};
 use muster_engine::driver::{
     DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
+use muster_engine::forward::ForwardLink;
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd};
@@ -104,6 +105,7 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         offered_at: at(1),
         visible_at: at(1),
         expires_at: at(15_001),
+        forward: Some(forward_link()),
         kind: OfferKind::Quote { bounds: Some(FareBounds { min: usd(400), max: usd(600) }) },
         quote: Some(Quote { fare: usd(450), vehicle: Arc::from("{}"), quoted_at: at(9) }),
     }
@@ -111,6 +113,11 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
 
 pub(crate) fn usd(amount: u64) -> Money {
     Money { amount, currency: "USD".to_owned() }
+}
+
+pub(crate) fn forward_link() -> ForwardLink {
+    let after = RideId::new("r-before").unwrap();
+    ForwardLink { after, dropoff: position(40.7, -73.95) }
 }
 
 /// A ride with every field set, in `status`, at `version`.
@@ -129,6 +136,7 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         search_began_at: at(5),
         search_deadline: Timestamp::from_millis(u64::MAX),
         service_tiers: vec![tier("standard")],
+        dropoff: Some(position(40.8, -73.9)),
         tip: Some(Money { amount: 500, currency: "USD".to_owned() }),
         offers: BTreeMap::from([(OfferId::new("o-1").unwrap(), live_offer("d-1"))]),
         attempt_offers: AttemptOffers { sent: 4, declined: 1 },
@@ -137,7 +145,10 @@ pub(crate) fn full_record(ride: &str, version: u64, status: RideStatus) -> RideR
         gave_back: BTreeSet::from([driver_id("d-4")]),
         instant: Some(InstantSearch { asked: BTreeSet::from([driver_id("d-2")]) }),
         ended_quotes: vec![(OfferId::new("o-0").unwrap(), QuoteEnd::Expired)],
-        assignment: Some(assignment(&format!("driver-of-{ride}"))),
+        assignment: Some(Assignment {
+            forward: Some(forward_link()),
+            ..assignment(&format!("driver-of-{ride}"))
+        }),
         otp: Some("0042".to_owned()),
         otp_ride: true,
         otp_draws: 1,
@@ -171,6 +182,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         distance: Meters::new(0.1 + 0.2),
         pickup_eta: EtaSeconds::new(90),
         assigned_at: at(30_000),
+        forward: None,
         fare: Some(usd(450)),
         nudged_at: Some(at(31_000)),
     }

@@ -9,6 +9,7 @@ use muster_engine::driver::{
     RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
+use muster_engine::forward::ForwardSupply;
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
     Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
@@ -74,6 +75,7 @@ pub(crate) fn supply(status: DriverStatus) -> Supply {
         instant_tiers: TierSet::EMPTY,
         in_session: false,
         hold: Hold::default(),
+        forward: ForwardSupply::default(),
         facts: Arc::default(),
         standing: Standing::default(),
     }
@@ -165,6 +167,7 @@ pub(crate) fn query(seed: u64, radius_m: f64) -> CandidateQuery {
             dropoff: None,
             seed: 0,
         },
+        forward: None,
     }
 }
 
@@ -244,11 +247,12 @@ impl Round {
                         let found = Candidates {
                             attempt: query.attempt,
                             found: vec![self.candidate.clone()],
+                            forward: Vec::new(),
                             passed_over: Vec::new(),
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                         };
-                        self.ride.handle(RideCommand::Candidates(found), NOW, out);
+                        self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }
                     Effect::PersistRide(_)
                     | Effect::PersistDriver(_)

@@ -1,5 +1,5 @@
-//! A model of the durable store: histories of rides and drivers, version check, one active ride per
-//! driver, and the epoch that fences off dead processes.
+//! A model of the durable store: histories of rides and drivers, version check, one active and one
+//! forward ride per driver, and the epoch that fences off dead processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -102,7 +102,8 @@ impl StoreModel {
         self.poisoned.insert(incarnation);
     }
 
-    /// Whether `item` may be kept: next version, right epoch, one active ride per driver.
+    /// Whether `item` may be kept: next version, right epoch, one active and one forward ride per
+    /// driver.
     pub(crate) fn admits(&self, item: &Durable, epoch: u64, refused: &mut Refused) -> bool {
         let (owned, trusting) = (epoch == self.epoch, self.sabotage == Some(Sabotage::StaleWrites));
         match item {
@@ -143,6 +144,7 @@ impl StoreModel {
             && self.newest_rides().any(|other| {
                 other.request.ride != record.request.ride
                     && other.status.has_driver()
+                    && other.forward().is_some() == record.forward().is_some()
                     && other
                         .assignment
                         .as_ref()

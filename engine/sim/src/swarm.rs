@@ -54,6 +54,8 @@ pub struct Faults {
     pub rider_cancel: f64,
     /// The rider asks again although a search runs or ended, per second.
     pub rider_retry: f64,
+    /// The rider goes elsewhere, per second.
+    pub rider_moves: f64,
     /// A driver declines an offer that he may have answered already, per second.
     pub driver_regret: f64,
     /// A driver asks a fare that may be out of the offer's bounds.
@@ -94,6 +96,7 @@ impl Faults {
             rider_retry: rate(0.02),
             operator_cancel: rate(0.02),
             operator_block: rate(0.02),
+            rider_moves: rate(0.02),
             operator_queue: rate(0.03),
             driver_regret: rate(0.03),
             greedy_fare: rate(0.2),
@@ -118,6 +121,8 @@ pub struct Habit {
     pub wrong_otp: f64,
     /// Longest time he thinks, in milliseconds.
     pub think_ms_max: u64,
+    /// Least time from a ride's start to its end, in milliseconds.
+    pub trip_ms: u64,
 }
 
 impl Habit {
@@ -130,6 +135,7 @@ impl Habit {
         give_back: 0.0,
         wrong_otp: 0.0,
         think_ms_max: 1_000,
+        trip_ms: 0,
     };
 
     /// Declines every offer.
@@ -153,6 +159,7 @@ impl Habit {
             give_back: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             wrong_otp: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             think_ms_max: dice.between(50, 6_000),
+            trip_ms: if dice.chance(0.7) { dice.between(0, 90_000) } else { 0 },
         }
     }
 }
@@ -239,9 +246,7 @@ impl Options {
     pub fn drawn(seed: u64) -> Self {
         let root = Dice::root(seed);
         let faults = Faults::drawn(&mut root.child("faults"));
-        let policy = drawn_policy(&mut root.child("policy"));
-        let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
-        let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
+        let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
         let mut zoning = root.child("zone");
@@ -288,7 +293,8 @@ impl Options {
                     ..if choosy {
                         Wishes::drawn(&mut wishes, rides as usize)
                     } else {
-                        Wishes::default()
+                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
+                        Wishes { trip_m, ..Wishes::default() }
                     }
                 }
                 .with_otp(otp),
@@ -307,6 +313,14 @@ impl Options {
             whole_trace: false,
         }
     }
+}
+
+/// What is drawn of the policy whatever the modes and the zone.
+fn drawn_rules(root: &Dice) -> DispatchPolicy {
+    let policy = drawn_policy(&mut root.child("policy"));
+    let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
+    let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
+    with_drawn_forward(policy, &mut root.child("forward"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
@@ -386,6 +400,21 @@ fn with_drawn_attempts(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolic
         pickup_stall_reallocate_checks: dice.between(0, 4) as u32,
         arrived_radius_m: dice.between(0, 200) as u32,
         scheduled_try_ms: (1..=tries).rev().map(|at| at * try_step_ms).collect(),
+        ..policy
+    }
+}
+
+/// In two of five runs nobody is asked while he drives.
+fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    DispatchPolicy {
+        forward_wave_size: if dice.chance(0.6) { dice.between(1, 3) as u32 } else { 0 },
+        forward_radius_m: dice.between(1_000, 8_000) as u32,
+        forward_live_offers_max: dice.between(1, 3) as u8,
+        forward_remaining_m_max: dice.between(300, 6_000) as u32,
+        forward_remaining_s_max: dice.between(60, 2_000) as u32,
+        forward_scheduled: dice.chance(0.5),
+        forward_late_s_max: dice.between(60, 2_000) as u32,
+        forward_late_ms: dice.between(0, 30_000),
         ..policy
     }
 }

@@ -70,6 +70,7 @@ impl Taste {
             pickup_distance_m_max,
             pets: dice.chance(0.5).then(|| dice.chance(0.8)),
             payment: picky.then_some(payment),
+            forward: dice.chance(0.3).then(|| dice.chance(0.6)),
             instant_tiers: BTreeSet::new(),
             others: BTreeMap::new(),
         };

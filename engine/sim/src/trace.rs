@@ -118,7 +118,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
     match command {
         RideCommand::Request { .. } => "request".to_owned(),
         RideCommand::Resume => "resume".to_owned(),
-        RideCommand::Candidates(found) => format!("candidates {}", found.found.len()),
+        RideCommand::Candidates(found) => {
+            format!("candidates {} forward {}", found.found.len(), found.forward.len())
+        }
         RideCommand::OfferRefused { offer, reason } => {
             format!("refused {} {}", short(offer.as_str()), reason.name())
         }
@@ -139,6 +141,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::DriverLocated { driver, reading } => {
             format!("driver_located {driver} {}", reading.is_some())
         }
+        RideCommand::ChangeDropoff { dropoff, .. } => format!("change_dropoff {dropoff:?}"),
+        RideCommand::Forward { driver, news } => format!("{news:?} by {driver}"),
+        RideCommand::TellDriver { driver } => format!("tell {driver}"),
         RideCommand::Get { .. } => "get".to_owned(),
     }
 }

@@ -275,6 +275,22 @@ impl World {
         self.agenda.add(self.now, Errand::CallArrives(Call::Cancel { ride, by }));
     }
 
+    /// The rider of a ride goes to a place so many metres east and north in his market.
+    pub fn change_dropoff(&mut self, ride: usize, to: (f64, f64)) {
+        let dropoff = city::place(self.options.rides[ride].market, to);
+        self.agenda.add(self.now, Errand::CallArrives(Call::ChangeDropoff { ride, dropoff }));
+    }
+
+    /// A driver's machine panics and is rebuilt.
+    pub fn panic_driver(&mut self, driver: usize) {
+        self.rebuild(Actor::Driver(driver));
+    }
+
+    /// A driver's phone falls silent until `ms` milliseconds after the start of the day.
+    pub fn silence(&mut self, driver: usize, ms: u64) {
+        self.phones[driver].silent_until = EPOCH.plus_millis(ms);
+    }
+
     /// The rider chooses a quote.
     pub fn select(&mut self, ride: usize, quote: &OfferId) {
         let call = Call::Select { ride, quote: quote.clone() };

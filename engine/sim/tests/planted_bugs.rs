@@ -49,7 +49,7 @@ fn a_promise_made_before_the_commit_is_found() {
 
 #[test]
 fn a_store_that_takes_stale_writes_is_found() {
-    let names = [Invariant::M1, Invariant::M8, Invariant::M10, Invariant::M13];
+    let names = [Invariant::M1, Invariant::M2, Invariant::M8, Invariant::M10, Invariant::M13];
     assert_found(Sabotage::StaleWrites, 1_000, &names);
 }
 

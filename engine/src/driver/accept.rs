@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
+use crate::driver::forward::{Forward, follows};
 use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::grid::DriverStatus;
 use crate::id::{DriverId, OfferId, RideId};
 use crate::invariant::Invariant;
-use crate::offer::{Exclusion, OfferEnd, WithdrawReason};
+use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::ride::{CancelledBy, RideCommand, RideRecord, RideStatus};
 use crate::time::Timestamp;
 use crate::units::Money;
@@ -31,6 +32,10 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        if let Some(ride) = self.forward.ride().filter(|ride| won_by(ride, &id)) {
+            let won = AcceptAnswer::Won(Arc::clone(ride));
+            return Self::answer_accept(asker, &id, won, out);
+        }
         if let Some(terms) = self.quote_of(&id) {
             return Self::answer_accept(asker, &id, AcceptAnswer::Quoted(terms), out);
         }
@@ -45,7 +50,8 @@ impl DriverMachine {
             Duty::Reserved { .. } => {
                 return Self::refuse_accept(asker, &id, Refusal::AcceptPending, out);
             }
-            Duty::Serving { .. } | Duty::Free => {}
+            Duty::Serving { .. } => return self.accept_forward(id, asker, now, out),
+            Duty::Free => {}
         }
         let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
             return self.answer_dead_offer(&id, asker, out);
@@ -102,7 +108,12 @@ impl DriverMachine {
         }
     }
 
-    fn refuse_accept(asker: Option<Asker>, offer: &OfferId, refusal: Refusal, out: &mut Outbox) {
+    pub(super) fn refuse_accept(
+        asker: Option<Asker>,
+        offer: &OfferId,
+        refusal: Refusal,
+        out: &mut Outbox,
+    ) {
         match asker {
             Some(Asker::Caller(reply)) => Self::refuse(Some(reply), refusal, out),
             Some(Asker::Phone(session)) => {
@@ -113,7 +124,7 @@ impl DriverMachine {
         }
     }
 
-    fn answer_dead_offer(&self, id: &OfferId, asker: Option<Asker>, out: &mut Outbox) {
+    pub(super) fn answer_dead_offer(&self, id: &OfferId, asker: Option<Asker>, out: &mut Outbox) {
         match self.ended_offer(id) {
             None => Self::refuse_accept(asker, id, Refusal::UnknownOffer, out),
             Some(ended) => {
@@ -154,6 +165,7 @@ impl DriverMachine {
 
     /// The race for this offer is lost: as if it had never been run (M11).
     pub(super) fn lose(&mut self, lost: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
+        self.lose_forward(lost, reason, out);
         let Duty::Reserved { offer, askers, .. } = &mut self.duty else { return };
         if offer != lost {
             return;
@@ -178,7 +190,11 @@ impl DriverMachine {
             (Some(assignment), Some(status)) => {
                 let offer = assignment.offer.clone();
                 self.count_assignment(&offer, now);
-                self.serve(ride, &offer, status, out);
+                if ride.forward().is_some() {
+                    self.hold_forward(ride, &offer, now, out);
+                } else {
+                    self.serve(ride, &offer, status, out);
+                }
             }
             (Some(_) | None, Some(_) | None) => self.stop_serving(ride, now, out),
         }
@@ -194,6 +210,7 @@ impl DriverMachine {
         let id = ride.request.ride.clone();
         let nudged_at = self.nudged_at(&id);
         let mut askers = Vec::new();
+        let promoted = self.forward.is_held_of(&id);
         let known = match &mut self.duty {
             Duty::Serving { ride: serving, .. } if serving.request.ride != id => {
                 match assigned_at(ride).cmp(&assigned_at(serving)) {
@@ -226,23 +243,29 @@ impl DriverMachine {
             }
             Duty::Free => false,
         };
+        if promoted {
+            self.forward = Forward::None;
+        }
         self.duty = Duty::Serving { ride: Arc::clone(ride), status };
         for asker in askers {
             Self::answer_accept(Some(asker), offer, AcceptAnswer::Won(Arc::clone(ride)), out);
         }
-        if known {
+        if known || promoted {
             self.frames.send(PhoneFrame::RideUpdated { ride: Arc::clone(ride) }, out);
+            self.follow_dropoff(ride, out);
             return self.pass_nudge(nudged_at, out);
         }
         self.close_offer(offer, OfferEnd::Accepted, WithdrawReason::Taken, out);
         let told = Arc::clone(ride);
         self.frames.push(|seq| PhoneFrame::Assigned { seq, ride: told }, out);
-        self.release_offers(Exclusion::OnRide, out);
+        let other = |offer: &Offer| !follows(offer, ride);
+        self.release_those(other, WithdrawReason::Superseded, Exclusion::OnRide, out);
+        self.follow_dropoff(ride, out);
         self.pass_nudge(nudged_at, out);
     }
 
     /// A driver who cancelled on a rider is not offered that rider's next ride for a while.
-    fn keep_from_rider(&mut self, ride: &RideRecord, now: Timestamp) {
+    pub(super) fn keep_from_rider(&mut self, ride: &RideRecord, now: Timestamp) {
         let block_ms = self.policy.rider_block_ms;
         if block_ms == 0 || !cancelled_on(ride, self.id()) {
             return;
@@ -254,8 +277,11 @@ impl DriverMachine {
     /// The ride is over or not this driver's any more.
     fn stop_serving(&mut self, ride: &Arc<RideRecord>, now: Timestamp, out: &mut Outbox) {
         let id = &ride.request.ride;
+        if self.forward.is_held_of(id) {
+            return self.let_forward_go(ride, now, out);
+        }
         if self.serving() != Some(id) {
-            return;
+            return self.forward_is_due(Some(id), now, out);
         }
         self.duty = Duty::Free;
         self.keep_place_after(ride);
@@ -268,15 +294,16 @@ impl DriverMachine {
         } else {
             self.frames.push(|seq| PhoneFrame::RideCancelled { seq, ride: told }, out);
         }
+        self.forward_is_due(None, now, out);
     }
 }
 
 /// Whether this driver, or whoever acts for him, called the ride off.
-fn cancelled_on(ride: &RideRecord, driver: &DriverId) -> bool {
+pub(super) fn cancelled_on(ride: &RideRecord, driver: &DriverId) -> bool {
     ride.cancelled_by == Some(CancelledBy::Driver) || ride.was_given_back_by(driver)
 }
 
-fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {
+pub(super) fn assigned_at(ride: &RideRecord) -> Option<Timestamp> {
     ride.assignment.as_ref().map(|assignment| assignment.assigned_at)
 }
 

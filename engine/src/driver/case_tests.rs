@@ -84,6 +84,7 @@ pub(super) fn offer(name: &str) -> Offer {
         offered_at: START,
         visible_at: START,
         expires_at: at(TTL_MS),
+        forward: None,
         kind: OfferKind::Ride,
         quoted: None,
         terms: Arc::new(OfferTerms {
@@ -134,6 +135,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
         nudged_at: None,
+        forward: None,
         fare: None,
     });
     Arc::new(record)

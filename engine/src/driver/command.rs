@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::driver::record::{DriverProfile, DriverView};
 use crate::effect::{AcceptAnswer, Asker, Refusal, ReplyTo, SessionId};
+use crate::forward::ForwardReturn;
 use crate::id::{CallId, OfferId, ZoneId};
 use crate::offer::{Offer, WithdrawReason};
 use crate::ride::RideRecord;
@@ -164,6 +165,15 @@ pub enum PhoneFrame {
         /// The ride.
         ride: Arc<RideRecord>,
     },
+    /// The next ride will be another driver's: it could not wait.
+    ForwardReturned {
+        /// Sequence number.
+        seq: u64,
+        /// The ride.
+        ride: Arc<RideRecord>,
+        /// Why.
+        why: ForwardReturn,
+    },
     /// The driver is called to a gate of the zone in whose queue he waits, or his yes is known.
     QueueCall {
         /// Sequence number.
@@ -229,6 +239,7 @@ impl PhoneFrame {
             | Self::Assigned { seq, .. }
             | Self::Nudge { seq, .. }
             | Self::RideCancelled { seq, .. }
+            | Self::ForwardReturned { seq, .. }
             | Self::QueueCall { seq, .. }
             | Self::QueueCallOver { seq, .. } => Some(*seq),
             Self::Welcome { .. }

@@ -28,6 +28,9 @@ pub struct RidePreferences {
     /// Whether he takes pets; absent = no.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub pets: Option<bool>,
+    /// Whether he wants offers for the next ride while he drives; absent = yes.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub forward: Option<bool>,
     /// Payment methods he takes; absent = all.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub payment: Option<BTreeSet<String>>,

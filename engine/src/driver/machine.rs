@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::facts::DriverFacts;
+use crate::driver::forward::{Forward, follows};
 use crate::driver::frames::PhoneFrames;
 use crate::driver::otp::OtpAsk;
 use crate::driver::queueing::ZoneTie;
@@ -35,6 +36,8 @@ pub struct DriverMachine {
     pub(super) slot: Arc<DriverSlot>,
     pub(super) tiers: TierSet,
     pub(super) duty: Duty,
+    /// What comes after it.
+    pub(super) forward: Forward,
     /// Slots are these offers and nothing else (M5).
     pub(super) offers: BTreeMap<OfferId, Offer>,
     /// Those of `offers` that came back after a restart. They were on a screen, so they are good
@@ -124,6 +127,7 @@ impl DriverMachine {
             slot,
             facts,
             duty: Duty::Free,
+            forward: Forward::None,
             offers: BTreeMap::new(),
             redelivered: BTreeSet::new(),
             hidden: BTreeSet::new(),
@@ -169,10 +173,13 @@ impl DriverMachine {
         self.offers.values().filter(|offer| !self.hidden.contains(&offer.id))
     }
 
-    /// Slots in use, without those of offers that came back after a restart: the cap of M2 counts
-    /// these.
-    pub fn slots_held(&self) -> usize {
-        self.offers.len() - self.redelivered.len()
+    /// Slots in use by offers for now, and by forward offers, without those of offers that came back
+    /// after a restart: the caps of M2 count these.
+    pub fn slots_held(&self) -> (usize, usize) {
+        let counted = self.offers.values().filter(|offer| !self.redelivered.contains(&offer.id));
+        let (forward, idle): (Vec<&Offer>, Vec<&Offer>) =
+            counted.partition(|offer| offer.forward.is_some());
+        (idle.len(), forward.len())
     }
 
     /// What the driver does.
@@ -180,6 +187,7 @@ impl DriverMachine {
         match &self.duty {
             Duty::Serving { status, .. } => *status,
             Duty::Reserved { .. } => DriverStatus::Reserved,
+            Duty::Free if self.forward.is_held() => DriverStatus::EnRoute,
             Duty::Free if self.record.online => DriverStatus::Available,
             Duty::Free => DriverStatus::Offline,
         }
@@ -194,6 +202,7 @@ impl DriverMachine {
             reading: self.slot.read(),
             offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
+            forward_ride: self.forward_ride().cloned(),
             zone: self.slot.whereabouts().zone().cloned(),
             queue: self.tie.queued_at().cloned(),
         }
@@ -204,7 +213,10 @@ impl DriverMachine {
     /// # Errors
     /// The first [`Invariant`] that does not hold.
     pub fn check(&self) -> Result<(), Invariant> {
-        if self.slots_held() > usize::from(self.policy.live_offers_max) {
+        let (idle, forward) = self.slots_held();
+        if idle > usize::from(self.policy.live_offers_max)
+            || forward > usize::from(self.policy.forward_live_offers_max)
+        {
             return Err(Invariant::M2);
         }
         let mut parts = self.redelivered.iter().chain(&self.hidden);
@@ -215,8 +227,12 @@ impl DriverMachine {
                 self.offers.contains_key(offer)
             }
             Duty::Reserved { .. } | Duty::Free => true,
-            Duty::Serving { .. } => self.offers.is_empty(),
+            Duty::Serving { ride, .. } => {
+                self.offers.values().all(|offer| follows(offer, ride) || self.accepts(&offer.id))
+            }
         };
+        let reserved_is_held =
+            reserved_is_held && (!self.forward.is_held() || self.offers.is_empty());
         if own && reserved_is_held { Ok(()) } else { Err(Invariant::M5) }
     }
 
@@ -322,6 +338,7 @@ impl DriverMachine {
             instant_tiers: self.instant_tiers(),
             in_session: self.is_in_session(),
             hold: Hold::default(),
+            forward: self.forward_supply(),
             facts: Arc::clone(&self.facts),
             standing: self.standing(now),
         };
@@ -426,7 +443,7 @@ impl Machine for DriverMachine {
             Duty::Reserved { retry_at, .. } => {
                 Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
             }
-            Duty::Free | Duty::Serving { .. } => None,
+            Duty::Free | Duty::Serving { .. } => self.forward_deadline(),
         };
         let placed = self.placed.as_ref();
         let cooldown = placed
@@ -446,6 +463,7 @@ impl Machine for DriverMachine {
         self.expire_offers(now, out);
         self.show_due(now, out);
         self.repeat_accept(now, out);
+        self.tend_forward(now, out);
         self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
     }

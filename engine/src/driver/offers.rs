@@ -96,8 +96,11 @@ impl DriverMachine {
         if offer.expires_at <= now {
             return Err(Exclusion::OfferExpired);
         }
-        match self.duty {
-            Duty::Serving { .. } => return Err(Exclusion::OnRide),
+        match &self.duty {
+            Duty::Serving { ride, status } => {
+                return self.admits_forward(offer, ride, *status, redelivered, now);
+            }
+            Duty::Free if self.forward.is_held() => return Err(Exclusion::OnRide),
             Duty::Reserved { waits_for: WaitsFor::Rider, .. } => return Err(Exclusion::Reserved),
             Duty::Reserved { .. } if !redelivered || offer.quoted.is_some() => {
                 return Err(Exclusion::Reserved);
@@ -110,9 +113,20 @@ impl DriverMachine {
         if redelivered {
             return Ok(());
         }
-        if self.offers.len() >= usize::from(self.policy.live_offers_max) {
+        let full = self.offers.len() >= usize::from(self.policy.live_offers_max)
+            || (offer.forward.is_some() && !self.has_forward_slot());
+        if full {
             return Err(Exclusion::OfferSlotsFull);
         }
+        self.admits_now(offer, now)?;
+        if offer.kind == OfferKind::Instant {
+            self.admits_instant(offer)?;
+        }
+        self.suits(offer, now)
+    }
+
+    /// What must hold of a driver whom nothing keeps from any offer.
+    pub(super) fn admits_now(&self, offer: &Offer, now: Timestamp) -> Result<(), Exclusion> {
         let serves = self.record.profile.service_tiers.contains(&offer.service_tier);
         let checks = [
             (self.blocked(now), Exclusion::Blocked),
@@ -123,14 +137,6 @@ impl DriverMachine {
         if let Some((_, reason)) = checks.into_iter().find(|(holds, _)| *holds) {
             return Err(reason);
         }
-        if offer.kind == OfferKind::Instant {
-            self.admits_instant(offer)?;
-        }
-        self.suits(offer, now)
-    }
-
-    /// The rules of the search, with what this machine knows better: his profile, his place.
-    fn suits(&self, offer: &Offer, now: Timestamp) -> Result<(), Exclusion> {
         let needs = &offer.terms.needs;
         let wanted = self.market.tier_set(std::slice::from_ref(&offer.service_tier));
         let wanted = wanted.map_err(|_| Exclusion::ServiceTier)?;
@@ -138,6 +144,12 @@ impl DriverMachine {
         if tier_with_least_downgrade(self.tiers, wanted, levels_max).is_none() {
             return Err(Exclusion::TierDowngrade);
         }
+        Ok(())
+    }
+
+    /// The rules of the search, with what this machine knows better: his profile, his place.
+    fn suits(&self, offer: &Offer, now: Timestamp) -> Result<(), Exclusion> {
+        let needs = &offer.terms.needs;
         let reading = self.slot.read().ok_or(Exclusion::StalePosition)?;
         suits(needs, &self.facts, reading.position, now)
     }
@@ -197,19 +209,26 @@ impl DriverMachine {
 
     /// Live offers that the driver has not accepted.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = &Offer> {
-        let accepted = match &self.duty {
-            Duty::Reserved { offer, .. } => Some(offer),
-            Duty::Free | Duty::Serving { .. } => None,
-        };
-        self.offers.values().filter(move |offer| Some(&offer.id) != accepted)
+        self.offers.values().filter(|offer| !self.accepts(&offer.id))
     }
 
     /// Lets all offers go because the driver cannot take any; the rides look for others at once.
     /// An accept that waits for its answer is let run.
     pub(super) fn release_offers(&mut self, why: Exclusion, out: &mut Outbox) {
-        let ids: Vec<OfferId> = self.unanswered().map(|offer| offer.id.clone()).collect();
+        self.release_those(|_| true, WithdrawReason::Superseded, why, out);
+    }
+
+    /// As [`release_offers`](Self::release_offers), for some of them.
+    pub(super) fn release_those(
+        &mut self,
+        which: impl Fn(&Offer) -> bool,
+        reason: WithdrawReason,
+        why: Exclusion,
+        out: &mut Outbox,
+    ) {
+        let some = self.unanswered().filter(|offer| which(offer));
+        let ids: Vec<OfferId> = some.map(|offer| offer.id.clone()).collect();
         for id in ids {
-            let reason = WithdrawReason::Superseded;
             if let Some(offer) = self.take_back(&id, OfferEnd::Withdrawn, reason, out) {
                 let command = RideCommand::OfferRefused { offer: id, reason: why };
                 out.push(Effect::ToRide(offer.ride, command));
@@ -245,10 +264,9 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let quoted = self.quote_of(id).is_some();
-        let pending = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
         if quoted {
             self.free_of_quote();
-        } else if pending {
+        } else if self.accepts(id) {
             return Self::refuse(reply, Refusal::AcceptPending, out);
         }
         if self.hidden.contains(id) {

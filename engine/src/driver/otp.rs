@@ -48,6 +48,9 @@ impl DriverMachine {
                 }
                 return Self::refuse_otp(asker, Refusal::AcceptPending, out);
             }
+            Duty::Free if self.forward.is_held() => {
+                return Self::refuse_otp(asker, Refusal::DriverOnRide, out);
+            }
             Duty::Free => {}
         }
         if let Some(ask) = &mut self.otp_ask {
@@ -135,7 +138,7 @@ impl DriverMachine {
         if self.otp_ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
             return;
         }
-        if self.duty != Duty::Free {
+        if self.duty != Duty::Free || self.forward.is_held() {
             return self.refuse_otp_ask(Refusal::AcceptPending, out);
         }
         let Some(entry) = self.eligible_entry(standing, now) else {

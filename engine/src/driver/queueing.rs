@@ -145,7 +145,7 @@ impl DriverMachine {
         if !self.record.online {
             return Wanted::Nowhere(LeaveReason::Offline);
         }
-        if matches!(self.duty, Duty::Serving { .. }) {
+        if matches!(self.duty, Duty::Serving { .. }) || self.forward.is_held() {
             return Wanted::Nowhere(LeaveReason::Served);
         }
         if let Some(zone) = self.tie.queued_at()
@@ -430,8 +430,12 @@ impl DriverMachine {
             TieState::Queued { zone, .. } => self
                 .silent_until(zone)
                 .map(|at| Deadline { at, reason: DeadlineReason::QueueSilence }),
+            // Who is nowhere to be seen when it ends comes back with his next fix.
             TieState::Out { until, .. } => {
-                until.map(|at| Deadline { at, reason: DeadlineReason::QueueBarEnd })
+                let seen = self.slot.whereabouts() != Whereabouts::Unknown;
+                until
+                    .filter(|_| seen)
+                    .map(|at| Deadline { at, reason: DeadlineReason::QueueBarEnd })
             }
             TieState::Away => None,
         };

@@ -80,6 +80,8 @@ pub struct DriverView {
     pub offers: Vec<Offer>,
     /// The ride he serves.
     pub ride: Option<RideId>,
+    /// The ride he serves after it.
+    pub forward_ride: Option<RideId>,
     /// The zone he is at, of those with a queue or one-time passwords.
     pub zone: Option<ZoneId>,
     /// The zone in whose queue he has a place.

@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dashmap::{DashMap, Entry};
 
 use super::bucket::{Bucket, Occupant};
+use super::dropoffs::Dropoffs;
 use super::reach::ReachTable;
 use super::slot::{DriverSlot, Reading};
 use super::supply::{DriverStatus, Supply, TierSet};
@@ -85,6 +86,8 @@ pub struct Grid {
     shards: Vec<RwLock<Shard>>,
     drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
     occupied: AtomicUsize,
+    /// Drivers on a trip by where it ends; follows `drivers`, under the driver's key.
+    pub(super) dropoffs: Dropoffs,
     queues: DashMap<ZoneId, Arc<QueueOrder>, BuildHasherDefault<DefaultHasher>>,
     pub(super) reach: ReachTable,
 }
@@ -98,6 +101,7 @@ impl Grid {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             drivers: DashMap::default(),
             occupied: AtomicUsize::new(0),
+            dropoffs: Dropoffs::default(),
             queues: DashMap::default(),
             reach: ReachTable::default(),
         }
@@ -118,17 +122,20 @@ impl Grid {
             Entry::Vacant(vacant) => {
                 let cell = self.cell_of_reading(&slot.read()?);
                 self.put(cell, &entry);
+                self.dropoffs.shift(None, Some(&entry), self.resolution);
                 vacant.insert(Placement { cell, entry });
                 Some(cell)
             }
             Entry::Occupied(mut placed) => {
                 let Some(reading) = slot.read() else {
                     self.take(placed.get());
+                    self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
                     placed.remove();
                     return None;
                 };
                 let cell = self.cell_of_reading(&reading);
                 self.shift(placed.get(), cell, &entry);
+                self.dropoffs.shift(Some(&placed.get().entry), Some(&entry), self.resolution);
                 placed.insert(Placement { cell, entry });
                 Some(cell)
             }
@@ -153,6 +160,7 @@ impl Grid {
             Entry::Vacant(_) => false,
             Entry::Occupied(placed) => {
                 self.take(placed.get());
+                self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
                 placed.remove();
                 true
             }
@@ -230,7 +238,7 @@ impl Grid {
         }
         // A shard is never held while a driver's key is asked for: that is the other lock order.
         entries.retain(|driver, fits| *fits != [true] || self.cell_of(driver).is_none());
-        entries.into_keys().collect()
+        entries.into_keys().chain(self.misplaced_dropoffs()).collect()
     }
 
     /// How many cells have occupants.
@@ -318,6 +326,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::forward::ForwardSupply;
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
     use crate::grid::{Contact, Hold, NearbyQuery, Standing, TagFilter, TierSet};
@@ -335,6 +344,7 @@ mod tests {
             instant_tiers: TierSet::EMPTY,
             in_session: false,
             hold: Hold::default(),
+            forward: ForwardSupply::default(),
             facts: Arc::default(),
             standing: Standing::default(),
         }

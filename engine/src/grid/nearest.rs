@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::units::Meters;
 
 /// Taken off a bound before a search stops by it: floating point error of distances.
-const BOUND_SLACK_M: f64 = 0.01;
+pub(super) const BOUND_SLACK_M: f64 = 0.01;
 
 /// What to look for.
 #[derive(Debug, Clone, Copy, PartialEq)]

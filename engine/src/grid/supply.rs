@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::DriverFacts;
+use crate::forward::ForwardSupply;
 use crate::geo::Position;
 use crate::id::stable_hash;
 use crate::time::Timestamp;
@@ -157,6 +158,8 @@ pub struct Supply {
     pub in_session: bool,
     /// Offers on their way to the driver that his own count does not know yet.
     pub hold: Hold,
+    /// Whether the driver may be asked for the ride after the one he is on.
+    pub forward: ForwardSupply,
     /// What finer filters read; shared with the driver's machine.
     pub facts: Arc<DriverFacts>,
     /// What ranking reads.

@@ -176,6 +176,23 @@ policy_keys! {
     pickup_eta_s_max: u32 = 0, "0..=86400" if |v| *v <= 86_400;
     /// Tiers below his best one that a driver may be offered, in the market's order of tiers.
     downgrade_levels_max: u8 = 31, "0..=31" if |v| *v <= 31;
+    /// Drivers about to finish a ride who are asked for the next one in each wave, after the idle
+    /// ones; 0: none.
+    forward_wave_size: u32 = 0, "0..=100" if |v| *v <= 100;
+    /// Longest way of such a driver to the pickup in metres: to his drop-off, and from there.
+    forward_radius_m: u32 = 2_500, "50..=100000" if |v| (50..=100_000).contains(v);
+    /// Live offers a driver may hold at once while he is on a trip.
+    forward_live_offers_max: u8 = 1, "1..=20" if |v| (1..=20).contains(v);
+    /// Longest distance to his drop-off in metres at which a driver is asked for the next ride.
+    forward_remaining_m_max: u32 = 1_500, "0..=100000" if |v| *v <= 100_000;
+    /// Longest time to his drop-off in seconds at which a driver is asked for the next ride.
+    forward_remaining_s_max: u32 = 300, "0..=86400" if |v| *v <= 86_400;
+    /// Whether scheduled rides may be offered to drivers on a trip.
+    forward_scheduled: bool = false, "true or false" if |_| true;
+    /// Time to his drop-off in seconds above which a driver who has a next ride is late.
+    forward_late_s_max: u32 = 900, "0..=86400" if |v| *v <= 86_400;
+    /// Milliseconds a driver may be late before his next ride searches again.
+    forward_late_ms: u64 = 60_000, "0..=3600000" if |v| *v <= 3_600_000;
     /// Drivers of a zone's queue who are offered a ride at once in queue mode.
     queue_wave_size: u32 = 1, "1..=100" if |v| (1..=100).contains(v);
     /// Whether drivers around are offered the ride in queue mode when the queue has nobody left.

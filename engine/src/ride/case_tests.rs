@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::DriverCommand;
 use crate::effect::{Answer, Effect, Outbox, Refusal, ReplyTo};
+use crate::forward::ForwardLink;
 use crate::geo::{CellResolution, Position};
 use crate::grid::{Reading, Standing, TagFilter, TierSet};
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
@@ -12,8 +13,9 @@ use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
 use crate::policy::{DispatchPolicy, PolicyBook};
 use crate::ride::{
-    CancelledBy, Candidate, CandidateQuery, Candidates, RideCommand, RideMachine, RideProgress,
-    RideRequest, RideStatus, rank,
+    CancelledBy, Candidate, CandidateQuery, Candidates, ForwardCandidate, ForwardPlaces,
+    PriorityGroup, RankedCandidate, RideCommand, RideMachine, RideProgress, RideRequest,
+    RideStatus, rank,
 };
 use crate::time::Timestamp;
 use crate::units::{Meters, Money};
@@ -64,10 +66,18 @@ pub(super) fn request(pickup_at: Option<Timestamp>) -> RideRequest {
     }
 }
 
+/// What a forward offer of these tests follows.
+pub(super) fn before() -> ForwardLink {
+    let after = RideId::new("before").unwrap();
+    ForwardLink { after, dropoff: Position::from_degrees(0.5, 0.501).unwrap() }
+}
+
 /// A ride with drivers around it, who are found in order until they were asked.
 pub(super) struct Case {
     pub(super) machine: RideMachine,
     pub(super) nearby: Vec<DriverId>,
+    /// Drivers on a trip that ends at [`before`], found in order until they were asked.
+    pub(super) on_trip: Vec<DriverId>,
     /// Those of them who need not be asked.
     pub(super) opted_in: Vec<DriverId>,
     pub(super) standings: BTreeMap<DriverId, Standing>,
@@ -88,6 +98,7 @@ impl Case {
         Self {
             machine,
             nearby,
+            on_trip: Vec::new(),
             opted_in: Vec::new(),
             standings: BTreeMap::new(),
             radii: Vec::new(),
@@ -128,13 +139,27 @@ impl Case {
         let pool = self.nearby.iter().filter(free).take(query.ranking.pool_size(query.limit));
         let mut found = rank(pool.map(candidate).collect(), &query.ranking, at(0));
         let passed_over = found.split_off(query.limit.min(found.len()));
-        RideCommand::Candidates(Candidates {
+        let asked = |places: &&ForwardPlaces| {
+            if found.is_empty() { places.alone } else { places.beside_idle }
+        };
+        let places = query.forward.as_ref().filter(asked).map_or(0, |places| places.limit);
+        let forward = |id: &DriverId| ForwardCandidate {
+            ranked: RankedCandidate {
+                candidate: candidate(id),
+                group: PriorityGroup::Other,
+                score: None,
+            },
+            link: before(),
+        };
+        let forward = self.on_trip.iter().filter(free).take(places).map(forward).collect();
+        RideCommand::Candidates(Box::new(Candidates {
             attempt: query.attempt,
             found,
+            forward,
             passed_over,
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
-        })
+        }))
     }
 
     pub(super) fn settle(&mut self, mut out: Outbox, ms: u64) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::effect::ReplyTo;
+use crate::forward::{ForwardLink, ForwardNews};
 use crate::geo::Position;
 use crate::grid::{Reading, TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
@@ -25,7 +26,7 @@ pub enum RideCommand {
     /// Take up work after a restart of the process or of this actor.
     Resume,
     /// The result of a search of the supply index.
-    Candidates(Candidates),
+    Candidates(Box<Candidates>),
     /// The result of [`Effect::LocateDriver`](crate::effect::Effect::LocateDriver).
     DriverLocated {
         /// The driver.
@@ -109,6 +110,25 @@ pub enum RideCommand {
         service_tiers: Option<Vec<ServiceTierId>>,
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
+    },
+    /// The rider goes elsewhere.
+    ChangeDropoff {
+        /// Where.
+        dropoff: Position,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// A driver whose next ride this is, as far as he knows, has news about it.
+    Forward {
+        /// The driver.
+        driver: DriverId,
+        /// The news.
+        news: ForwardNews,
+    },
+    /// Tell this driver how the ride stands, be it his or not.
+    TellDriver {
+        /// The driver.
+        driver: DriverId,
     },
     /// Tell how the ride stands.
     Get {
@@ -205,6 +225,28 @@ pub struct CandidateQuery {
     pub ranking: RankQuery,
     /// The queue that serves the pickup, when it takes part.
     pub queue: Option<QueueQuery>,
+    /// How to look for drivers who are about to finish a ride, if at all.
+    pub forward: Option<ForwardPlaces>,
+}
+
+/// Places of a wave for drivers who are about to finish a ride.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForwardPlaces {
+    /// How many drivers to choose.
+    pub limit: usize,
+    /// Whether they are asked when an idle driver was found.
+    pub beside_idle: bool,
+    /// Whether they are asked when none was.
+    pub alone: bool,
+}
+
+/// A driver on a trip who is to be asked for the ride after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForwardCandidate {
+    /// The driver; his distance is that of the whole way.
+    pub ranked: RankedCandidate,
+    /// What the ride would follow.
+    pub link: ForwardLink,
 }
 
 /// The result of a [`CandidateQuery`].
@@ -214,6 +256,8 @@ pub struct Candidates {
     pub attempt: u32,
     /// The drivers to be asked, best first; a slot of each is held.
     pub found: Vec<RankedCandidate>,
+    /// Drivers on a trip to be asked as well, best first; a slot of each is held.
+    pub forward: Vec<ForwardCandidate>,
     /// Eligible drivers that others were preferred to, best first.
     pub passed_over: Vec<RankedCandidate>,
     /// Drivers that fell out, nearest first, at most the number asked for.

@@ -129,8 +129,9 @@ impl RideMachine {
         now: Timestamp,
     ) -> WaveDecision {
         let passed_over = candidates.passed_over.iter().take(self.policy.explained_max);
-        let ranked: Vec<RankedDriver> =
-            candidates.found.iter().chain(passed_over).map(RankedDriver::from).collect();
+        let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+        let chosen = candidates.found.iter().chain(forward);
+        let ranked: Vec<RankedDriver> = chosen.chain(passed_over).map(RankedDriver::from).collect();
         let tells =
             |ranked: &RankedDriver| ranked.score.is_some() || ranked.group != PriorityGroup::Other;
         let ordered = !candidates.passed_over.is_empty() || ranked.iter().any(tells);

@@ -3,7 +3,7 @@
 
 use crate::driver::{DriverFacts, RidePreferences};
 use crate::geo::Position;
-use crate::grid::{Reading, Supply, Taken, TierSet};
+use crate::grid::{Contact, Reading, Supply, Taken, TierSet};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::CandidateQuery;
@@ -28,29 +28,54 @@ pub fn classify(
     reading: &Reading,
 ) -> Result<(), Exclusion> {
     if let Some(taken) = supply.taken() {
-        return Err(taken.into());
+        let why = Exclusion::from(taken);
+        let on_ride = why == Exclusion::OnRide;
+        let looks_forward = query.forward.is_some();
+        return Err(if on_ride { supply.forward.exclusion(looks_forward) } else { why });
     }
-    let checks = [
-        (reading.received_at < query.fix_received_after, Exclusion::StalePosition),
-        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
-        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
-        (supply.slots_taken(query.now) >= query.live_offers_max, Exclusion::OfferSlotsFull),
-        (supply.cooling_down, Exclusion::CoolingDown),
-        (query.blocked.contains(driver), Exclusion::BlockedForRide),
-        (query.asked.contains(driver), Exclusion::AlreadyAsked),
-    ];
-    first_of(checks)?;
+    let free = supply.slots_taken(query.now) < query.live_offers_max;
+    admits(query, driver, supply, reading, free)?;
     let wanted = if query.instant { instant_tiers(query, supply)? } else { query.tiers };
-    let levels_max = query.needs.downgrade_levels_max();
-    if tier_with_least_downgrade(supply.tiers, wanted, levels_max).is_none() {
-        return Err(Exclusion::TierDowngrade);
-    }
+    has_tier(query, supply, wanted)?;
     suits(&query.needs, &supply.facts, reading.position, query.now)?;
     // Last, so that nothing else keeps those from the wave who are taken in when it is short.
     first_of([(
         supply.slots_taken(query.now) >= query.live_offers_soft_max,
         Exclusion::OfferSlotsBusy,
     )])
+}
+
+/// What is cheap to see of any driver, idle or on a trip, who has a slot `free` or not.
+pub(super) fn admits(
+    query: &CandidateQuery,
+    driver: &DriverId,
+    supply: &Supply,
+    reading: &Reading,
+    free: bool,
+) -> Result<(), Exclusion> {
+    let stale = reading.received_at < query.fix_received_after;
+    let checks = [
+        (supply.contact != Contact::Live || stale, Exclusion::StalePosition),
+        (supply.blocked, Exclusion::Blocked),
+        (!supply.tiers.intersects(query.tiers), Exclusion::ServiceTier),
+        (!supply.tags.covers(query.tags), Exclusion::MissingTag),
+        (!free, Exclusion::OfferSlotsFull),
+        (supply.cooling_down, Exclusion::CoolingDown),
+        (query.blocked.contains(driver), Exclusion::BlockedForRide),
+        (query.asked.contains(driver), Exclusion::AlreadyAsked),
+    ];
+    first_of(checks)
+}
+
+/// Whether one of the tiers `wanted` is not too far below his best one.
+pub(super) fn has_tier(
+    query: &CandidateQuery,
+    supply: &Supply,
+    wanted: TierSet,
+) -> Result<(), Exclusion> {
+    let levels_max = query.needs.downgrade_levels_max();
+    let tier = tier_with_least_downgrade(supply.tiers, wanted, levels_max);
+    tier.map(|_| ()).ok_or(Exclusion::TierDowngrade)
 }
 
 /// The tiers of the ride that he takes without being asked.
@@ -119,7 +144,7 @@ pub fn tier_with_least_downgrade(serves: TierSet, wanted: TierSet, levels_max: u
     (best - offered <= levels_max).then_some(offered)
 }
 
-fn first_of<const N: usize>(checks: [(bool, Exclusion); N]) -> Result<(), Exclusion> {
+pub(super) fn first_of<const N: usize>(checks: [(bool, Exclusion); N]) -> Result<(), Exclusion> {
     checks.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
 }
 

@@ -78,14 +78,17 @@ impl RideMachine {
     pub(super) fn offer_kind(&self, seeking: Seeking) -> OfferKind {
         match (seeking, self.policy.mode) {
             (Seeking::Instant, _) => OfferKind::Instant,
-            (Seeking::Wave | Seeking::Widest | Seeking::Places(_), DispatchMode::Quotes) => {
+            (
+                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
+                DispatchMode::Quotes,
+            ) => {
                 let policy = &self.policy;
                 let (min, max) = (policy.quote_fare_permille_min, policy.quote_fare_permille_max);
                 let fare = self.record.request.fare.as_ref();
                 OfferKind::Quote { bounds: fare.map(|fare| FareBounds::around(fare, min, max)) }
             }
             (
-                Seeking::Wave | Seeking::Widest | Seeking::Places(_),
+                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
                 DispatchMode::Broadcast
                 | DispatchMode::Sequential
                 | DispatchMode::Instant

@@ -74,6 +74,18 @@ pub(super) enum Seeking {
     Places(u32),
     /// For one driver who need not be asked.
     Instant,
+    /// The same for places of drivers on a trip.
+    ForwardPlaces(u32),
+}
+
+impl Seeking {
+    /// Whether the wave under way is filled up.
+    pub(super) const fn fills_up(self) -> bool {
+        match self {
+            Self::Places(_) | Self::ForwardPlaces(_) => true,
+            Self::Wave | Self::Widest | Self::Instant => false,
+        }
+    }
 }
 
 impl RideMachine {
@@ -90,6 +102,7 @@ impl RideMachine {
             search_began_at: at,
             search_deadline: at,
             service_tiers: request.service_tiers.clone(),
+            dropoff: None,
             tip: request.tip.clone(),
             offers: BTreeMap::new(),
             offer_counts: OfferCounts::default(),
@@ -258,7 +271,7 @@ impl RideMachine {
         let request = &self.record.request;
         Arc::new(OfferTerms {
             pickup: request.pickup,
-            dropoff: request.dropoff,
+            dropoff: self.record.dropoff(),
             fare: request.fare.clone(),
             tip: self.record.tip.clone(),
             needs: self.needs(),
@@ -390,7 +403,7 @@ impl Machine for RideMachine {
         match command {
             RideCommand::Request { reply } => self.on_request(reply, now, out),
             RideCommand::Resume => self.on_resume(now, out),
-            RideCommand::Candidates(candidates) => self.on_candidates(candidates, now, out),
+            RideCommand::Candidates(candidates) => self.on_candidates(*candidates, now, out),
             RideCommand::OfferRefused { offer, reason } => {
                 self.on_refused(&offer, reason, now, out);
             }
@@ -419,6 +432,13 @@ impl Machine for RideMachine {
             RideCommand::DriverLocated { driver, reading } => {
                 self.on_driver_located(&driver, reading, now, out);
             }
+            RideCommand::ChangeDropoff { dropoff, reply } => {
+                self.on_change_dropoff(dropoff, reply, now, out);
+            }
+            RideCommand::Forward { driver, news } => {
+                self.on_forward_news(driver, news, now, out);
+            }
+            RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
         self.tell_zone(now, out);

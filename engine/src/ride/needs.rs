@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::forward::{ForwardLink, ForwardWay};
 use crate::geo::Position;
 use crate::id::{RiderId, ServiceTierId, ZoneId};
 use crate::policy::{DispatchMode, DispatchPolicy};
@@ -116,6 +117,11 @@ impl RideNeeds {
         self.request.attributes.get(attribute::PAYMENT).map(String::as_str)
     }
 
+    /// How the driver of a forward offer or assignment comes to the pickup.
+    pub(crate) fn forward_way(&self, link: &ForwardLink, from: Position) -> ForwardWay {
+        link.way(from, self.request.pickup)
+    }
+
     pub(super) fn pickup_distance(&self, from: Position) -> Meters {
         from.distance(self.request.pickup)
     }
@@ -133,7 +139,9 @@ impl RideNeeds {
 impl RideMachine {
     /// What the attempt under way asks of a driver.
     pub(super) fn needs(&self) -> Arc<RideNeeds> {
-        let needs = RideNeeds::of(&self.record.request, &self.policy);
+        let mut needs = RideNeeds::of(&self.record.request, &self.policy);
+        let pickup = self.record.request.pickup;
+        needs.trip = self.record.dropoff().map(|to| pickup.distance(to));
         Arc::new(needs.at(&self.places, &self.record.service_tiers))
     }
 }

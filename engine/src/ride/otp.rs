@@ -110,6 +110,7 @@ impl RideMachine {
             pickup_eta: self.policy.pickup_eta(distance),
             assigned_at: now,
             nudged_at: None,
+            forward: None,
             fare: None,
         });
         self.retry_at = None;

@@ -34,7 +34,7 @@ pub(super) fn policy_context<'a>(
     at: Timestamp,
 ) -> PolicyContext<'a> {
     let request = &record.request;
-    let metres = request.dropoff.map_or(0.0, |to| request.pickup.distance(to).get());
+    let metres = record.dropoff().map_or(0.0, |to| request.pickup.distance(to).get());
     PolicyContext {
         ride: &request.ride,
         service_tiers: record.service_tiers.iter().map(ServiceTierId::as_str).collect(),

@@ -76,13 +76,16 @@ impl ZoneTold {
 impl RideMachine {
     /// How the queue at the pickup takes part in the search.
     pub(super) fn queue_query(&self, seeking: Seeking) -> Option<QueueQuery> {
+        if matches!(seeking, Seeking::ForwardPlaces(_)) {
+            return None;
+        }
         let zone = self.places.queue()?.id.clone();
         match self.policy.mode {
             DispatchMode::Queue => {
                 let all = self.policy.queue_wave_size;
                 let places = match seeking {
                     Seeking::Wave | Seeking::Widest | Seeking::Instant => all,
-                    Seeking::Places(places) => places.min(all),
+                    Seeking::Places(places) | Seeking::ForwardPlaces(places) => places.min(all),
                 };
                 let (places, falls_back) = (Some(places as usize), self.policy.queue_fallback);
                 Some(QueueQuery { zone, places, falls_back })

@@ -14,6 +14,15 @@ use crate::time::Timestamp;
 /// The driver's reason that ends the ride: the rider is not there.
 pub const RIDER_NO_SHOW: &str = "rider_no_show";
 
+/// Whether a driver who is still on the ride before may do this: he may only give the ride back, and
+/// cannot know that its rider is not there.
+fn may_precede(step: &RideProgress) -> bool {
+    match step {
+        RideProgress::Arrived | RideProgress::Start { .. } | RideProgress::Complete => false,
+        RideProgress::Cancel { reason } => reason.as_deref() != Some(RIDER_NO_SHOW),
+    }
+}
+
 impl RideMachine {
     pub(super) fn on_progress(
         &mut self,
@@ -25,6 +34,9 @@ impl RideMachine {
     ) {
         if let Err(refusal) = self.check_driver(driver, &step) {
             return Self::refuse(reply, refusal, out);
+        }
+        if self.record.forward().is_some() && !may_precede(&step) {
+            return Self::refuse(reply, Refusal::RideIsForward, out);
         }
         let done = match step {
             RideProgress::Arrived => self.arrive(now, out),

@@ -48,7 +48,7 @@ pub(super) fn find_queued(grid: &Grid, query: &CandidateQuery, queue: &QueueQuer
         candidates.excluded.truncate(query.explained_max);
     }
     forget_taken(&mut candidates, &queued.found);
-    hold(grid, query, &queued.found);
+    hold(grid, query, queued.found.iter());
     candidates.found.splice(0..0, queued.found);
     candidates
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::case_tests::*;
 use crate::driver::DriverFacts;
 use crate::effect::{Effect, Outbox};
+use crate::forward::ForwardSupply;
 use crate::geo::Position;
 use crate::grid::{
     Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
@@ -78,6 +79,7 @@ impl City {
             cooling_down: false,
             blocked: false,
             hold: Hold::default(),
+            forward: ForwardSupply::default(),
             facts: Arc::new(DriverFacts::default()),
             standing: Standing::default(),
             instant_tiers: TierSet::EMPTY,

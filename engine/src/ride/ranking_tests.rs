@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effect::Effect;
+use crate::forward::ForwardSupply;
 use crate::geo::{CellResolution, Position};
 use crate::grid::{Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing};
 use crate::grid::{Supply, TagFilter, TierSet};
@@ -230,6 +231,7 @@ fn placed(grid: &Grid, name: &str, lat: f64, idle_since: Timestamp) {
         instant_tiers: TierSet::EMPTY,
         in_session: false,
         hold: Hold::default(),
+        forward: ForwardSupply::default(),
         facts: Arc::default(),
         standing: Standing { idle_since, ..Standing::default() },
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::{OfferKind, Quote, QuoteEnd};
@@ -185,6 +186,9 @@ pub struct LiveOffer {
     pub visible_at: Timestamp,
     /// When dead.
     pub expires_at: Timestamp,
+    /// What the ride would follow, when the driver is on another one.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub forward: Option<ForwardLink>,
     /// What an accept does.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_plain"))]
     pub kind: OfferKind,
@@ -242,6 +246,9 @@ pub struct Assignment {
     /// When he was last told that he does not come nearer to the pickup.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub nudged_at: Option<Timestamp>,
+    /// What the ride follows, until its driver has finished that.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub forward: Option<ForwardLink>,
     /// The fare of the quote that won; without one the requested fare holds.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub fare: Option<Money>,
@@ -316,6 +323,9 @@ pub struct RideRecord {
     pub search_deadline: Timestamp,
     /// Tiers in force; a retry may widen them.
     pub service_tiers: Vec<ServiceTierId>,
+    /// The drop-off, once the rider changed it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub dropoff: Option<Position>,
     /// Tip in force; a retry may raise it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub tip: Option<Money>,
@@ -376,6 +386,19 @@ pub struct RideRecord {
     pub reason: Option<String>,
 }
 
+impl RideRecord {
+    /// Where the rider goes, as far as is known.
+    pub fn dropoff(&self) -> Option<Position> {
+        self.dropoff.or(self.request.dropoff)
+    }
+
+    /// What the ride follows while its driver is on another one.
+    pub fn forward(&self) -> Option<&ForwardLink> {
+        let waits = self.status == RideStatus::Assigned;
+        self.assignment.as_ref().filter(|_| waits)?.forward.as_ref()
+    }
+}
+
 #[cfg(feature = "serde")]
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_none_drawn(draws: &u32) -> bool {
@@ -423,6 +446,14 @@ pub enum RideEventKind {
     TryUnfulfilled,
     /// No driver was found.
     RideUnfulfilled,
+    /// The rider goes elsewhere.
+    DropoffChanged,
+    /// The driver finished the ride before: this one is his now.
+    ForwardPromoted,
+    /// The ride before got another drop-off; this one waits all the same.
+    ForwardUpdated,
+    /// The ride before keeps the driver too long; this one searches again.
+    ForwardReturned,
     /// A driver entered the one-time password of a waiting ride: it is assigned and under way.
     OtpEntered,
     /// The one-time password of a waiting ride is another one now.
@@ -451,6 +482,10 @@ impl RideEventKind {
             Self::RideReallocated => "ride_reallocated",
             Self::TryUnfulfilled => "try_unfulfilled",
             Self::RideUnfulfilled => "ride_unfulfilled",
+            Self::DropoffChanged => "dropoff_changed",
+            Self::ForwardPromoted => "forward_promoted",
+            Self::ForwardUpdated => "forward_updated",
+            Self::ForwardReturned => "forward_returned",
             Self::OtpEntered => "otp_entered",
             Self::OtpDrawn => "otp_drawn",
         }

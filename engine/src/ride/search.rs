@@ -1,7 +1,7 @@
 //! The search of the supply index for a wave.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
@@ -9,6 +9,7 @@ use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::classify;
+use crate::ride::forward_search::add_forward;
 use crate::ride::queue_search::find_queued;
 use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::units::Meters;
@@ -37,7 +38,7 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
-        limit: query.ranking.pool_size(query.limit),
+        limit: if query.limit == 0 { 0 } else { query.ranking.pool_size(query.limit) },
         excluded_max: query.explained_max,
         live_offers_max: query.live_offers_max,
         now: query.now,
@@ -45,14 +46,22 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     };
     // A search that finds too few has seen its whole radius, so these are all there are.
     let mut busy = BTreeMap::new();
+    let mut on_trip = BTreeMap::new();
     let result = grid.nearest(&nearby, Exclusion::from, |driver, supply, reading| {
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
             busy.insert(driver.clone(), candidate(driver.clone(), distance, supply));
         }
+        if query.forward.is_some() && supply.forward.link().is_some() {
+            on_trip.insert(driver.clone(), query.pickup.distance(reading.position));
+        }
         verdict
     });
+    let full = result.found.len() >= nearby.limit && nearby.limit > 0;
+    let seen = result.found.last().filter(|_| full).map_or(query.radius, |last| last.distance);
+    on_trip.retain(|_, distance| *distance <= seen);
+    let on_trip: BTreeSet<DriverId> = on_trip.into_keys().collect();
     let found = result.found.into_iter();
     let pool: Vec<Candidate> =
         found.map(|found| candidate(found.driver, found.distance, &found.supply)).collect();
@@ -68,17 +77,26 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
         attempt: query.attempt,
         excluded: excluded.collect(),
         found,
+        forward: Vec::new(),
         passed_over,
         excluded_counts: result.excluded_counts,
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
-    hold(grid, query, &candidates.found);
+    if let Some(places) = &query.forward {
+        add_forward(grid, query, places, &on_trip, &mut candidates);
+    }
+    let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+    hold(grid, query, candidates.found.iter().chain(forward));
     candidates
 }
 
 /// Holds a slot of each chosen driver for the offer that is on its way.
-pub(super) fn hold(grid: &Grid, query: &CandidateQuery, chosen: &[RankedCandidate]) {
+pub(super) fn hold<'c>(
+    grid: &Grid,
+    query: &CandidateQuery,
+    chosen: impl Iterator<Item = &'c RankedCandidate>,
+) {
     for one in chosen {
         grid.hold(&one.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Effect, Outbox};
 use crate::event::EventKind;
+use crate::forward::{ForwardLink, ForwardOutcome};
 use crate::grid::TagFilter;
 use crate::id::{DriverId, OfferId, ServiceTierId, stable_hash};
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
@@ -73,6 +74,7 @@ impl RideMachine {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
+            Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
@@ -93,12 +95,13 @@ impl RideMachine {
             fix_received_after: now.minus_millis(self.policy.stale_after_ms),
             asked: self.passed_over(radius),
             blocked: self.blocked_drivers(),
-            explains: matches!(seeking, Seeking::Places(_)) || self.empty_searches == 0,
+            explains: seeking.fills_up() || self.empty_searches == 0,
             explained_max: self.policy.explained_max,
             live_offers_soft_max: self.policy.live_offers_soft_max,
             needs: self.needs(),
             instant: seeking == Seeking::Instant,
             ranking: self.rank_query(seeking),
+            forward: self.forward_places(seeking),
             queue: self.queue_query(seeking),
         })));
     }
@@ -107,13 +110,13 @@ impl RideMachine {
         let request = &self.record.request;
         let wave = match seeking {
             Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
-            Seeking::Places(_) | Seeking::Instant => self.record.wave,
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Instant => self.record.wave,
         };
         RankQuery {
             policy: Arc::clone(&self.policy),
             favourite_drivers: request.favourite_drivers.clone(),
             pickup: request.pickup,
-            dropoff: request.dropoff,
+            dropoff: self.record.dropoff(),
             asked_before: self.asked_before(),
             seed: RankQuery::seed_of(&request.ride, self.record.attempt, wave),
         }
@@ -124,7 +127,7 @@ impl RideMachine {
         self.policy.places_of_wave(self.record.wave.saturating_add(1), sent, declined)
     }
 
-    fn radius_of_next_wave(&self) -> u32 {
+    pub(super) fn radius_of_next_wave(&self) -> u32 {
         self.policy.radius_of_wave(self.record.wave.saturating_add(1).saturating_add(self.widened))
     }
 
@@ -151,17 +154,18 @@ impl RideMachine {
         if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
-        if candidates.found.is_empty() {
+        if candidates.found.is_empty() && candidates.forward.is_empty() {
             self.on_nobody_found(seeking, candidates, now, out);
             if self.seeking.is_none() {
                 self.write_ends(now, out);
             }
             return;
         }
-        if !matches!(seeking, Seeking::Places(_) | Seeking::Instant) {
+        if !seeking.fills_up() && seeking != Seeking::Instant {
             if seeking == Seeking::Widest {
                 let distances = candidates.found.iter().map(|f| f.candidate.distance.get());
-                let farthest = distances.fold(0.0, f64::max);
+                // Drivers on a trip alone: nobody idle is within the full radius.
+                let farthest = distances.reduce(f64::max).unwrap_or(f64::INFINITY);
                 self.widen_to(farthest);
             }
             self.record.search_radius_m = self.radius_of_next_wave();
@@ -179,7 +183,7 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         match seeking {
-            Seeking::Places(_) => {
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
                 if !self.awaits_answers() {
                     self.begin_wave(now, out);
                 }
@@ -214,20 +218,22 @@ impl RideMachine {
     ) {
         self.empty_searches = 0;
         // Who takes a freed place comes late already, and who is not asked sees nothing.
-        let at_once = matches!(seeking, Seeking::Places(_) | Seeking::Instant);
+        let at_once = seeking.fills_up() || seeking == Seeking::Instant;
+        let idle = candidates.found.iter().map(|ranked| (ranked, None));
+        let forward = candidates.forward.iter().map(|f| (&f.ranked, Some(&f.link)));
+        let chosen: Vec<(&RankedCandidate, Option<&ForwardLink>)> = idle.chain(forward).collect();
         let carries = |ranked: &RankedCandidate| ranked.carries_any(&self.policy.priority_tags);
-        let carriers: Vec<bool> = candidates.found.iter().map(carries).collect();
+        let carriers: Vec<bool> = chosen.iter().map(|(ranked, _)| carries(ranked)).collect();
         let delays = self.policy.split_delays(&carriers);
-        let planned: Vec<(OfferId, LiveOffer)> = candidates
-            .found
-            .iter()
+        let planned: Vec<(OfferId, LiveOffer)> = chosen
+            .into_iter()
             .zip(delays)
-            .filter_map(|(RankedCandidate { candidate, .. }, delay_ms)| {
+            .filter_map(|((RankedCandidate { candidate, .. }, link), delay_ms)| {
                 let split_ms = if at_once { 0 } else { delay_ms };
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
                 let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
-                self.plan_offer(candidate, seeking, delay_ms, now)
+                self.plan_offer(candidate, link, seeking, delay_ms, now)
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
@@ -239,7 +245,9 @@ impl RideMachine {
         self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
         let decision = self.decision(candidates, planned.clone(), now);
         let kind = match seeking {
-            Seeking::Wave | Seeking::Widest | Seeking::Places(_) => RideEventKind::WaveSent,
+            Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
+                RideEventKind::WaveSent
+            }
             Seeking::Instant => RideEventKind::InstantOffered,
         };
         self.commit(kind, now, Some(decision), out);
@@ -253,14 +261,13 @@ impl RideMachine {
     fn plan_offer(
         &mut self,
         candidate: &Candidate,
+        forward: Option<&ForwardLink>,
         seeking: Seeking,
         delay_ms: u64,
         now: Timestamp,
     ) -> Option<(OfferId, LiveOffer)> {
         let service_tier = self.tier_for(candidate, seeking)?;
-        let ordinal = u64::from(self.record.offer_counts.sent);
-        let id = OfferId::derive(&self.record.request.ride, ordinal, now.as_millis());
-        self.record.offer_counts.sent += 1;
+        let id = self.next_offer_id(now);
         let deadline = self.record.search_deadline;
         // A delay that the search does not outlive would keep the offer from its driver for good.
         let delayed = Some(now.plus_millis(delay_ms)).filter(|at| *at < deadline);
@@ -274,10 +281,18 @@ impl RideMachine {
             offered_at: now,
             visible_at,
             expires_at,
+            forward: forward.cloned(),
             kind: self.offer_kind(seeking),
             quote: None,
         };
         Some((id, live))
+    }
+
+    /// The id of one more offer.
+    pub(super) fn next_offer_id(&mut self, now: Timestamp) -> OfferId {
+        let ordinal = u64::from(self.record.offer_counts.sent);
+        self.record.offer_counts.sent += 1;
+        OfferId::derive(&self.record.request.ride, ordinal, now.as_millis())
     }
 
     /// The tier of the request that is least below the driver's own.
@@ -303,6 +318,7 @@ impl RideMachine {
             offered_at: live.offered_at,
             visible_at: live.visible_at.max(live.offered_at),
             expires_at: live.expires_at,
+            forward: live.forward.clone(),
             kind: live.kind.clone(),
             quoted: live.quote.as_ref().map(|quote| quote.fare.clone()),
             terms: self.terms(),
@@ -317,6 +333,8 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        let live = self.record.offers.get(offer);
+        let forward = live.is_some_and(|live| live.forward.is_some());
         if self.has_quote(offer) {
             return self.on_quote_withdrawn(offer, now, out);
         }
@@ -334,8 +352,10 @@ impl RideMachine {
         }
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.refusals += 1;
-        if self.refusals <= self.policy.places_of_wave(self.record.wave, 0, 0) {
-            return self.seek(Seeking::Places(1), now, out);
+        let places = self.policy.places_of_wave(self.record.wave, 0, 0);
+        if self.refusals <= places + self.policy.forward_wave_size {
+            let place = if forward { Seeking::ForwardPlaces(1) } else { Seeking::Places(1) };
+            return self.seek(place, now, out);
         }
         // The index is that far behind: looking again at once would only be refused again.
         if !self.awaits_answers() {
@@ -401,6 +421,7 @@ impl RideMachine {
             pickup_eta: live.pickup_eta,
             assigned_at: now,
             nudged_at: None,
+            forward: live.forward,
             fare,
         });
         self.record.instant = None;
@@ -421,6 +442,9 @@ impl RideMachine {
         let began = self.record.search_began_at;
         let kind = EventKind::RideAssigned { after_ms: now.millis_since(began), pickup_eta_s: eta };
         self.publish(kind, out);
+        if self.record.forward().is_some() {
+            self.publish(EventKind::Forward { outcome: ForwardOutcome::Assigned }, out);
+        }
     }
 
     /// Closes offers that ran out, and the search itself at its limit.

@@ -44,6 +44,10 @@ pub(super) fn keep_their_limits(
         | RideEventKind::DriverArrived
         | RideEventKind::RideStarted
         | RideEventKind::RideCompleted
+        | RideEventKind::DropoffChanged
+        | RideEventKind::ForwardPromoted
+        | RideEventKind::ForwardUpdated
+        | RideEventKind::ForwardReturned
         | RideEventKind::RideCancelled => Ok(()),
     }
 }

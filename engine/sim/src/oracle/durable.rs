@@ -28,6 +28,7 @@ impl World {
             .and_then(|()| m10_terminal_absorbs(before, commit))
             .and_then(|()| m13_history_has_no_holes(before, commit))
             .and_then(|()| m3_won_while_live(before, commit))
+            .and_then(|()| m1_forward_waits(before, commit))
             .and_then(|()| m4_counts_add_up(before, commit))
             .and_then(|()| m9_one_effect(history, commit))
             .and_then(|()| self.m2_one_ride_per_driver(commit))
@@ -59,8 +60,11 @@ impl World {
     fn m2_one_ride_per_driver(&self, commit: &RideCommit) -> Judgement {
         let record = &commit.record;
         let Some(own) = driver_of(record) else { return Ok(()) };
+        let waits = record.forward().is_some();
         let other = self.store.newest_rides().find(|other| {
-            other.request.ride != record.request.ride && driver_of(other) == Some(own)
+            other.request.ride != record.request.ride
+                && driver_of(other) == Some(own)
+                && other.forward().is_some() == waits
         });
         require(other.is_none(), Invariant::M2, || {
             let other = other.map(|other| other.request.ride.to_string());
@@ -116,6 +120,27 @@ fn m1_one_assignment(before: Option<&RideRecord>, commit: &RideCommit) -> Judgem
     require(!again, Invariant::M1, || format!("assigned while {before:?} has it"))
 }
 
+/// A ride that waits for its driver is not served before it is promoted, waits only from the accept
+/// of a forward offer on, and counts for no limit when it returns.
+fn m1_forward_waits(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
+    let record = &commit.record;
+    let link = record.assignment.as_ref().and_then(|a| a.forward.as_ref());
+    let served = matches!(record.status, RideStatus::Arrived | RideStatus::InProgress);
+    require(link.is_none() || !served, Invariant::M1, || "served while it waits".to_owned())?;
+    let waited = before.and_then(RideRecord::forward).is_some();
+    let begins = record.forward().is_some() && !waited;
+    let assigned = commit.kind == RideEventKind::DriverAssigned;
+    require(!begins || assigned, Invariant::M1, || "waits again".to_owned())?;
+    let promoted = waited && record.status.has_driver() && link.is_none();
+    let said = promoted == (commit.kind == RideEventKind::ForwardPromoted);
+    require(said, Invariant::M1, || "promoted otherwise than by its driver".to_owned())?;
+    let returned = commit.kind == RideEventKind::ForwardReturned;
+    let blamed = before.is_some_and(|before| {
+        before.reallocations != record.reallocations || before.gave_back != record.gave_back
+    });
+    require(!returned || (waited && !blamed), Invariant::M11, || "blamed for it".to_owned())
+}
+
 /// The offer that wins was live in the durable record, for this driver, and not expired.
 fn m3_won_while_live(before: Option<&RideRecord>, commit: &RideCommit) -> Judgement {
     if commit.kind == RideEventKind::OtpEntered {
@@ -160,7 +185,8 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 RideEventKind::DriverAssigned
                 | RideEventKind::OtpEntered
                 | RideEventKind::DriverArrived
-                | RideEventKind::RideStarted => offer_of(other) == offer_of(commit),
+                | RideEventKind::RideStarted
+                | RideEventKind::ForwardPromoted => offer_of(other) == offer_of(commit),
                 RideEventKind::RideReallocated => other.record.gave_back == commit.record.gave_back,
                 RideEventKind::SearchStarted
                 | RideEventKind::DriverNudged
@@ -168,6 +194,9 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::WaveSent
                 | RideEventKind::NoCandidates
                 | RideEventKind::OffersEnded
+                | RideEventKind::DropoffChanged
+                | RideEventKind::ForwardUpdated
+                | RideEventKind::ForwardReturned
                 | RideEventKind::OtpDrawn
                 | RideEventKind::InstantOffered
                 | RideEventKind::InstantEnded

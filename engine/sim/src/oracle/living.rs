@@ -58,9 +58,13 @@ impl World {
         if let Err(invariant) = machine.check() {
             return self.broken(invariant, format!("d{driver:02} finds it in himself"));
         }
-        let (live, slots) = (machine.live_offers().count(), machine.slots_held());
-        if slots > usize::from(self.options.policy.live_offers_max) {
-            return self.broken(Invariant::M2, format!("d{driver:02} holds {slots} slots"));
+        let (live, (slots, forward)) = (machine.live_offers().count(), machine.slots_held());
+        let policy = &self.options.policy;
+        if slots > usize::from(policy.live_offers_max)
+            || forward > usize::from(policy.forward_live_offers_max)
+        {
+            let detail = format!("d{driver:02} holds {slots} slots, {forward} forward");
+            return self.broken(Invariant::M2, detail);
         }
         let site = &self.drivers[driver];
         let supply = self.markets[site.market].grid.supply_of(&site.id);
@@ -149,9 +153,17 @@ impl World {
         let has_him = |ride: &&std::sync::Arc<muster_engine::ride::RideRecord>| {
             ride.status.has_driver() && ride.assignment.as_ref().is_some_and(|a| a.driver.id == id)
         };
-        let bound = self.store.newest_rides().find(has_him).map(|ride| ride.request.ride.clone());
-        if serves != bound {
-            let detail = format!("{id} believes to serve {serves:?}, rides say {bound:?}");
+        let next = machine.forward_ride().cloned();
+        let bound = |waits: bool| {
+            let mut his = self.store.newest_rides().filter(has_him);
+            let found = his.find(|ride| ride.forward().is_some() == waits);
+            found.map(|ride| ride.request.ride.clone())
+        };
+        let (bound, waiting) = (bound(false), bound(true));
+        if serves != bound || next != waiting {
+            let detail = format!(
+                "{id} believes to serve {serves:?} then {next:?}, rides say {bound:?} then {waiting:?}"
+            );
             return self.broken(Invariant::M8, detail);
         }
         let alive = |at: muster_engine::time::Timestamp| at > self.now;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverCommand, DriverMachine, DriverView, PhoneFrame};
+use muster_engine::driver::{DriverCommand, DriverView, PhoneFrame};
 use muster_engine::effect::{AcceptAnswer, Answer, Effect};
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::OfferId;
@@ -108,6 +108,7 @@ impl World {
             PhoneFrame::Assigned { ride, .. }
             | PhoneFrame::Nudge { ride, .. }
             | PhoneFrame::RideCancelled { ride, .. }
+            | PhoneFrame::ForwardReturned { ride, .. }
             | PhoneFrame::RideUpdated { ride } => self.m13_ride(ride),
             PhoneFrame::QueueCall { .. }
             | PhoneFrame::QueueCallOver { .. }
@@ -197,9 +198,8 @@ impl World {
 
     /// Whether this turn tells a reserved driver that he lost.
     pub(crate) fn losing(&self, driver: usize, turn: &Turn<DriverCommand>) -> bool {
-        let reserved = |machine: &DriverMachine| machine.status() == DriverStatus::Reserved;
-        let waits_for =
-            self.oracle.reserved.get(&driver).filter(|_| self.driver(driver).is_some_and(reserved));
+        let accepts = |offer: &&OfferId| self.driver(driver).is_some_and(|d| d.accepts(offer));
+        let waits_for = self.oracle.reserved.get(&driver).filter(accepts);
         match turn {
             Turn::Command(
                 DriverCommand::Withdraw { offer, .. }
@@ -221,8 +221,9 @@ impl World {
         let paused = placed.is_some_and(|supply| supply.cooling_down);
         let visible = machine.record().online && self.drivers[driver].slot.read().is_some();
         let hidden = visible && status == DriverStatus::Available && placed.is_none();
+        let waits = self.oracle.reserved.get(&driver).is_some_and(|offer| machine.accepts(offer));
         self.oracle.forget_reserved(driver);
-        if status == DriverStatus::Reserved || paused || hidden {
+        if waits || paused || hidden {
             let detail = format!("d{driver:02} lost and is {status:?}, supply {placed:?}");
             self.broken(Invariant::M11, detail);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use muster_engine::driver::{DriverCommand, RiderBlocks};
 use muster_engine::effect::{Answer, Asker, Refusal, ReplyTo};
+use muster_engine::geo::Position;
 use muster_engine::id::{CallId, DriverId, OfferId};
 use muster_engine::invariant::Invariant;
 use muster_engine::ride::{CancelledBy, RideCommand, RideMachine, RideProgress};
@@ -31,6 +32,7 @@ pub(crate) enum Call {
     Request { ride: usize },
     Cancel { ride: usize, by: CancelledBy },
     Retry { ride: usize },
+    ChangeDropoff { ride: usize, dropoff: Position },
     Select { ride: usize, quote: OfferId },
     Progress { ride: usize, driver: Option<usize>, step: RideProgress },
     GetRide { ride: usize },
@@ -123,6 +125,7 @@ impl World {
             Call::Request { ride } => self.on_request(*ride),
             Call::Cancel { .. }
             | Call::Retry { .. }
+            | Call::ChangeDropoff { .. }
             | Call::Select { .. }
             | Call::Progress { .. }
             | Call::GetRide { .. } => self.on_ride_call(call),
@@ -141,6 +144,12 @@ impl World {
                 service_tiers: None,
                 reply: Some(reply),
             }),
+            Call::ChangeDropoff { ride, dropoff } => {
+                self.ask_ride(ride, None, |reply| RideCommand::ChangeDropoff {
+                    dropoff,
+                    reply: Some(reply),
+                });
+            }
             Call::Select { ride, quote } => {
                 self.ask_ride(ride, None, |reply| RideCommand::SelectQuote {
                     quote,
@@ -198,6 +207,7 @@ impl World {
             | Call::GetDriver { .. }
             | Call::EnterOtp { .. }
             | Call::Request { .. }
+            | Call::ChangeDropoff { .. }
             | Call::Cancel { .. }
             | Call::Retry { .. }
             | Call::Select { .. }
@@ -314,7 +324,7 @@ impl World {
         match answer {
             Answer::Driver(view) => {
                 if let Some(driver) = caller.phone {
-                    self.phones[driver].on_view(&view);
+                    self.learn_duty(driver, &view);
                 }
             }
             Answer::Ride(ride) => {
@@ -335,7 +345,12 @@ impl World {
             Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
                 self.count("choices of a quote that failed");
             }
-            Answer::Refused(_) => self.count("calls refused by a machine"),
+            Answer::Refused(refusal) => {
+                self.count("calls refused by a machine");
+                if refusal == Refusal::RideIsForward {
+                    self.count("steps of a forward ride refused");
+                }
+            }
         }
     }
 }

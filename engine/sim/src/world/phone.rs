@@ -44,6 +44,8 @@ pub(crate) struct Phone {
     wants_online: bool,
     offers: BTreeMap<OfferId, Timestamp>,
     pub(crate) ride: Option<PhoneRide>,
+    /// The ride after it, and when he thinks of it again.
+    forward: Option<(usize, Timestamp)>,
     /// Metres east and north in his market.
     pub(crate) at: (f64, f64),
     pub(crate) heading: f64,
@@ -69,6 +71,7 @@ impl Phone {
             wants_online: true,
             offers: BTreeMap::new(),
             ride: None,
+            forward: None,
             at: plan.home,
             heading: 0.0,
             silent_until: EPOCH,
@@ -129,6 +132,7 @@ impl World {
             self.connect(driver);
         }
         self.drive_on(driver);
+        self.mind_forward(driver);
         self.try_otp(driver);
     }
 
@@ -235,9 +239,9 @@ impl World {
                 self.m4_told_one_end(driver, &ride);
                 self.on_ride_of_phone(driver, &ride);
             }
-            PhoneFrame::RideCancelled { ride, .. } | PhoneFrame::RideUpdated { ride } => {
-                self.on_ride_of_phone(driver, &ride)
-            }
+            PhoneFrame::RideCancelled { ride, .. }
+            | PhoneFrame::ForwardReturned { ride, .. }
+            | PhoneFrame::RideUpdated { ride } => self.on_ride_of_phone(driver, &ride),
             PhoneFrame::Nudge { .. } => self.count("nudges shown"),
             // These phones ask as callers do, and are answered as callers are.
             PhoneFrame::AcceptResult { .. }
@@ -271,15 +275,29 @@ impl World {
     }
 
     fn on_welcome(&mut self, driver: usize, view: &DriverView) {
+        self.learn_duty(driver, view);
+        let phone = &mut self.phones[driver];
+        phone.offers.clear();
+        for offer in &view.offers {
+            phone.offers.insert(offer.id.clone(), offer.expires_at);
+        }
+    }
+
+    /// What the phone learns from his whole state.
+    pub(super) fn learn_duty(&mut self, driver: usize, view: &DriverView) {
         let next_step_at = self.now.plus_millis(1_000);
         let phone = &mut self.phones[driver];
         phone.on_view(view);
         let ride = view.ride.as_ref().map(|ride| city::ordinal(ride.as_str()));
         let status = view.status;
-        phone.ride = ride.map(|ride| PhoneRide { ride, status, next_step_at, otp_tries: 0 });
-        phone.offers.clear();
-        for offer in &view.offers {
-            phone.offers.insert(offer.id.clone(), offer.expires_at);
+        let told = ride.map(|ride| PhoneRide { ride, status, next_step_at, otp_tries: 0 });
+        let key = |own: Option<PhoneRide>| own.map(|own| (own.ride, own.status));
+        if key(told) != key(phone.ride) {
+            phone.ride = told;
+        }
+        let next = view.forward_ride.as_ref().map(|ride| city::ordinal(ride.as_str()));
+        if next != phone.forward.map(|(ride, _)| ride) {
+            phone.forward = next.map(|ride| (ride, next_step_at));
         }
     }
 
@@ -298,12 +316,24 @@ impl World {
             | RideStatus::Unfulfilled => None,
         };
         let phone = &mut self.phones[driver];
+        phone.forward = phone.forward.filter(|(own, _)| *own != number);
         let Some(status) = status.filter(|_| mine) else {
+            let was_his = phone.ride.is_some_and(|own| own.ride == number);
             phone.ride = phone.ride.filter(|own| own.ride != number);
-            return;
+            // What is next, he asks: news of it may have come before.
+            return if was_his {
+                self.call(Call::GetDriver { driver })
+            };
         };
+        if ride.forward().is_some() {
+            let later = self.now.plus_millis(phone.dice.between(500, 12_000));
+            phone.forward = Some((number, later));
+            return;
+        }
         if phone.ride.is_none_or(|own| own.ride != number || own.status != status) {
-            let next_step_at = self.now.plus_millis(phone.dice.between(500, 12_000));
+            let on_trip = status == DriverStatus::OnTrip;
+            let least_ms = if on_trip { phone.habit.trip_ms } else { 0 };
+            let next_step_at = self.now.plus_millis(least_ms + phone.dice.between(500, 12_000));
             phone.ride = Some(PhoneRide { ride: number, status, next_step_at, otp_tries: 0 });
         }
     }
@@ -367,6 +397,24 @@ impl World {
             own.otp_tries += 1;
         }
         self.call(Call::Progress { ride: ride.ride, driver: Some(driver), step });
+    }
+
+    /// He gives his next ride back, or goes about it too early and must be refused.
+    fn mind_forward(&mut self, driver: usize) {
+        let due = self.phones[driver].forward.filter(|(_, at)| *at <= self.now);
+        let Some((ride, _)) = due else { return };
+        let phone = &mut self.phones[driver];
+        phone.forward = Some((ride, self.now.plus_millis(6_000)));
+        let gives_back = phone.dice.chance(phone.habit.give_back);
+        let hasty = phone.dice.chance(0.2);
+        let step = if gives_back {
+            RideProgress::Cancel { reason: None }
+        } else if hasty {
+            RideProgress::Arrived
+        } else {
+            return;
+        };
+        self.call(Call::Progress { ride, driver: Some(driver), step });
     }
 
     fn next_step(&mut self, driver: usize, ride: &PhoneRide) -> RideProgress {

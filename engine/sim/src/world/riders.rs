@@ -7,7 +7,7 @@ use muster_engine::ride::{
     RideRecord, RideStatus,
 };
 
-use crate::city;
+use crate::city::{self, SIDE_M};
 use crate::dice::Dice;
 use crate::world::calls::Call;
 use crate::world::{Errand, World};
@@ -55,6 +55,12 @@ impl World {
             self.count("fault: rider asks again");
             self.riders[ride].retries += 1;
             self.call(Call::Retry { ride });
+        }
+        if !status.is_terminal() && self.fate.chance(self.faults.rider_moves * per_look) {
+            self.count("fault: rider goes elsewhere");
+            let to = (self.fate.unit() * SIDE_M, self.fate.unit() * SIDE_M);
+            let dropoff = city::place(self.options.rides[ride].market, to);
+            self.call(Call::ChangeDropoff { ride, dropoff });
         }
         self.choose(ride);
         if self.fate.chance(0.05) {

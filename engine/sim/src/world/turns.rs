@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use muster_engine::driver::DriverCommand;
 use muster_engine::effect::{Asker, Effect, ReplyTo};
+use muster_engine::event::EventKind;
+use muster_engine::forward::{ForwardOutcome, ForwardReturn};
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::invariant::Invariant;
@@ -140,7 +142,7 @@ impl World {
             let Effect::FindCandidates(query) = effect else { return None };
             let found = find_candidates(grid, query);
             unfair = unfair.take().or_else(|| queue_fault(grid, query, &found));
-            Some(RideCommand::Candidates(found))
+            Some(RideCommand::Candidates(Box::new(found)))
         };
         if self.options.sabotage == Some(Sabotage::HoldClockAtExpiry)
             && let Turn::Command(RideCommand::OfferAccepted { offer, .. }) = &turn
@@ -284,7 +286,10 @@ impl World {
                 }
             }
             Effect::Publish(event) => {
-                if let muster_engine::event::EventKind::InvariantViolated(invariant) = event.kind {
+                if let EventKind::Forward { outcome } = event.kind {
+                    self.count(forward_line(outcome));
+                }
+                if let EventKind::InvariantViolated(invariant) = event.kind {
                     self.count("machine saw a broken invariant");
                     if self.options.sabotage.is_none() {
                         self.broken(invariant, format!("{actor:?} found it in itself"));
@@ -387,6 +392,16 @@ pub(super) fn deadline_name(machine: &impl Machine) -> String {
     machine.next_deadline().map_or_else(String::new, |deadline| format!("{:?}", deadline.reason))
 }
 
+const fn forward_line(outcome: ForwardOutcome) -> &'static str {
+    match outcome {
+        ForwardOutcome::Assigned => "forward rides assigned",
+        ForwardOutcome::Promoted => "forward rides promoted",
+        ForwardOutcome::Returned(ForwardReturn::DriverLost) => "forward rides returned: lost",
+        ForwardOutcome::Returned(ForwardReturn::Late) => "forward rides returned: late",
+        ForwardOutcome::Returned(ForwardReturn::DropoffMoved) => "forward rides returned: moved",
+    }
+}
+
 const fn is_loss(command: &DriverCommand) -> bool {
     matches!(
         command,
@@ -427,7 +442,8 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::Progress { reply, .. }
         | RideCommand::Cancel { reply, .. }
         | RideCommand::SelectQuote { reply, .. }
-        | RideCommand::Retry { reply, .. } => *reply,
+        | RideCommand::Retry { reply, .. }
+        | RideCommand::ChangeDropoff { reply, .. } => *reply,
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
@@ -438,6 +454,8 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
         | RideCommand::QuoteConfirmed { .. }
-        | RideCommand::DriverRebuilt { .. } => None,
+        | RideCommand::DriverRebuilt { .. }
+        | RideCommand::Forward { .. }
+        | RideCommand::TellDriver { .. } => None,
     }
 }
