@@ -9,6 +9,7 @@
 //! ```
 
 mod asked;
+mod assignment;
 mod attempts;
 #[cfg(test)]
 mod attempts_tests;
@@ -23,6 +24,7 @@ mod dropoff;
 #[cfg(test)]
 mod dropoff_tests;
 mod eligibility;
+mod event_kind;
 mod forward;
 mod forward_search;
 #[cfg(test)]

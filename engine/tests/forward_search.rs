@@ -122,6 +122,7 @@ fn query(policy: DispatchPolicy, places: usize) -> CandidateQuery {
             favourite_drivers: BTreeSet::new(),
             pickup: place(0.0, 0.0),
             dropoff: None,
+            asked_before: BTreeSet::new(),
             seed: 0,
         },
         forward: Some(ForwardPlaces { limit: places, beside_idle: true, alone: true }),

@@ -56,8 +56,8 @@ pub struct Metrics {
     rides_cancelled: Family<ByLabels, Counter>,
     rides_open: Family<StatusLabels, Gauge>,
     reallocations: Family<OutcomeLabels, Counter>,
-    forward_rides: Family<OutcomeLabels, Counter>,
     pickup_nudges: Family<MarketLabels, Counter>,
+    forward_rides: Family<OutcomeLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
@@ -100,8 +100,8 @@ impl Metrics {
             rides_cancelled: Family::default(),
             rides_open: Family::default(),
             reallocations: Family::default(),
-            forward_rides: Family::default(),
             pickup_nudges: Family::default(),
+            forward_rides: Family::default(),
             experiment_rides: Family::default(),
             zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
@@ -149,10 +149,10 @@ impl Metrics {
         r.register("rides_open", "Rides that are not over", self.rides_open.clone());
         let help = "Rides that a driver gave back";
         r.register("reallocations", help, self.reallocations.clone());
-        let help = "Rides assigned to drivers on a trip, and what became of them";
-        r.register("forward_rides", help, self.forward_rides.clone());
         let help = "Drivers told that they do not come nearer to the pickup";
         r.register("pickup_nudges", help, self.pickup_nudges.clone());
+        let help = "Rides assigned to drivers on a trip, and what became of them";
+        r.register("forward_rides", help, self.forward_rides.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());

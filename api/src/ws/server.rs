@@ -135,10 +135,13 @@ pub(super) fn phone_frame(
             let ride_id = ride.request.ride.as_str();
             ServerFrame::RideCancelled { seq: *seq, ride_id, by: by.name(), reason }.text()
         }
-        PhoneFrame::ForwardReturned { seq, ride, why } => {
-            let (ride_id, reason) = (ride.request.ride.as_str(), Some(why.name()));
-            ServerFrame::RideCancelled { seq: *seq, ride_id, by: "system", reason }.text()
+        PhoneFrame::ForwardReturned { seq, ride, why } => ServerFrame::RideCancelled {
+            seq: *seq,
+            ride_id: ride.request.ride.as_str(),
+            by: "system",
+            reason: Some(why.name()),
         }
+        .text(),
         PhoneFrame::AcceptResult { offer, answer } => {
             accept_result(offer.as_str(), answer, dispatch)
         }

@@ -293,7 +293,8 @@ impl Options {
                     ..if choosy {
                         Wishes::drawn(&mut wishes, rides as usize)
                     } else {
-                        Wishes::of_a_trip(&mut wishes)
+                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
+                        Wishes { trip_m, ..Wishes::default() }
                     }
                 }
                 .with_otp(otp),
@@ -378,21 +379,6 @@ fn with_drawn_eligibility(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPo
     }
 }
 
-/// In two of five runs nobody is asked while he drives.
-fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
-    DispatchPolicy {
-        forward_wave_size: if dice.chance(0.6) { dice.between(1, 3) as u32 } else { 0 },
-        forward_radius_m: dice.between(1_000, 8_000) as u32,
-        forward_live_offers_max: dice.between(1, 3) as u8,
-        forward_remaining_m_max: dice.between(300, 6_000) as u32,
-        forward_remaining_s_max: dice.between(60, 2_000) as u32,
-        forward_scheduled: dice.chance(0.5),
-        forward_late_s_max: dice.between(60, 2_000) as u32,
-        forward_late_ms: dice.between(0, 30_000),
-        ..policy
-    }
-}
-
 fn with_drawn_attempts(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
     let limit = |dice: &mut Dice| if dice.chance(0.3) { dice.between(0, 2) as u32 } else { 100 };
     let watched = dice.chance(0.5);
@@ -414,6 +400,21 @@ fn with_drawn_attempts(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolic
         pickup_stall_reallocate_checks: dice.between(0, 4) as u32,
         arrived_radius_m: dice.between(0, 200) as u32,
         scheduled_try_ms: (1..=tries).rev().map(|at| at * try_step_ms).collect(),
+        ..policy
+    }
+}
+
+/// In two of five runs nobody is asked while he drives.
+fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    DispatchPolicy {
+        forward_wave_size: if dice.chance(0.6) { dice.between(1, 3) as u32 } else { 0 },
+        forward_radius_m: dice.between(1_000, 8_000) as u32,
+        forward_live_offers_max: dice.between(1, 3) as u8,
+        forward_remaining_m_max: dice.between(300, 6_000) as u32,
+        forward_remaining_s_max: dice.between(60, 2_000) as u32,
+        forward_scheduled: dice.chance(0.5),
+        forward_late_s_max: dice.between(60, 2_000) as u32,
+        forward_late_ms: dice.between(0, 30_000),
         ..policy
     }
 }

@@ -89,12 +89,6 @@ impl Taste {
 }
 
 impl Wishes {
-    /// The wishes of a rider who asks for nothing but, mostly, a place to go to.
-    pub(crate) fn of_a_trip(dice: &mut Dice) -> Self {
-        let trip_m = dice.chance(0.8).then(|| dice.unit() * 3_000.0);
-        Self { trip_m, ..Self::default() }
-    }
-
     /// The same for a ride that a driver at the zone may take by its password.
     #[must_use]
     pub(crate) fn with_otp(mut self, otp: bool) -> Self {

@@ -138,12 +138,12 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::Progress { driver, step, .. } => format!("{step:?} by {driver:?}"),
         RideCommand::Cancel { by, .. } => format!("cancel by {}", by.name()),
         RideCommand::Retry { .. } => "retry".to_owned(),
-        RideCommand::ChangeDropoff { dropoff, .. } => format!("change_dropoff {dropoff:?}"),
-        RideCommand::Forward { driver, news } => format!("{news:?} by {driver}"),
-        RideCommand::TellDriver { driver } => format!("tell {driver}"),
         RideCommand::DriverLocated { driver, reading } => {
             format!("driver_located {driver} {}", reading.is_some())
         }
+        RideCommand::ChangeDropoff { dropoff, .. } => format!("change_dropoff {dropoff:?}"),
+        RideCommand::Forward { driver, news } => format!("{news:?} by {driver}"),
+        RideCommand::TellDriver { driver } => format!("tell {driver}"),
         RideCommand::Get { .. } => "get".to_owned(),
     }
 }

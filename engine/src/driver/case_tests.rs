@@ -134,8 +134,8 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         distance: Meters::new(100.0),
         pickup_eta: EtaSeconds::new(30),
         assigned_at: at(assigned_ms),
-        forward: None,
         nudged_at: None,
+        forward: None,
         fare: None,
     });
     Arc::new(record)

@@ -429,6 +429,9 @@ impl Machine for RideMachine {
             RideCommand::Retry { tip, service_tiers, reply } => {
                 self.on_retry(tip, service_tiers, reply, now, out);
             }
+            RideCommand::DriverLocated { driver, reading } => {
+                self.on_driver_located(&driver, reading, now, out);
+            }
             RideCommand::ChangeDropoff { dropoff, reply } => {
                 self.on_change_dropoff(dropoff, reply, now, out);
             }
@@ -436,9 +439,6 @@ impl Machine for RideMachine {
                 self.on_forward_news(driver, news, now, out);
             }
             RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
-            RideCommand::DriverLocated { driver, reading } => {
-                self.on_driver_located(&driver, reading, now, out);
-            }
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
         self.tell_zone(now, out);

@@ -109,8 +109,8 @@ impl RideMachine {
             distance,
             pickup_eta: self.policy.pickup_eta(distance),
             assigned_at: now,
-            forward: None,
             nudged_at: None,
+            forward: None,
             fare: None,
         });
         self.retry_at = None;
