@@ -242,10 +242,15 @@ where
         UnitVector::distance_to_chord_squared(floor) > self.within
     }
 
-    /// Judges the drivers of a cell. Once enough refused drivers are known by name, those who are
+    /// Judges the drivers of a cell, unless all of it is too far away. Once enough refused drivers are known by name, those who are
     /// taken are only counted: to measure how far each is would cost a cache miss, and where supply
     /// is scarce that is all a search does.
     fn consider_bucket(&mut self, bucket: &Bucket) {
+        // Chords obey the triangle inequality, so nothing in the cell is nearer than this.
+        let nearest = self.at.chord_squared(bucket.centre).sqrt() - bucket.circumradius;
+        if nearest > 0.0 && nearest * nearest > self.within {
+            return;
+        }
         if self.explains && self.refused.len() < self.excluded_max {
             return bucket.all().for_each(|occupant| self.consider(occupant));
         }
