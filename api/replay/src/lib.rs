@@ -16,6 +16,7 @@
 mod behaviour;
 mod checks;
 mod clock;
+mod compare;
 mod driver;
 mod error;
 mod fleet;
@@ -24,17 +25,20 @@ mod http;
 mod measure;
 mod options;
 mod progress;
+mod quoting;
 mod rider;
 mod roads;
 mod run;
 mod server;
 mod sf;
 mod sse;
+mod stands;
 mod summary;
 mod trips;
 mod wire;
 mod world;
 
+pub use compare::{ComparedMode, ComparedRun, Comparison, compare};
 pub use error::ReplayError;
 pub use options::{City, ReplayOptions};
 pub use run::run;

@@ -17,6 +17,8 @@ use crate::world::World;
 const LATE_MS: i64 = 1_000;
 /// Pause before a broken event stream is opened again.
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
+/// City time before a rider whose choice was gone looks at the others.
+const CHOOSE_AGAIN_MS: i64 = 2_000;
 /// Straight lines become this much longer on streets.
 const DETOUR: f64 = 1.3;
 /// Parties from this size on may also be served by larger vehicles.
@@ -36,6 +38,8 @@ struct Progress {
     status: RideStatus,
     /// City time at which the rider gives up or changes their mind.
     cancels_at_ms: Option<i64>,
+    /// City time at which the rider chooses among the quotes that are there.
+    chooses_at_ms: Option<i64>,
     assigned_before: bool,
 }
 
@@ -57,6 +61,7 @@ impl Rider {
                 let mut progress = Progress {
                     status: RideStatus::Searching,
                     cancels_at_ms: Some(now_ms + plan.patience_ms),
+                    chooses_at_ms: None,
                     assigned_before: false,
                 };
                 self.learn(&view, &plan, &mut progress);
@@ -98,7 +103,7 @@ impl Rider {
             }
             if !self.is_done(&progress) {
                 sleep(STREAM_PAUSE).await;
-                self.cancel_when_due(ride_id, &mut progress).await;
+                self.do_what_is_due(ride_id, plan, &mut progress).await;
                 if let Ok(view) = self.world.api.ride(ride_id).await {
                     self.learn(&view, plan, &mut progress);
                 }
@@ -115,9 +120,8 @@ impl Rider {
         progress: &mut Progress,
     ) {
         while !self.is_done(progress) {
-            let cancels_at = progress
-                .cancels_at_ms
-                .map(|cancels_at_ms| self.world.clock.instant_of(cancels_at_ms));
+            let due_ms = progress.cancels_at_ms.into_iter().chain(progress.chooses_at_ms).min();
+            let due = due_ms.map(|due_ms| self.world.clock.instant_of(due_ms));
             tokio::select! {
                 chunk = stream.chunk() => match chunk {
                     Ok(Some(bytes)) => for event in parser.push(&bytes) {
@@ -125,8 +129,8 @@ impl Rider {
                     },
                     Ok(None) | Err(_) => return,
                 },
-                () = sleep_until(cancels_at.unwrap_or_else(Instant::now)),
-                    if cancels_at.is_some() => self.cancel_when_due(ride_id, progress).await,
+                () = sleep_until(due.unwrap_or_else(Instant::now)),
+                    if due.is_some() => self.do_what_is_due(ride_id, plan, progress).await,
             }
         }
     }
@@ -149,6 +153,7 @@ impl Rider {
             world.codes.learn(&view.ride_id, otp);
         }
         progress.status = view.status;
+        self.look_at_quotes(view, progress);
         match view.status {
             RideStatus::Assigned => {
                 if !progress.assigned_before {
@@ -166,6 +171,47 @@ impl Rider {
             | RideStatus::Searching
             | RideStatus::Arrived
             | RideStatus::Other => {}
+        }
+    }
+
+    /// The first quote begins the time in which the rider compares.
+    fn look_at_quotes(&self, view: &RideView, progress: &mut Progress) {
+        if view.status != RideStatus::Searching || view.quotes.is_empty() {
+            progress.chooses_at_ms = None;
+        } else if progress.chooses_at_ms.is_none() {
+            let plan = self.world.behaviour.choice(&self.index.to_string());
+            progress.chooses_at_ms = Some(self.world.clock.now_ms() + plan.looking_ms);
+        }
+    }
+
+    async fn do_what_is_due(&self, ride_id: &str, plan: &RiderPlan, progress: &mut Progress) {
+        self.cancel_when_due(ride_id, progress).await;
+        let now_ms = self.world.clock.now_ms();
+        if progress.chooses_at_ms.is_some_and(|at_ms| at_ms <= now_ms) && !self.is_done(progress) {
+            progress.chooses_at_ms = None;
+            self.choose(ride_id, plan, progress).await;
+        }
+    }
+
+    /// Takes the best of the quotes that are there now; one that is gone is no fault.
+    async fn choose(&self, ride_id: &str, plan: &RiderPlan, progress: &mut Progress) {
+        let world = &self.world;
+        let choice = world.behaviour.choice(&self.index.to_string());
+        let chosen = match world.api.quotes(ride_id).await {
+            Ok(quotes) => choice.best(&quotes).map(|quote| quote.quote_id.clone()),
+            Err(code) => return world.recorder.error(&format!("quotes {code}")),
+        };
+        // Without a quote the next one begins the comparison anew.
+        let Some(quote_id) = chosen else { return };
+        match world.api.select_quote(ride_id, &quote_id).await {
+            Ok(view) => {
+                world.recorder.chosen("selected");
+                self.learn(&view, plan, progress);
+            }
+            Err(code) => {
+                world.recorder.chosen(&code);
+                progress.chooses_at_ms = Some(world.clock.now_ms() + CHOOSE_AGAIN_MS);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use super::hands::{Hands, Note};
 use super::ride::OnRide;
 use crate::behaviour::{Answer, Behaviour};
 use crate::geo::Point;
-use crate::wire::{AcceptOutcome, ClientFrame, OfferView, RideView, ServerFrame};
+use crate::wire::{AcceptOutcome, ClientFrame, Money, OfferView, QueueCall, RideView, ServerFrame};
 
 /// Offers that may wait to be looked at; more are declined as `busy`.
 const WAITING_MAX: usize = 16;
@@ -31,13 +31,14 @@ const ACCEPT_TRIES_MAX: u32 = 3;
 struct Considering {
     offer: OfferView,
     answer: Answer,
+    eta_s: f64,
     respond_at_ms: i64,
 }
 
 #[derive(Debug)]
 enum Phase {
     Free,
-    Accepting { offer: OfferView, sent_at_ms: i64, tries: u32 },
+    Accepting { offer: Box<OfferView>, fare: Option<Money>, sent_at_ms: i64, tries: u32 },
     OnRide(OnRide),
 }
 
@@ -133,6 +134,7 @@ impl DriverMachine {
                     self.end_ride(now_ms, hands);
                 }
             }
+            ServerFrame::QueueCall { zone, call } => self.on_call(zone, call, now_ms, hands),
             ServerFrame::Error { code, ride_id, offer_id } => {
                 self.on_error(&code, ride_id.as_deref(), offer_id.as_deref(), now_ms, hands);
             }
@@ -150,10 +152,20 @@ impl DriverMachine {
         }
     }
 
+    /// Goes to the gate where riders wait, unless he has something better to do.
+    fn on_call(&self, zone: String, call: QueueCall, now_ms: i64, hands: &mut Hands<'_>) {
+        if call.arrive_by.is_some() {
+            return;
+        }
+        let accept = matches!(self.phase, Phase::Free)
+            && hands.vehicle.go_to_gate(now_ms, &zone, &call.gate);
+        hands.send(ClientFrame::QueueRespond { zone, call_id: call.call_id, accept });
+    }
+
     fn on_offer(&mut self, offer: OfferView, now_ms: i64, hands: &mut Hands<'_>) {
         let considered = self.considering.as_ref().map(|considering| &considering.offer);
         let accepted = match &self.phase {
-            Phase::Accepting { offer, .. } => Some(offer),
+            Phase::Accepting { offer, .. } => Some(offer.as_ref()),
             Phase::Free | Phase::OnRide(_) => None,
         };
         let mut known = considered.into_iter().chain(accepted).chain(&self.waiting);
@@ -192,12 +204,13 @@ impl DriverMachine {
                 continue;
             }
             let respond_at_ms = looks_at_ms + plan.delay_ms;
-            self.considering = Some(Considering { offer, answer: plan.answer, respond_at_ms });
+            let answer = plan.answer;
+            self.considering = Some(Considering { offer, answer, eta_s, respond_at_ms });
         }
     }
 
     fn answer(&mut self, considering: Considering, now_ms: i64, hands: &mut Hands<'_>) {
-        let Considering { offer, answer, .. } = considering;
+        let Considering { offer, answer, eta_s, .. } = considering;
         let refusal = match answer {
             Answer::Accept if hands.vehicle.is_occupied() => Some("occupied"),
             Answer::Accept | Answer::Silent => None,
@@ -213,17 +226,20 @@ impl DriverMachine {
             sent_at_ms: now_ms,
             expires_at_ms: offer.expires_at,
         });
-        hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone() });
-        self.phase = Phase::Accepting { offer, sent_at_ms: now_ms, tries: 1 };
+        let fare = self.behaviour.asks(&self.driver_id, ride_key(&offer.ride_id), &offer, eta_s);
+        hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone(), fare: fare.clone() });
+        let offer = Box::new(offer);
+        self.phase = Phase::Accepting { offer, fare, sent_at_ms: now_ms, tries: 1 };
     }
 
     /// The answer to an accept is missing: repeats it, or takes it for lost in the end.
     fn ask_again(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
-        let Phase::Accepting { offer, sent_at_ms, tries } = &mut self.phase else { return };
+        let Phase::Accepting { offer, fare, sent_at_ms, tries } = &mut self.phase else { return };
         if *tries < ACCEPT_TRIES_MAX {
             *tries += 1;
             *sent_at_ms = now_ms;
-            hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone() });
+            let (offer_id, fare) = (offer.offer_id.clone(), fare.clone());
+            hands.send(ClientFrame::Accept { offer_id, fare });
         } else {
             self.phase = Phase::Free;
             self.consider_next(now_ms, hands);
@@ -367,10 +383,10 @@ fn is_transient(code: &str) -> bool {
     ) || code.starts_with("internal")
 }
 
-/// Refusals of an answer to an offer, not of a stage of the ride. Errors carry no ids: the code
+/// Refusals of an answer to an offer or a call, not of a stage of the ride. Errors carry no ids: the code
 /// alone tells what was refused.
 fn is_about_offers(code: &str) -> bool {
-    code.contains("offer") || code == "driver_offline"
+    code.contains("offer") || matches!(code, "driver_offline" | "unknown_call")
 }
 
 /// The pickup ETA for an offer that tells only its distance, or nothing.

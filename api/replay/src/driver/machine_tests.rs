@@ -107,7 +107,7 @@ fn accepting() -> Stage {
     let mut stage = Stage::new();
     assert!(sent(&stage.frame(&offer("o-1", "run-5"))).is_empty(), "thinks first");
     let accept = sent(&stage.wake());
-    assert_eq!(accept, [ClientFrame::Accept { offer_id: "o-1".into() }]);
+    assert_eq!(accept, [ClientFrame::Accept { offer_id: "o-1".into(), fare: None }]);
     assert!((800..29_001).contains(&stage.now_ms));
     stage
 }
