@@ -34,6 +34,8 @@ pub enum ComparedMode {
     Instant,
     /// At taxi stands the drivers who wait in line, in their order; elsewhere as broadcast.
     Queue,
+    /// At taxi stands a driver there enters the code that the rider shows; elsewhere as broadcast.
+    Otp,
 }
 
 impl ComparedMode {
@@ -46,6 +48,7 @@ impl ComparedMode {
             Self::Quotes => "quotes",
             Self::Instant => "instant",
             Self::Queue => "queue",
+            Self::Otp => "otp",
         }
     }
 
@@ -57,7 +60,7 @@ impl ComparedMode {
     /// What it sets in the whole market.
     fn keys(self) -> Value {
         match self {
-            Self::Broadcast | Self::Queue => json!({"mode": "broadcast"}),
+            Self::Broadcast | Self::Queue | Self::Otp => json!({"mode": "broadcast"}),
             Self::Sequential => json!({"mode": "sequential"}),
             Self::Quotes => json!({"mode": "quotes"}),
             Self::Instant => json!({"mode": "instant"}),
@@ -69,6 +72,7 @@ impl ComparedMode {
         match self {
             Self::Broadcast | Self::Sequential | Self::Quotes | Self::Instant => None,
             Self::Queue => Some(json!({"mode": "queue"})),
+            Self::Otp => Some(json!({"mode": "otp"})),
         }
     }
 

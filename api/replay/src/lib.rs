@@ -10,7 +10,8 @@
 //!  ├─ trips, roads, sf      what is replayed
 //!  ├─ fleet ── driver/      vehicle (moves) + machine (decides) + session (socket), per driver
 //!  ├─ rider ── sse, http    one per trip
-//!  └─ measure, checks ── summary, progress
+//!  ├─ measure, checks ── summary, progress
+//!  └─ compare               run, once per mode of dispatch
 //! ```
 
 mod behaviour;
@@ -22,6 +23,7 @@ mod error;
 mod fleet;
 mod geo;
 mod http;
+mod line;
 mod measure;
 mod options;
 mod progress;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::behaviour::RiderPlan;
+use crate::line::StandCode;
 use crate::measure::End;
 use crate::sse::{SseEvent, SseParser};
 use crate::trips::Trip;
@@ -41,6 +42,8 @@ struct Progress {
     /// City time at which the rider chooses among the quotes that are there.
     chooses_at_ms: Option<i64>,
     assigned_before: bool,
+    /// The password last shown to drivers at a stand.
+    shown_otp: Option<String>,
 }
 
 impl Rider {
@@ -63,6 +66,7 @@ impl Rider {
                     cancels_at_ms: Some(now_ms + plan.patience_ms),
                     chooses_at_ms: None,
                     assigned_before: false,
+                    shown_otp: None,
                 };
                 self.learn(&view, &plan, &mut progress);
                 self.watch(&ride_id, &plan, progress).await;
@@ -154,6 +158,7 @@ impl Rider {
         }
         progress.status = view.status;
         self.look_at_quotes(view, progress);
+        self.stand_in_line(view, progress);
         match view.status {
             RideStatus::Assigned => {
                 if !progress.assigned_before {
@@ -181,6 +186,23 @@ impl Rider {
         } else if progress.chooses_at_ms.is_none() {
             let plan = self.world.behaviour.choice(&self.index.to_string());
             progress.chooses_at_ms = Some(self.world.clock.now_ms() + plan.looking_ms);
+        }
+    }
+
+    /// A ride that nobody is searched for waits for a driver at the stand.
+    fn stand_in_line(&self, view: &RideView, progress: &mut Progress) {
+        let stands = self.world.stands.as_ref();
+        let Some(zone) = stands.and_then(|stands| stands.zone_at(self.trip.pickup)) else { return };
+        let otp = view.otp.as_ref().filter(|_| view.status == RideStatus::Searching);
+        match otp {
+            Some(otp) if progress.shown_otp.as_ref() != Some(otp) => {
+                let code = StandCode { ride_id: view.ride_id.clone(), otp: otp.clone() };
+                self.world.line.join(zone, code);
+                progress.shown_otp = Some(otp.clone());
+            }
+            Some(_) => {}
+            None if progress.shown_otp.is_some() => self.world.line.leave(zone, &view.ride_id),
+            None => {}
         }
     }
 
@@ -225,6 +247,7 @@ impl Rider {
         match world.api.cancel_ride(ride_id, reason).await {
             Ok(view) => {
                 world.recorder.shown(&view);
+                self.stand_in_line(&view, progress);
                 progress.status = view.status;
             }
             Err(code) => world.recorder.error(&format!("cancel {code}")),

@@ -17,6 +17,7 @@ use crate::driver::socket::{self, Target};
 use crate::error::ReplayError;
 use crate::fleet::{self, Fleet};
 use crate::http::{self, Api, Version};
+use crate::line::StandLine;
 use crate::measure::{End, Recorder, count};
 use crate::options::{City, ReplayOptions};
 use crate::progress::Progress;
@@ -152,6 +153,8 @@ async fn replay(
         binary: options.binary,
         follow_trips: options.follow_trips,
         codes: Codes::default(),
+        stands: setting.stands.clone(),
+        line: StandLine::default(),
         stop: stopped,
         connecting: World::connecting_permits(),
     });

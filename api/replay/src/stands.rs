@@ -21,6 +21,8 @@ pub(crate) struct Stand {
     pub(crate) zone: String,
     /// Where drivers wait in line.
     pub(crate) parking: Point,
+    /// Outer ring of the zone.
+    outline: Vec<Point>,
     gates: Vec<(String, Point)>,
 }
 
@@ -36,6 +38,13 @@ struct Collection {
 #[derive(Deserialize)]
 struct Feature {
     properties: Properties,
+    geometry: Geometry,
+}
+
+#[derive(Deserialize)]
+struct Geometry {
+    /// Rings of longitudes and latitudes.
+    coordinates: Vec<Vec<[f64; 2]>>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +61,18 @@ struct Gate {
     point: Point,
 }
 
+impl Stand {
+    /// Whether a place is inside: a line from it to the east leaves the zone.
+    fn contains(&self, Point { lat, lng }: Point) -> bool {
+        let crossed = self.outline.windows(2).filter(|side| {
+            let (a, b) = (side[0], side[1]);
+            let edge_lng = a.lng + (b.lng - a.lng) * (lat - a.lat) / (b.lat - a.lat);
+            (a.lat > lat) != (b.lat > lat) && lng < edge_lng
+        });
+        crossed.count() % 2 == 1
+    }
+}
+
 impl Stands {
     /// The bundled stands of Manhattan.
     pub(crate) fn manhattan() -> Result<Self, ReplayError> {
@@ -64,7 +85,9 @@ impl Stands {
             let parking = parking
                 .ok_or_else(|| ReplayError::data(what, format!("{zone} has no parking gate")))?;
             let gates = gates.into_iter().map(|gate| (gate.id, gate.point)).collect();
-            Ok(Stand { zone, parking, gates })
+            let rings = feature.geometry.coordinates.into_iter().flatten();
+            let outline = rings.map(|[lng, lat]| Point::new(lat, lng)).collect();
+            Ok(Stand { zone, parking, outline, gates })
         });
         stands.collect::<Result<_, _>>().map(Self)
     }
@@ -79,6 +102,12 @@ impl Stands {
         let away = |stand: &&Stand| stand.parking.distance_m(here);
         let nearest = self.0.iter().min_by(|a, b| away(a).total_cmp(&away(b)))?;
         (away(&nearest) <= NEAR_M).then_some(nearest)
+    }
+
+    /// The zone that a place lies in.
+    pub(crate) fn zone_at(&self, place: Point) -> Option<&str> {
+        let stand = self.0.iter().find(|stand| stand.contains(place))?;
+        Some(&stand.zone)
     }
 
     /// Where a gate of a zone is.
@@ -102,5 +131,12 @@ mod tests {
         let gate = stands.gate("penn-station", "seventh-avenue").unwrap();
         assert!((100.0..400.0).contains(&gate.distance_m(beside_penn.parking)));
         assert!(stands.gate("penn-station", "none").is_none());
+        for stand in &stands.0 {
+            let places = stand.gates.iter().map(|&(_, point)| point).chain([stand.parking]);
+            for place in places {
+                assert_eq!(stands.zone_at(place), Some(stand.zone.as_str()));
+            }
+        }
+        assert_eq!(stands.zone_at(Point::new(40.7600, -73.9800)), None);
     }
 }

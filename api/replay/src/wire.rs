@@ -238,6 +238,9 @@ pub(crate) enum ClientFrame {
         ride_id: String,
         reason: &'static str,
     },
+    EnterOtp {
+        otp: String,
+    },
     QueueRespond {
         zone: String,
         call_id: String,

@@ -45,6 +45,10 @@ pub(crate) trait Vehicle: Send {
     fn go_to_gate(&mut self, _now_ms: i64, _zone: &str, _gate: &str) -> bool {
         false
     }
+    /// The zone whose stand the vehicle stands at without a ride.
+    fn waits_at(&self, _now_ms: i64) -> Option<&str> {
+        None
+    }
     /// The ride is over: the vehicle is its driver's own again.
     fn release(&mut self, now_ms: i64);
     /// Carries a passenger that the engine knows nothing of.
@@ -57,6 +61,8 @@ pub(crate) struct StreetVehicle {
     stands: Option<Arc<Stands>>,
     journey: Journey,
     engaged: bool,
+    /// The zone of the stand it goes to, and when it is there.
+    waits_at: Option<(String, i64)>,
     random: ChaCha8Rng,
     next_fix_at_ms: i64,
 }
@@ -72,7 +78,8 @@ impl StreetVehicle {
         let (node, _) = network.snap(start);
         let journey = Journey::standing(network.point(node), node, first_fix_at_ms);
         let (stands, next_fix_at_ms) = (None, first_fix_at_ms);
-        Self { network, stands, journey, engaged: false, random, next_fix_at_ms }
+        let waits_at = None;
+        Self { network, stands, journey, engaged: false, waits_at, random, next_fix_at_ms }
     }
 
     /// The same car of a driver who knows these stands.
@@ -80,8 +87,9 @@ impl StreetVehicle {
         Self { stands, ..self }
     }
 
-    fn wait_at(&mut self, now_ms: i64, place: Point) {
+    fn wait_at(&mut self, now_ms: i64, zone: &str, place: Point) {
         self.journey = self.way_to(now_ms, place);
+        self.waits_at = Some((zone.to_owned(), self.journey.ends_at_ms()));
         self.journey.stay(STAND_MS);
     }
 
@@ -98,11 +106,12 @@ impl StreetVehicle {
     /// What a driver without a ride does next: waits at a stand or at the kerb, or cruises some
     /// blocks.
     fn idle(&mut self, now_ms: i64) {
+        self.waits_at = None;
         if let Some(stands) = self.stands.clone() {
             let stand = stands.near(self.journey.motion(now_ms).point);
             let wants = self.random.random::<f64>() < STAND_SHARE;
             if let Some(stand) = stand.filter(|_| wants) {
-                return self.wait_at(now_ms, stand.parking);
+                return self.wait_at(now_ms, &stand.zone, stand.parking);
             }
         }
         if self.random.random::<f64>() < KERB_SHARE {
@@ -167,12 +176,18 @@ impl Vehicle for StreetVehicle {
         let leg = Leg { arrive_at_ms: journey.ends_at_ms(), length_m: journey.length_m() };
         self.journey = journey;
         self.engaged = true;
+        self.waits_at = None;
         leg
     }
 
     fn go_to_gate(&mut self, now_ms: i64, zone: &str, gate: &str) -> bool {
         let gate = self.stands.as_ref().and_then(|stands| stands.gate(zone, gate));
-        gate.map(|gate| self.wait_at(now_ms, gate)).is_some()
+        gate.map(|gate| self.wait_at(now_ms, zone, gate)).is_some()
+    }
+
+    fn waits_at(&self, now_ms: i64) -> Option<&str> {
+        let (zone, from_ms) = self.waits_at.as_ref()?;
+        (!self.engaged && *from_ms <= now_ms).then_some(zone)
     }
 
     fn release(&mut self, now_ms: i64) {
