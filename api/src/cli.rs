@@ -22,6 +22,7 @@ Examples:
   muster serve --listen 127.0.0.1:0             pick a free port and print it
   muster replay --speed 20                      a real Manhattan hour in three minutes
   MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
+  muster replay --compare                       the same minutes under each mode, side by side
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour

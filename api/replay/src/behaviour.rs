@@ -36,6 +36,9 @@ const DWELL_S: (f64, f64) = (20.0, 60.0);
 /// Share of vehicles that also serve the `xl` tier.
 const XL_SHARE: f64 = 0.1;
 
+/// Share of drivers who take rides without being asked, where the market has mode `instant`.
+const INSTANT_SHARE: f64 = 0.25;
+
 /// Quantiles of riders' patience in seconds; linear in between.
 ///
 /// The inner five are from a public ride-hailing log. At the low end nobody gives up in under
@@ -97,6 +100,8 @@ pub(crate) struct VehiclePlan {
     pub(crate) plate: String,
     pub(crate) xl: bool,
     pub(crate) rating: f64,
+    /// Whether the driver opted in to rides without being asked.
+    pub(crate) instant: bool,
 }
 
 const STANDARD_MODELS: [(&str, &str); 4] =
@@ -179,7 +184,8 @@ impl Behaviour {
             random.random_range(0..100_u8)
         );
         let rating = f64::from(random.random_range(44..=50_u8)) / 10.0;
-        VehiclePlan { make, model, plate, xl, rating }
+        let instant = random.random::<f64>() < INSTANT_SHARE;
+        VehiclePlan { make, model, plate, xl, rating, instant }
     }
 }
 

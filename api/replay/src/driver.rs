@@ -6,4 +6,5 @@ pub(crate) mod machine;
 mod ride;
 pub(crate) mod session;
 pub(crate) mod socket;
+mod stand;
 pub(crate) mod vehicle;

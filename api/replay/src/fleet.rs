@@ -14,6 +14,7 @@ use crate::driver::vehicle::{FIX_INTERVAL_MS, StreetVehicle, Vehicle};
 use crate::error::ReplayError;
 use crate::roads::RoadNetwork;
 use crate::sf::{TraceVehicle, Traces};
+use crate::stands::Stands;
 use crate::trips::Trip;
 use crate::world::World;
 
@@ -27,7 +28,7 @@ const ONLINE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A city's vehicles before they have a server.
 pub(crate) enum Fleet {
     /// Simulated cars on Manhattan's streets.
-    Streets { network: Arc<RoadNetwork>, drivers: usize },
+    Streets { network: Arc<RoadNetwork>, stands: Option<Arc<Stands>>, drivers: usize },
     /// Recorded cabs.
     Traces { traces: Traces, drivers: usize },
 }
@@ -55,7 +56,7 @@ impl Fleet {
     ) -> Vec<(String, Box<dyn Vehicle>)> {
         let now_ms = world.clock.now_ms();
         match self {
-            Self::Streets { network, drivers } => (0..drivers)
+            Self::Streets { network, stands, drivers } => (0..drivers)
                 .map(|index| {
                     let driver_id = driver_id(world.market, index);
                     let mut random = world.behaviour.stream("start", &[&driver_id]);
@@ -64,6 +65,7 @@ impl Fleet {
                     let phase_ms = FIX_INTERVAL_MS * index as i64 / drivers as i64;
                     let network = Arc::clone(&network);
                     let vehicle = StreetVehicle::new(network, start, now_ms + phase_ms, random);
+                    let vehicle = vehicle.with_stands(stands.clone());
                     (driver_id, Box::new(vehicle) as Box<dyn Vehicle>)
                 })
                 .collect(),
@@ -89,9 +91,11 @@ pub(crate) fn driver_id(market: &str, index: usize) -> String {
 pub(crate) fn profile(behaviour: &Behaviour, market: &str, driver_id: &str) -> serde_json::Value {
     let vehicle = behaviour.vehicle(driver_id);
     let tiers: &[&str] = if vehicle.xl { &["standard", "xl"] } else { &["standard"] };
+    let instant_tiers = if vehicle.instant { tiers } else { &[] };
     serde_json::json!({
         "market": market,
         "service_tiers": tiers,
+        "preferences": {"instant_tiers": instant_tiers},
         "vehicle": {"make": vehicle.make, "model": vehicle.model, "plate": vehicle.plate},
         "rating": vehicle.rating,
     })
@@ -147,6 +151,11 @@ mod tests {
             .count();
         assert!((60..140).contains(&large), "{large} of 1000");
         assert_eq!(profiles[3], profile(&behaviour, "nyc", "nyc-cab-00003"));
+        let instant = profiles
+            .iter()
+            .filter(|profile| profile["preferences"]["instant_tiers"] == profile["service_tiers"])
+            .count();
+        assert!((200..300).contains(&instant), "{instant} of 1000");
         assert_eq!(profiles[3]["market"], "nyc");
         assert!(profiles[3]["vehicle"]["plate"].is_string());
     }

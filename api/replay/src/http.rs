@@ -1,5 +1,6 @@
 //! The HTTP calls of a replay, with patience for a server that asks to wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::error::ReplayError;
+use crate::quoting::QuoteView;
 use crate::wire::RideView;
 
 /// Times a call is sent before its failure counts.
@@ -116,6 +118,45 @@ impl Api {
         view(self.call(|| self.calls.get(&url)).await?).await
     }
 
+    /// The quotes that a rider can choose from.
+    pub(crate) async fn quotes(&self, ride_id: &str) -> Result<Vec<QuoteView>, Refusal> {
+        #[derive(Deserialize)]
+        struct List {
+            quotes: Vec<QuoteView>,
+        }
+        let url = self.url(&format!("/v1/rides/{ride_id}/quotes"));
+        let response = self.call(|| self.calls.get(&url)).await?;
+        let list: List = response.json().await.map_err(|_| "unreadable_quotes".to_owned())?;
+        Ok(list.quotes)
+    }
+
+    /// Chooses a quote; the answer is the ride, assigned.
+    pub(crate) async fn select_quote(
+        &self,
+        ride_id: &str,
+        quote_id: &str,
+    ) -> Result<RideView, Refusal> {
+        let url = self.url(&format!("/v1/rides/{ride_id}/quotes/{quote_id}/select"));
+        view(self.call(|| self.calls.post(&url)).await?).await
+    }
+
+    /// The policies of a market, without what only tells about them.
+    pub(crate) async fn policy(&self, market: &str) -> Result<Value, Refusal> {
+        let url = self.url(&format!("/v1/markets/{market}/policy"));
+        let response = self.call(|| self.calls.get(&url)).await?;
+        let told: Value = response.json().await.map_err(|_| "unreadable_policy".to_owned())?;
+        let parts = ["policy", "rules", "experiment", "utc_offset_min"];
+        let kept = parts.into_iter().filter_map(|part| Some((part, told.get(part)?.clone())));
+        Ok(kept.map(|(part, value)| (part.to_owned(), value)).collect())
+    }
+
+    /// Replaces the policies of a market.
+    pub(crate) async fn put_policy(&self, market: &str, book: &Value) -> Result<(), Refusal> {
+        let url = self.url(&format!("/v1/markets/{market}/policy"));
+        self.call(|| self.calls.put(&url).json(book)).await?;
+        Ok(())
+    }
+
     /// Opens a ride's event stream, after the event with the given id.
     pub(crate) async fn ride_events(
         &self,
@@ -196,6 +237,23 @@ pub(crate) fn sum_of_counter(text: &str, name: &str) -> Option<f64> {
     text.lines().filter_map(sample).reduce(|sum, value| sum + value)
 }
 
+/// A counter's samples in OpenMetrics text, summed by the value of one of their labels.
+pub(crate) fn counter_by_label(text: &str, name: &str, label: &str) -> BTreeMap<String, u64> {
+    let prefix = format!("{label}=\"");
+    let sample = |line: &str| {
+        let (labels, rest) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once('}')?;
+        let mut labels = labels.split(',');
+        let value = labels.find_map(|one| one.strip_prefix(&prefix)?.strip_suffix('"'))?;
+        let count = rest.split_whitespace().next()?.parse::<f64>().ok()?;
+        Some((value.to_owned(), count as u64))
+    };
+    let mut sums = BTreeMap::new();
+    for (value, count) in text.lines().filter_map(sample) {
+        *sums.entry(value).or_insert(0) += count;
+    }
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +266,16 @@ mod tests {
         assert_eq!(sum_of_counter(text, "muster_x_total"), Some(3.0));
         assert_eq!(sum_of_counter(text, "muster_y_total"), Some(4.0));
         assert_eq!(sum_of_counter(text, "muster_z_total"), None);
+    }
+
+    #[test]
+    fn counters_are_told_apart_by_a_label() {
+        let text = "x_total{market=\"nyc\",outcome=\"expired\"} 2\n\
+                    x_total{market=\"sf\",outcome=\"expired\"} 3\n\
+                    x_total{market=\"nyc\",outcome=\"accepted\"} 1\nx_total_other 9\n# EOF\n";
+        let ends = counter_by_label(text, "x_total", "outcome");
+        assert_eq!((ends.len(), ends["expired"], ends["accepted"]), (2, 5, 1));
+        assert!(counter_by_label(text, "x_total", "reason").is_empty());
     }
 
     #[test]

@@ -10,31 +10,37 @@
 //!  ├─ trips, roads, sf      what is replayed
 //!  ├─ fleet ── driver/      vehicle (moves) + machine (decides) + session (socket), per driver
 //!  ├─ rider ── sse, http    one per trip
-//!  └─ measure, checks ── summary, progress
+//!  ├─ measure, checks ── summary, progress
+//!  └─ compare               run, once per mode of dispatch
 //! ```
 
 mod behaviour;
 mod checks;
 mod clock;
+mod compare;
 mod driver;
 mod error;
 mod fleet;
 mod geo;
 mod http;
+mod line;
 mod measure;
 mod options;
 mod progress;
+mod quoting;
 mod rider;
 mod roads;
 mod run;
 mod server;
 mod sf;
 mod sse;
+mod stands;
 mod summary;
 mod trips;
 mod wire;
 mod world;
 
+pub use compare::{ComparedMode, ComparedRun, Comparison, compare};
 pub use error::ReplayError;
 pub use options::{City, ReplayOptions};
 pub use run::run;

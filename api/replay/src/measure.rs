@@ -32,6 +32,7 @@ pub(crate) enum End {
 struct RideRecord {
     requested: Option<(Instant, i64)>,
     offers: u32,
+    told: bool,
     assigned_at_ms: Option<i64>,
     assignments: u32,
     boarded: bool,
@@ -56,6 +57,7 @@ pub(crate) struct Ledger {
     pub(crate) accept_results: BTreeMap<String, u64>,
     pub(crate) declines: BTreeMap<String, u64>,
     pub(crate) fixes_rejected: BTreeMap<String, u64>,
+    pub(crate) choices: BTreeMap<String, u64>,
     pub(crate) errors: BTreeMap<String, u64>,
 }
 
@@ -127,6 +129,7 @@ impl Recorder {
             accept_results: BTreeMap::new(),
             declines: BTreeMap::new(),
             fixes_rejected: BTreeMap::new(),
+            choices: BTreeMap::new(),
             errors: BTreeMap::new(),
         };
         Self {
@@ -163,6 +166,11 @@ impl Recorder {
     /// An error by its code.
     pub(crate) fn error(&self, code: &str) {
         self.ledger(|ledger| count(&mut ledger.errors, code));
+    }
+
+    /// How a rider's choice of a quote ended.
+    pub(crate) fn chosen(&self, how: &str) {
+        self.ledger(|ledger| count(&mut ledger.choices, how));
     }
 
     /// A ride is about to be requested.
@@ -236,6 +244,7 @@ impl Recorder {
             }
             ServerFrame::Assigned(ride) => {
                 self.checks(|checks| checks.told_assigned(driver, &ride.ride_id));
+                self.assigned(&ride.ride_id, at);
                 self.shown(ride);
             }
             ServerFrame::RideCancelled { ride_id, by, reason } => {
@@ -266,6 +275,7 @@ impl Recorder {
             ServerFrame::Bye { reason } => self.error(&format!("bye {reason}")),
             ServerFrame::Welcome { .. }
             | ServerFrame::OfferWithdrawn { .. }
+            | ServerFrame::QueueCall { .. }
             | ServerFrame::Other => {}
         }
     }
@@ -304,8 +314,18 @@ impl Recorder {
                 return;
             };
             ride.offers += 1;
-            if let (1, Some((requested, _))) = (ride.offers, ride.requested) {
-                let took_us = at.saturating_duration_since(requested).as_micros() as u64;
+            if let Some(took_us) = ride.first_told(at) {
+                ledger.first_offer_us.saturating_record(took_us);
+            }
+        });
+    }
+
+    /// A driver was told that a ride is his, in mode `instant` without an offer before.
+    fn assigned(&self, ride_id: &str, at: Instant) {
+        let Some(index) = self.index_of(ride_id) else { return };
+        self.ledger(|ledger| {
+            let ride = ledger.rides.get_mut(index);
+            if let Some(took_us) = ride.and_then(|ride| ride.first_told(at)) {
                 ledger.first_offer_us.saturating_record(took_us);
             }
         });
@@ -359,6 +379,15 @@ impl Recorder {
     }
 }
 
+impl RideRecord {
+    /// Microseconds from the request until now, if no driver was told of the ride before.
+    fn first_told(&mut self, at: Instant) -> Option<u64> {
+        let (requested, _) = self.requested.filter(|_| !self.told)?;
+        self.told = true;
+        Some(at.saturating_duration_since(requested).as_micros() as u64)
+    }
+}
+
 impl Ledger {
     fn end(&mut self, index: usize, end: End) {
         if let Some(ride) = self.rides.get_mut(index)
@@ -376,6 +405,12 @@ impl Ledger {
     /// How many requested rides ended in which way: `None` = still open.
     pub(crate) fn ends(&self) -> impl Iterator<Item = Option<&End>> {
         self.rides.iter().filter(|ride| ride.requested.is_some()).map(|ride| ride.end.as_ref())
+    }
+
+    /// Rides whose rider got in.
+    pub(crate) fn boarded(&self) -> u64 {
+        let boarded = |ride: &&RideRecord| ride.boarded || ride.end == Some(End::Completed);
+        self.rides.iter().filter(boarded).count() as u64
     }
 
     /// Offers of each requested ride.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::behaviour::RiderPlan;
+use crate::line::StandCode;
 use crate::measure::End;
 use crate::sse::{SseEvent, SseParser};
 use crate::trips::Trip;
@@ -17,6 +18,8 @@ use crate::world::World;
 const LATE_MS: i64 = 1_000;
 /// Pause before a broken event stream is opened again.
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
+/// City time before a rider whose choice was gone looks at the others.
+const CHOOSE_AGAIN_MS: i64 = 2_000;
 /// Straight lines become this much longer on streets.
 const DETOUR: f64 = 1.3;
 /// Parties from this size on may also be served by larger vehicles.
@@ -36,7 +39,11 @@ struct Progress {
     status: RideStatus,
     /// City time at which the rider gives up or changes their mind.
     cancels_at_ms: Option<i64>,
+    /// City time at which the rider chooses among the quotes that are there.
+    chooses_at_ms: Option<i64>,
     assigned_before: bool,
+    /// The password last shown to drivers at a stand.
+    shown_otp: Option<String>,
 }
 
 impl Rider {
@@ -57,7 +64,9 @@ impl Rider {
                 let mut progress = Progress {
                     status: RideStatus::Searching,
                     cancels_at_ms: Some(now_ms + plan.patience_ms),
+                    chooses_at_ms: None,
                     assigned_before: false,
+                    shown_otp: None,
                 };
                 self.learn(&view, &plan, &mut progress);
                 self.watch(&ride_id, &plan, progress).await;
@@ -98,7 +107,7 @@ impl Rider {
             }
             if !self.is_done(&progress) {
                 sleep(STREAM_PAUSE).await;
-                self.cancel_when_due(ride_id, &mut progress).await;
+                self.do_what_is_due(ride_id, plan, &mut progress).await;
                 if let Ok(view) = self.world.api.ride(ride_id).await {
                     self.learn(&view, plan, &mut progress);
                 }
@@ -115,9 +124,8 @@ impl Rider {
         progress: &mut Progress,
     ) {
         while !self.is_done(progress) {
-            let cancels_at = progress
-                .cancels_at_ms
-                .map(|cancels_at_ms| self.world.clock.instant_of(cancels_at_ms));
+            let due_ms = progress.cancels_at_ms.into_iter().chain(progress.chooses_at_ms).min();
+            let due = due_ms.map(|due_ms| self.world.clock.instant_of(due_ms));
             tokio::select! {
                 chunk = stream.chunk() => match chunk {
                     Ok(Some(bytes)) => for event in parser.push(&bytes) {
@@ -125,8 +133,8 @@ impl Rider {
                     },
                     Ok(None) | Err(_) => return,
                 },
-                () = sleep_until(cancels_at.unwrap_or_else(Instant::now)),
-                    if cancels_at.is_some() => self.cancel_when_due(ride_id, progress).await,
+                () = sleep_until(due.unwrap_or_else(Instant::now)),
+                    if due.is_some() => self.do_what_is_due(ride_id, plan, progress).await,
             }
         }
     }
@@ -149,6 +157,8 @@ impl Rider {
             world.codes.learn(&view.ride_id, otp);
         }
         progress.status = view.status;
+        self.look_at_quotes(view, progress);
+        self.stand_in_line(view, progress);
         match view.status {
             RideStatus::Assigned => {
                 if !progress.assigned_before {
@@ -169,6 +179,64 @@ impl Rider {
         }
     }
 
+    /// The first quote begins the time in which the rider compares.
+    fn look_at_quotes(&self, view: &RideView, progress: &mut Progress) {
+        if view.status != RideStatus::Searching || view.quotes.is_empty() {
+            progress.chooses_at_ms = None;
+        } else if progress.chooses_at_ms.is_none() {
+            let plan = self.world.behaviour.choice(&self.index.to_string());
+            progress.chooses_at_ms = Some(self.world.clock.now_ms() + plan.looking_ms);
+        }
+    }
+
+    /// A ride that nobody is searched for waits for a driver at the stand.
+    fn stand_in_line(&self, view: &RideView, progress: &mut Progress) {
+        let stands = self.world.stands.as_ref();
+        let Some(zone) = stands.and_then(|stands| stands.zone_at(self.trip.pickup)) else { return };
+        let otp = view.otp.as_ref().filter(|_| view.status == RideStatus::Searching);
+        match otp {
+            Some(otp) if progress.shown_otp.as_ref() != Some(otp) => {
+                let code = StandCode { ride_id: view.ride_id.clone(), otp: otp.clone() };
+                self.world.line.join(zone, code);
+                progress.shown_otp = Some(otp.clone());
+            }
+            Some(_) => {}
+            None if progress.shown_otp.is_some() => self.world.line.leave(zone, &view.ride_id),
+            None => {}
+        }
+    }
+
+    async fn do_what_is_due(&self, ride_id: &str, plan: &RiderPlan, progress: &mut Progress) {
+        self.cancel_when_due(ride_id, progress).await;
+        let now_ms = self.world.clock.now_ms();
+        if progress.chooses_at_ms.is_some_and(|at_ms| at_ms <= now_ms) && !self.is_done(progress) {
+            progress.chooses_at_ms = None;
+            self.choose(ride_id, plan, progress).await;
+        }
+    }
+
+    /// Takes the best of the quotes that are there now; one that is gone is no fault.
+    async fn choose(&self, ride_id: &str, plan: &RiderPlan, progress: &mut Progress) {
+        let world = &self.world;
+        let choice = world.behaviour.choice(&self.index.to_string());
+        let chosen = match world.api.quotes(ride_id).await {
+            Ok(quotes) => choice.best(&quotes).map(|quote| quote.quote_id.clone()),
+            Err(code) => return world.recorder.error(&format!("quotes {code}")),
+        };
+        // Without a quote the next one begins the comparison anew.
+        let Some(quote_id) = chosen else { return };
+        match world.api.select_quote(ride_id, &quote_id).await {
+            Ok(view) => {
+                world.recorder.chosen("selected");
+                self.learn(&view, plan, progress);
+            }
+            Err(code) => {
+                world.recorder.chosen(&code);
+                progress.chooses_at_ms = Some(world.clock.now_ms() + CHOOSE_AGAIN_MS);
+            }
+        }
+    }
+
     async fn cancel_when_due(&self, ride_id: &str, progress: &mut Progress) {
         let world = &self.world;
         if progress.cancels_at_ms.is_none_or(|at_ms| at_ms > world.clock.now_ms()) {
@@ -179,6 +247,7 @@ impl Rider {
         match world.api.cancel_ride(ride_id, reason).await {
             Ok(view) => {
                 world.recorder.shown(&view);
+                self.stand_in_line(&view, progress);
                 progress.status = view.status;
             }
             Err(code) => world.recorder.error(&format!("cancel {code}")),

@@ -12,10 +12,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::behaviour::Behaviour;
 use crate::clock::CityClock;
+use crate::compare::ComparedMode;
 use crate::driver::socket::{self, Target};
 use crate::error::ReplayError;
 use crate::fleet::{self, Fleet};
 use crate::http::{self, Api, Version};
+use crate::line::StandLine;
 use crate::measure::{End, Recorder, count};
 use crate::options::{City, ReplayOptions};
 use crate::progress::Progress;
@@ -23,6 +25,7 @@ use crate::rider::Rider;
 use crate::roads::RoadNetwork;
 use crate::server::OwnServer;
 use crate::sf::{self, Window};
+use crate::stands::{self, Stands};
 use crate::summary::{Percentiles, ReplaySummary};
 use crate::trips::{self, Trip};
 use crate::wire::{Received, ServerFrame};
@@ -53,15 +56,34 @@ const SPEED_TOLERANCE: f64 = 1e-6;
 /// drivers come online. Faults *during* the replay are figures of the summary.
 pub async fn run(options: ReplayOptions) -> Result<ReplaySummary, ReplayError> {
     options.check()?;
+    run_in(&options, &Setting::default()).await
+}
+
+/// What a run of a comparison has that a plain replay has not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setting {
+    /// The market's zones, where drivers wait in line.
+    pub(crate) stands: Option<Arc<Stands>>,
+    /// What is put in force before anyone is online.
+    pub(crate) mode: Option<ComparedMode>,
+}
+
+/// Replays in a setting; the options have been checked.
+pub(crate) async fn run_in(
+    options: &ReplayOptions,
+    setting: &Setting,
+) -> Result<ReplaySummary, ReplayError> {
     raise_file_limit();
-    let city = load(&options).await?;
+    let city = load(options, setting).await?;
     match &options.url {
-        Some(url) => replay(&options, url, city).await,
+        Some(url) => replay(options, setting, url, city).await,
         None => {
+            let zones =
+                setting.stands.is_some().then(|| (options.city.market(), stands::MANHATTAN));
             let config = options.server_config.as_deref();
-            let server = OwnServer::start(options.speed, config).await?;
+            let server = OwnServer::start(options.speed(), config, zones).await?;
             let url = server.url.clone();
-            let replayed = replay(&options, &url, city).await;
+            let replayed = replay(options, setting, &url, city).await;
             let stopped = server.stop().await;
             let mut summary = replayed?;
             // A replay stopped by hand has its interrupt seen by the server too.
@@ -79,21 +101,24 @@ struct Loaded {
     trips: Vec<Trip>,
 }
 
-async fn load(options: &ReplayOptions) -> Result<Loaded, ReplayError> {
-    let options = options.clone();
+async fn load(options: &ReplayOptions, setting: &Setting) -> Result<Loaded, ReplayError> {
+    let (options, stands) = (options.clone(), setting.stands.clone());
     let load = move || match options.city {
         City::Manhattan => {
             let network = Arc::new(RoadNetwork::manhattan()?);
             let mut trips = trips::manhattan(options.seed)?;
-            if let Some(minutes) = options.minutes {
+            if let Some(minutes) = options.minutes() {
                 trips.retain(|trip| trip.after_ms < i64::from(minutes) * 60_000);
             }
-            Ok(Loaded { fleet: Fleet::Streets { network, drivers: options.drivers }, trips })
+            trips::keep_share(&mut trips, options.trip_share(), options.seed);
+            let drivers = options.drivers();
+            Ok(Loaded { fleet: Fleet::Streets { network, stands, drivers }, trips })
         }
         City::SanFrancisco => {
             let window = Window::new(&options);
-            let (traces, trips) = sf::load(options.data.as_deref(), &window)?;
-            Ok(Loaded { fleet: Fleet::Traces { traces, drivers: options.drivers }, trips })
+            let (traces, mut trips) = sf::load(options.data.as_deref(), &window)?;
+            trips::keep_share(&mut trips, options.trip_share(), options.seed);
+            Ok(Loaded { fleet: Fleet::Traces { traces, drivers: options.drivers() }, trips })
         }
     };
     tokio::task::spawn_blocking(load).await.map_err(|error| ReplayError::data("the city", error))?
@@ -101,26 +126,35 @@ async fn load(options: &ReplayOptions) -> Result<Loaded, ReplayError> {
 
 async fn replay(
     options: &ReplayOptions,
+    setting: &Setting,
     url: &str,
     city: Loaded,
 ) -> Result<ReplaySummary, ReplayError> {
     let Loaded { fleet, trips } = city;
     let api = Api::new(url)?;
-    let version = check_speed(&api, url, options.speed).await?;
+    let version = check_speed(&api, url, options.speed()).await?;
+    let market = options.city.market();
+    if let Some(mode) = setting.mode {
+        let stands = setting.stands.as_deref();
+        let put = mode.put_in_force(&api, market, stands).await;
+        put.map_err(|code| server_error(url, format!("mode {}: {code}", mode.name())))?;
+    }
     let behaviour = Behaviour::new(options.seed);
     let clock = calibrate(&api, url, &behaviour, options).await?;
     let (stop, stopped) = watch::channel(false);
-    let tolerance_ms = ACCEPT_TOLERANCE_MS + (ACCEPT_TOLERANCE_REAL_MS * options.speed) as i64;
+    let tolerance_ms = ACCEPT_TOLERANCE_MS + (ACCEPT_TOLERANCE_REAL_MS * options.speed()) as i64;
     let run_id = format!("replay-{:x}-{}", clock.now_ms(), options.seed);
     let world = Arc::new(World {
         api,
         clock,
         behaviour,
         recorder: Recorder::new(run_id, trips.len(), tolerance_ms),
-        market: options.city.market(),
+        market,
         binary: options.binary,
         follow_trips: options.follow_trips,
         codes: Codes::default(),
+        stands: setting.stands.clone(),
+        line: StandLine::default(),
         stop: stopped,
         connecting: World::connecting_permits(),
     });
@@ -136,10 +170,12 @@ async fn replay(
     if !recorded {
         starts_at_ms = clock.now_ms() + SETTLE_MS;
     }
+    let ended_before = offers_ended(&world.api).await;
     let hour = Hour { world: &world, starts_at_ms, options };
     let measured = hour.pass(&trips, &mut progress).await;
     progress.phase("closing");
     let mut summary = summarize(options, &world, &measured, online, &version);
+    summary.offers_ended = ended_since(ended_before, offers_ended(&world.api).await);
     let _ = stop.send(true);
     let all_home = async { while sessions.join_next().await.is_some() {} };
     if timeout(GOODBYE_TIMEOUT, all_home).await.is_err() {
@@ -214,7 +250,7 @@ impl Hour<'_> {
 
     async fn wind_down(&self, progress: &mut Progress) {
         let clock = self.world.clock;
-        let minutes = i64::from(self.options.wind_down_minutes);
+        let minutes = i64::from(self.options.wind_down_minutes());
         let ends_at_ms = clock.now_ms() + minutes * 60_000;
         while clock.now_ms() < ends_at_ms
             && self.world.recorder.ledger(|ledger| ledger.live.open()) > 0
@@ -261,7 +297,7 @@ async fn calibrate(
             let at = Instant::now();
             let frame = message.to_text().ok().and_then(Received::parse).map(|one| one.frame);
             if let Some(ServerFrame::Welcome { server_time_ms: Some(city_ms), .. }) = frame {
-                return Some(CityClock::new(at, city_ms, options.speed));
+                return Some(CityClock::new(at, city_ms, options.speed()));
             }
         }
         None
@@ -288,6 +324,24 @@ async fn server_violations(api: &Api) -> Option<u64> {
     http::sum_of_counter(&text, "muster_invariant_violations_total").map(|sum| sum as u64)
 }
 
+async fn offers_ended(api: &Api) -> Option<BTreeMap<String, u64>> {
+    let text = api.metrics().await.ok()?;
+    Some(http::counter_by_label(&text, "muster_offers_ended_total", "outcome"))
+}
+
+/// What was counted since `before`.
+fn ended_since(
+    before: Option<BTreeMap<String, u64>>,
+    now: Option<BTreeMap<String, u64>>,
+) -> Option<BTreeMap<String, u64>> {
+    let (before, now) = (before?, now?);
+    let since = |(how, count): (String, u64)| {
+        let earlier = before.get(&how).copied().unwrap_or(0);
+        (how, count.saturating_sub(earlier))
+    };
+    Some(now.into_iter().map(since).collect())
+}
+
 fn summarize(
     options: &ReplayOptions,
     world: &World,
@@ -301,7 +355,7 @@ fn summarize(
         city: options.city.title().to_owned(),
         server: format!("{}{}", version.version, revision.unwrap_or_default()),
         drivers: online as u64,
-        speed: options.speed,
+        speed: options.speed(),
         seed: options.seed,
         interrupted: measured.interrupted,
         city_minutes: measured.city_minutes,
@@ -316,6 +370,7 @@ fn summarize(
     recorder.ledger(|ledger| {
         summary.requested = ledger.live.requested;
         summary.assigned = ledger.live.assigned;
+        summary.boarded = ledger.boarded();
         summary.completed = ledger.live.completed;
         summary.reallocations = ledger.reallocations;
         for end in ledger.ends() {
@@ -340,6 +395,7 @@ fn summarize(
         summary.accepts = ledger.accepts;
         summary.unanswered = ledger.unanswered;
         summary.accept_results.clone_from(&ledger.accept_results);
+        summary.choices.clone_from(&ledger.choices);
         summary.declines.clone_from(&ledger.declines);
         summary.fixes_rejected.clone_from(&ledger.fixes_rejected);
         summary.errors.clone_from(&ledger.errors);

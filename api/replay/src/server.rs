@@ -34,13 +34,23 @@ pub(crate) struct OwnServer {
 impl OwnServer {
     /// Starts this very program as a server with the given clock speed and waits until it is
     /// ready. It runs in an empty folder, so that only the built-in defaults apply.
-    pub(crate) async fn start(speed: f64, config: Option<&Path>) -> Result<Self, ReplayError> {
+    /// `zones` are the zones of a market, as GeoJSON, in place of the configured ones.
+    pub(crate) async fn start(
+        speed: f64,
+        config: Option<&Path>,
+        zones: Option<(&str, &str)>,
+    ) -> Result<Self, ReplayError> {
         let folder = tempfile::tempdir().map_err(|error| failed("cannot have a folder", &error))?;
         let program = std::env::current_exe().map_err(|error| failed("has no program", &error))?;
         let log = std::fs::File::create(folder.path().join("server.log"))
             .map_err(|error| failed("cannot have a log", &error))?;
         let mut command = Command::new(program);
         command.arg("serve");
+        if let Some((market, zones)) = zones {
+            let file = folder.path().join("zones.geojson");
+            std::fs::write(&file, zones).map_err(|error| failed("cannot have zones", &error))?;
+            command.env(format!("MUSTER__MARKETS__{}__ZONES", market.to_uppercase()), file);
+        }
         if let Some(config) = config {
             let config =
                 std::path::absolute(config).map_err(|error| failed("has no config", &error))?;

@@ -40,8 +40,8 @@ impl Window {
     pub(crate) fn new(options: &ReplayOptions) -> Self {
         Self {
             start_s: options.start.unwrap_or(DEFAULT_START_S),
-            minutes: i64::from(options.minutes.unwrap_or(60)),
-            wind_down_minutes: i64::from(options.wind_down_minutes),
+            minutes: i64::from(options.minutes().unwrap_or(60)),
+            wind_down_minutes: i64::from(options.wind_down_minutes()),
         }
     }
 

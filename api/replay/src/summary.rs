@@ -64,6 +64,8 @@ pub struct ReplaySummary {
     pub requested: u64,
     /// Rides assigned at least once.
     pub assigned: u64,
+    /// Rides whose rider got in, completed or not.
+    pub boarded: u64,
     /// Rides completed.
     pub completed: u64,
     /// Rides for which no driver was found, by reason.
@@ -76,8 +78,8 @@ pub struct ReplaySummary {
     pub open_at_end: u64,
     /// Assignments after the first one of a ride.
     pub reallocations: u64,
-    /// Real milliseconds from just before the request is sent to the first offer on any driver's
-    /// socket.
+    /// Real milliseconds from just before the request is sent until the first driver is told of the
+    /// ride on his socket: by an offer, or in mode `instant` by the assignment.
     pub time_to_first_offer_ms: Percentiles,
     /// Real milliseconds until the request was answered.
     pub request_ms: Percentiles,
@@ -91,6 +93,10 @@ pub struct ReplaySummary {
     pub offers_per_ride: Percentiles,
     /// Offers received by drivers.
     pub offers: u64,
+    /// How offers ended, by the server's count during the replay; absent when it does not tell.
+    pub offers_ended: Option<BTreeMap<String, u64>>,
+    /// Riders' choices of a quote: `selected`, or why the quote was gone.
+    pub choices: BTreeMap<String, u64>,
     /// Accepts sent.
     pub accepts: u64,
     /// Answers to accepts.
@@ -138,6 +144,18 @@ impl ReplaySummary {
     #[must_use]
     pub fn unfulfilled_total(&self) -> u64 {
         self.unfulfilled.values().sum()
+    }
+
+    /// Contradictions between frames, and the server's own count of violations.
+    #[must_use]
+    pub fn violations_total(&self) -> u64 {
+        sum(&self.wire_violations) + self.server_invariant_violations.unwrap_or(0)
+    }
+
+    /// Offers that ended this way, by the server's count.
+    #[must_use]
+    pub fn offers_ended(&self, how: &str) -> u64 {
+        self.offers_ended.as_ref().and_then(|ended| ended.get(how)).copied().unwrap_or(0)
     }
 
     /// Rides that were cancelled.

@@ -56,6 +56,14 @@ pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
     Ok(trips)
 }
 
+/// Leaves a seeded share of the trips, all over the window: a smaller city with a smaller fleet.
+pub(crate) fn keep_share(trips: &mut Vec<Trip>, share: f64, seed: u64) {
+    if share < 1.0 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x0073_6861_7265);
+        trips.retain(|_| random.random::<f64>() < share);
+    }
+}
+
 /// The minute of `2013-11-18T16:MM`; 60 for the last records, which say 17:00.
 fn minute_of_the_hour(local: &str) -> Option<i64> {
     if local == "2013-11-18T17:00" {
@@ -87,6 +95,23 @@ mod tests {
         for place in trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]) {
             assert!((40.68..40.90).contains(&place.lat) && (-74.03..-73.90).contains(&place.lng));
         }
+    }
+
+    #[test]
+    fn a_share_of_the_trips_is_the_same_share_of_each_part_of_the_hour() {
+        let all = manhattan(1).unwrap();
+        let kept = |share| {
+            let mut trips = all.clone();
+            keep_share(&mut trips, share, 1);
+            trips
+        };
+        assert_eq!(kept(1.0), all);
+        let quarter = kept(0.25);
+        assert_eq!(quarter, kept(0.25));
+        let early = quarter.iter().filter(|trip| trip.after_ms < 1_800_000).count();
+        let of = all.iter().filter(|trip| trip.after_ms < 1_800_000).count();
+        assert!((early as f64 / of as f64 - 0.25).abs() < 0.02);
+        assert!((quarter.len() as f64 / 16_010.0 - 0.25).abs() < 0.02);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::geo::Point;
+use crate::quoting::QuoteView;
 
 /// Where a ride stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -43,6 +44,9 @@ pub(crate) struct RideView {
     pub(crate) attempt: u32,
     pub(crate) driver: Option<AssignedDriver>,
     pub(crate) otp: Option<String>,
+    /// What the rider can choose from.
+    #[serde(default)]
+    pub(crate) quotes: Vec<QuoteView>,
     pub(crate) cancelled_by: Option<String>,
     pub(crate) reason: Option<String>,
     #[serde(default)]
@@ -76,6 +80,35 @@ pub(crate) struct OfferView {
     pub(crate) visible_at: Option<i64>,
     #[serde(default)]
     pub(crate) forward: bool,
+    /// `quote` where an accept puts a fare before the rider.
+    kind: Option<String>,
+    pub(crate) fare: Option<Money>,
+    pub(crate) fare_min: Option<Money>,
+    pub(crate) fare_max: Option<Money>,
+}
+
+impl OfferView {
+    /// Whether the driver names a fare and the rider chooses.
+    pub(crate) fn is_quote(&self) -> bool {
+        self.kind.as_deref() == Some("quote")
+    }
+}
+
+/// An amount in minor units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Money {
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+}
+
+/// A call to a gate of a zone, for a driver who waits in its queue.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct QueueCall {
+    pub(crate) call_id: String,
+    pub(crate) gate: String,
+    /// Present once the driver said yes.
+    #[serde(default, deserialize_with = "unix_ms")]
+    pub(crate) arrive_by: Option<i64>,
 }
 
 /// How an accept ended.
@@ -100,6 +133,7 @@ pub(crate) enum ServerFrame {
     Assigned(RideView),
     RideCancelled { ride_id: String, by: Option<String>, reason: Option<String> },
     RideUpdated(RideView),
+    QueueCall { zone: String, call: QueueCall },
     Rejected { code: String },
     Error { code: String, ride_id: Option<String>, offer_id: Option<String> },
     Bye { reason: String },
@@ -127,6 +161,8 @@ struct Flat {
     offer_id: Option<String>,
     ride: Option<RideView>,
     ride_id: Option<String>,
+    zone: Option<String>,
+    call: Option<QueueCall>,
     result: Option<AcceptOutcome>,
     reason: Option<String>,
     by: Option<String>,
@@ -158,6 +194,7 @@ impl Received {
                 reason: flat.reason,
             },
             "ride_updated" => ServerFrame::RideUpdated(flat.ride?),
+            "queue_call" => ServerFrame::QueueCall { zone: flat.zone?, call: flat.call? },
             "rejected" => ServerFrame::Rejected { code: flat.code.unwrap_or_default() },
             "error" => ServerFrame::Error {
                 code: flat.code.unwrap_or_default(),
@@ -175,15 +212,46 @@ impl Received {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ClientFrame {
-    Status { status: &'static str },
-    Accept { offer_id: String },
-    Decline { offer_id: String, reason: &'static str },
-    Arrived { ride_id: String },
-    Start { ride_id: String, otp: String },
-    Complete { ride_id: String },
-    Cancel { ride_id: String, reason: &'static str },
-    Ack { seq: u64 },
-    Ping { at: i64 },
+    Status {
+        status: &'static str,
+    },
+    Accept {
+        offer_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fare: Option<Money>,
+    },
+    Decline {
+        offer_id: String,
+        reason: &'static str,
+    },
+    Arrived {
+        ride_id: String,
+    },
+    Start {
+        ride_id: String,
+        otp: String,
+    },
+    Complete {
+        ride_id: String,
+    },
+    Cancel {
+        ride_id: String,
+        reason: &'static str,
+    },
+    EnterOtp {
+        otp: String,
+    },
+    QueueRespond {
+        zone: String,
+        call_id: String,
+        accept: bool,
+    },
+    Ack {
+        seq: u64,
+    },
+    Ping {
+        at: i64,
+    },
 }
 
 /// One position fix; speed and bearing are unknown for recorded traces.

@@ -1,14 +1,16 @@
 //! What every driver and rider of one replay shares.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::behaviour::Behaviour;
 use crate::clock::CityClock;
 use crate::http::Api;
+use crate::line::StandLine;
 use crate::measure::Recorder;
+use crate::stands::Stands;
 
 /// Drivers that connect at the same time.
 const CONNECTING_MAX: usize = 64;
@@ -24,6 +26,9 @@ pub(crate) struct World {
     pub(crate) binary: bool,
     pub(crate) follow_trips: bool,
     pub(crate) codes: Codes,
+    /// Taxi stands, in comparisons.
+    pub(crate) stands: Option<Arc<Stands>>,
+    pub(crate) line: StandLine,
     /// Becomes true when everyone shall go home.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) connecting: Semaphore,

@@ -6,5 +6,6 @@ mod modes;
 mod phone;
 mod policies;
 mod process;
+mod replay;
 mod server;
 mod stream;

@@ -1,6 +1,7 @@
 //! What the driver's machine works with: the vehicle, the rider's code, and its outputs.
 
 use super::vehicle::Vehicle;
+use crate::line::StandLine;
 use crate::wire::ClientFrame;
 
 /// What the machine wants done or known.
@@ -53,6 +54,8 @@ pub(crate) struct Hands<'a> {
     pub(crate) vehicle: &'a mut dyn Vehicle,
     /// The code that the rider of a ride tells the driver, once the rider knows it.
     pub(crate) otp: &'a dyn Fn(&str) -> Option<String>,
+    /// Riders who wait at taxi stands.
+    pub(crate) line: &'a StandLine,
     pub(crate) out: &'a mut Vec<Action>,
 }
 

@@ -112,6 +112,12 @@ impl Journey {
         self.go_straight(door, self.end_node());
     }
 
+    /// Stands at the last waypoint for a while.
+    pub(crate) fn stay(&mut self, for_ms: i64) {
+        let last = *self.last();
+        self.waypoints.push(Waypoint { at_ms: last.at_ms + for_ms, ..last });
+    }
+
     fn go_straight(&mut self, to: Point, node: NodeIndex) {
         let distance_m = self.last().point.distance_m(to);
         if distance_m < 0.5 {

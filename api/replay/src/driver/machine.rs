@@ -6,15 +6,19 @@
 //!   └────────────────────────────────┴───────────────────────────────┘
 //! ```
 //! One offer is thought over at a time; others wait their turn while they live. Whoever has won
-//! a ride declines everything else as `busy`. [`super::ride`] holds what happens on a ride.
+//! a ride declines everything else as `busy`. [`super::ride`] holds what happens on a ride, [`super::stand`]
+//! rides that a driver at a taxi stand takes by the rider's code.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::hands::{Hands, Note};
 use super::ride::OnRide;
+use super::stand::{Entering, is_about_codes};
 use crate::behaviour::{Answer, Behaviour};
 use crate::geo::Point;
-use crate::wire::{AcceptOutcome, ClientFrame, OfferView, RideView, ServerFrame};
+use crate::wire::{
+    AcceptOutcome, ClientFrame, Money, OfferView, QueueCall, RideStatus, RideView, ServerFrame,
+};
 
 /// Offers that may wait to be looked at; more are declined as `busy`.
 const WAITING_MAX: usize = 16;
@@ -28,16 +32,24 @@ const GUESSED_ETA_S: f64 = 180.0;
 const ACCEPT_TRIES_MAX: u32 = 3;
 
 #[derive(Debug)]
-struct Considering {
+pub(super) struct Considering {
     offer: OfferView,
     answer: Answer,
+    eta_s: f64,
     respond_at_ms: i64,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Free,
-    Accepting { offer: OfferView, sent_at_ms: i64, tries: u32 },
+    Accepting {
+        offer: Box<OfferView>,
+        fare: Option<Money>,
+        sent_at_ms: i64,
+        tries: u32,
+    },
+    /// A rider at a stand told the code, and the server has not answered.
+    Entering(Entering),
     OnRide(OnRide),
 }
 
@@ -48,8 +60,8 @@ pub(crate) struct DriverMachine {
     behaviour: Behaviour,
     /// City time after which an unconfirmed frame is sent again.
     confirm_after_ms: i64,
-    phase: Phase,
-    considering: Option<Considering>,
+    pub(super) phase: Phase,
+    pub(super) considering: Option<Considering>,
     waiting: VecDeque<OfferView>,
     asked: HashMap<String, u32>,
     last_ended: Option<String>,
@@ -75,6 +87,7 @@ impl DriverMachine {
         let phase = match &self.phase {
             Phase::Free => None,
             Phase::Accepting { sent_at_ms, .. } => Some(sent_at_ms + self.confirm_after_ms),
+            Phase::Entering(entering) => Some(entering.sent_at_ms + self.confirm_after_ms),
             Phase::OnRide(ride) => Some(ride.next_wake(self.confirm_after_ms)),
         };
         answer.into_iter().chain(phase).min()
@@ -88,7 +101,12 @@ impl DriverMachine {
             self.answer(considering, now_ms, hands);
         }
         match &mut self.phase {
-            Phase::Free => {}
+            Phase::Free => self.take_from_stand(now_ms, hands),
+            Phase::Entering(entering) => {
+                if entering.sent_at_ms + self.confirm_after_ms <= now_ms {
+                    self.enter_again(now_ms, hands);
+                }
+            }
             Phase::Accepting { sent_at_ms, .. } => {
                 if *sent_at_ms + self.confirm_after_ms <= now_ms {
                     self.ask_again(now_ms, hands);
@@ -107,6 +125,7 @@ impl DriverMachine {
         match &mut self.phase {
             Phase::Free => {}
             Phase::Accepting { .. } => self.ask_again(now_ms, hands),
+            Phase::Entering(_) => self.enter_again(now_ms, hands),
             Phase::OnRide(ride) => ride.repeat(now_ms, hands),
         }
     }
@@ -133,6 +152,7 @@ impl DriverMachine {
                     self.end_ride(now_ms, hands);
                 }
             }
+            ServerFrame::QueueCall { zone, call } => self.on_call(zone, call, now_ms, hands),
             ServerFrame::Error { code, ride_id, offer_id } => {
                 self.on_error(&code, ride_id.as_deref(), offer_id.as_deref(), now_ms, hands);
             }
@@ -146,15 +166,25 @@ impl DriverMachine {
     fn ride(&self) -> Option<&OnRide> {
         match &self.phase {
             Phase::OnRide(ride) => Some(ride),
-            Phase::Free | Phase::Accepting { .. } => None,
+            Phase::Free | Phase::Accepting { .. } | Phase::Entering(_) => None,
         }
+    }
+
+    /// Goes to the gate where riders wait, unless he has something better to do.
+    fn on_call(&self, zone: String, call: QueueCall, now_ms: i64, hands: &mut Hands<'_>) {
+        if call.arrive_by.is_some() {
+            return;
+        }
+        let accept = matches!(self.phase, Phase::Free)
+            && hands.vehicle.go_to_gate(now_ms, &zone, &call.gate);
+        hands.send(ClientFrame::QueueRespond { zone, call_id: call.call_id, accept });
     }
 
     fn on_offer(&mut self, offer: OfferView, now_ms: i64, hands: &mut Hands<'_>) {
         let considered = self.considering.as_ref().map(|considering| &considering.offer);
         let accepted = match &self.phase {
-            Phase::Accepting { offer, .. } => Some(offer),
-            Phase::Free | Phase::OnRide(_) => None,
+            Phase::Accepting { offer, .. } => Some(offer.as_ref()),
+            Phase::Free | Phase::Entering(_) | Phase::OnRide(_) => None,
         };
         let mut known = considered.into_iter().chain(accepted).chain(&self.waiting);
         if known.any(|one| one.offer_id == offer.offer_id) {
@@ -174,7 +204,7 @@ impl DriverMachine {
     }
 
     /// Looks at the next waiting offer that still lives.
-    fn consider_next(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
+    pub(super) fn consider_next(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
         while matches!(self.phase, Phase::Free) && self.considering.is_none() {
             let Some(offer) = self.waiting.pop_front() else { return };
             let looks_at_ms = offer.visible_at.unwrap_or(now_ms).max(now_ms);
@@ -192,12 +222,13 @@ impl DriverMachine {
                 continue;
             }
             let respond_at_ms = looks_at_ms + plan.delay_ms;
-            self.considering = Some(Considering { offer, answer: plan.answer, respond_at_ms });
+            let answer = plan.answer;
+            self.considering = Some(Considering { offer, answer, eta_s, respond_at_ms });
         }
     }
 
     fn answer(&mut self, considering: Considering, now_ms: i64, hands: &mut Hands<'_>) {
-        let Considering { offer, answer, .. } = considering;
+        let Considering { offer, answer, eta_s, .. } = considering;
         let refusal = match answer {
             Answer::Accept if hands.vehicle.is_occupied() => Some("occupied"),
             Answer::Accept | Answer::Silent => None,
@@ -213,17 +244,20 @@ impl DriverMachine {
             sent_at_ms: now_ms,
             expires_at_ms: offer.expires_at,
         });
-        hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone() });
-        self.phase = Phase::Accepting { offer, sent_at_ms: now_ms, tries: 1 };
+        let fare = self.behaviour.asks(&self.driver_id, ride_key(&offer.ride_id), &offer, eta_s);
+        hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone(), fare: fare.clone() });
+        let offer = Box::new(offer);
+        self.phase = Phase::Accepting { offer, fare, sent_at_ms: now_ms, tries: 1 };
     }
 
     /// The answer to an accept is missing: repeats it, or takes it for lost in the end.
     fn ask_again(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
-        let Phase::Accepting { offer, sent_at_ms, tries } = &mut self.phase else { return };
+        let Phase::Accepting { offer, fare, sent_at_ms, tries } = &mut self.phase else { return };
         if *tries < ACCEPT_TRIES_MAX {
             *tries += 1;
             *sent_at_ms = now_ms;
-            hands.send(ClientFrame::Accept { offer_id: offer.offer_id.clone() });
+            let (offer_id, fare) = (offer.offer_id.clone(), fare.clone());
+            hands.send(ClientFrame::Accept { offer_id, fare });
         } else {
             self.phase = Phase::Free;
             self.consider_next(now_ms, hands);
@@ -266,7 +300,10 @@ impl DriverMachine {
                 | AcceptOutcome::Quoted
                 | AcceptOutcome::Other,
                 _,
-            ) => self.lose(Some(offer_id), now_ms, hands),
+            ) => {
+                self.lose(Some(offer_id), now_ms, hands);
+                self.turned_away(now_ms, hands);
+            }
         }
     }
 
@@ -282,6 +319,12 @@ impl DriverMachine {
 
     fn begin(&mut self, view: &RideView, now_ms: i64, hands: &mut Hands<'_>) {
         self.set_out(&view.ride_id, view.pickup, view.dropoff, now_ms, hands);
+        if view.status == RideStatus::InProgress
+            && let Phase::OnRide(ride) = &mut self.phase
+            && ride.ride_id == view.ride_id
+        {
+            ride.begin_at_stand(now_ms, hands);
+        }
     }
 
     fn set_out(
@@ -336,6 +379,11 @@ impl DriverMachine {
                 }
             }
             Phase::Accepting { .. } => {}
+            Phase::Entering(_) => {
+                if is_about_codes(code) {
+                    self.refused_at_stand(code, now_ms, hands);
+                }
+            }
             Phase::OnRide(ride) => {
                 let meant = offer_id.is_none()
                     && !is_about_offers(code)
@@ -354,7 +402,7 @@ pub(crate) fn ride_key(ride_id: &str) -> &str {
 }
 
 /// Refusals after which the same frame may succeed.
-fn is_transient(code: &str) -> bool {
+pub(super) fn is_transient(code: &str) -> bool {
     matches!(
         code,
         "overloaded"
@@ -367,10 +415,10 @@ fn is_transient(code: &str) -> bool {
     ) || code.starts_with("internal")
 }
 
-/// Refusals of an answer to an offer, not of a stage of the ride. Errors carry no ids: the code
+/// Refusals of an answer to an offer or a call, not of a stage of the ride. Errors carry no ids: the code
 /// alone tells what was refused.
 fn is_about_offers(code: &str) -> bool {
-    code.contains("offer") || code == "driver_offline"
+    code.contains("offer") || matches!(code, "driver_offline" | "unknown_call")
 }
 
 /// The pickup ETA for an offer that tells only its distance, or nothing.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::driver::hands::Action;
 use crate::driver::vehicle::{Leg, Vehicle};
+use crate::line::{StandCode, StandLine};
 use crate::wire::{Fix, Received, RideStatus};
 
 #[derive(Default)]
@@ -10,6 +11,9 @@ struct Cart {
     occupied: bool,
     drives: Vec<Point>,
     released: u32,
+    /// The zone it stands in, and the gates it was called to.
+    zone: Option<&'static str>,
+    gates: Vec<String>,
 }
 
 impl Vehicle for Cart {
@@ -24,6 +28,13 @@ impl Vehicle for Cart {
         self.drives.push(to);
         Leg { arrive_at_ms: now_ms + 60_000, length_m: 400.0 }
     }
+    fn go_to_gate(&mut self, _: i64, zone: &str, gate: &str) -> bool {
+        self.gates.push(gate.to_owned());
+        self.zone == Some(zone)
+    }
+    fn waits_at(&self, _: i64) -> Option<&str> {
+        self.zone
+    }
     fn release(&mut self, _: i64) {
         self.released += 1;
     }
@@ -36,6 +47,7 @@ struct Stage {
     machine: DriverMachine,
     cart: Cart,
     otp: Option<String>,
+    line: StandLine,
     now_ms: i64,
 }
 
@@ -44,13 +56,15 @@ const CONFIRM_MS: i64 = 100_000;
 impl Stage {
     fn new() -> Self {
         let machine = DriverMachine::new("d-1".to_owned(), Behaviour::new(1), CONFIRM_MS);
-        Self { machine, cart: Cart::default(), otp: Some("1234".to_owned()), now_ms: 0 }
+        let (otp, line) = (Some("1234".to_owned()), StandLine::default());
+        Self { machine, cart: Cart::default(), otp, line, now_ms: 0 }
     }
 
     fn with(&mut self, act: impl FnOnce(&mut DriverMachine, i64, &mut Hands<'_>)) -> Vec<Action> {
         let mut out = Vec::new();
         let otp = self.otp.clone();
-        let mut hands = Hands { vehicle: &mut self.cart, otp: &|_| otp.clone(), out: &mut out };
+        let (vehicle, line) = (&mut self.cart, &self.line);
+        let mut hands = Hands { vehicle, otp: &|_| otp.clone(), line, out: &mut out };
         act(&mut self.machine, self.now_ms, &mut hands);
         out
     }
@@ -107,7 +121,7 @@ fn accepting() -> Stage {
     let mut stage = Stage::new();
     assert!(sent(&stage.frame(&offer("o-1", "run-5"))).is_empty(), "thinks first");
     let accept = sent(&stage.wake());
-    assert_eq!(accept, [ClientFrame::Accept { offer_id: "o-1".into() }]);
+    assert_eq!(accept, [ClientFrame::Accept { offer_id: "o-1".into(), fare: None }]);
     assert!((800..29_001).contains(&stage.now_ms));
     stage
 }
@@ -229,4 +243,74 @@ fn the_driver_waits_for_the_riders_code() {
     stage.otp = Some("77".to_owned());
     assert!(matches!(stage.next_sent(), ClientFrame::Start { otp, .. } if otp == "77"));
     assert!(!RideStatus::InProgress.is_terminal());
+}
+
+#[test]
+fn a_driver_asked_for_a_quote_names_a_fare_and_is_free_until_he_is_chosen() {
+    let mut stage = Stage::new();
+    let usd = |cents: u32| format!(r#"{{"amount":{cents},"currency":"USD"}}"#);
+    let bounds = format!(
+        r#""kind":"quote","fare":{},"fare_min":{},"fare_max":{},"pickup_eta_s":0"#,
+        usd(1_000),
+        usd(1_100),
+        usd(1_150)
+    );
+    stage.frame(&offer("o-1", "run-5").replace(r#""pickup_eta_s":0"#, &bounds));
+    let ClientFrame::Accept { fare: Some(fare), .. } = stage.next_sent() else {
+        panic!("no fare was named")
+    };
+    assert!((1_100..=1_150).contains(&fare.amount), "{fare:?}");
+    stage.frame(r#"{"type":"accept_result","offer_id":"o-1","result":"quoted"}"#);
+    assert!(stage.machine.ride().is_none());
+    stage.frame(&format!(r#"{{"type":"assigned","seq":2,"ride":{}}}"#, ride("run-5", "assigned")));
+    assert!(stage.machine.ride().is_some());
+}
+
+#[test]
+fn a_driver_without_a_ride_follows_a_call_to_a_gate_of_his_zone() {
+    let call = r#"{"type":"queue_call","seq":1,"zone":"z",
+        "call":{"call_id":"c","gate":"g","respond_by":"1970-01-01T00:00:15Z","arrive_by":null}}"#;
+    let answer =
+        |accept| ClientFrame::QueueRespond { zone: "z".into(), call_id: "c".into(), accept };
+    let mut stage = Stage::new();
+    stage.cart.zone = Some("z");
+    assert_eq!(sent(&stage.frame(call)), [answer(true)]);
+    assert_eq!(stage.cart.gates, ["g"]);
+    let accepted = call.replace(r#""arrive_by":null"#, r#""arrive_by":"1970-01-01T00:10:00Z""#);
+    assert!(stage.frame(&accepted).is_empty(), "he is on his way");
+    assert_eq!(sent(&on_ride().frame(call)), [answer(false)]);
+}
+
+fn at_a_stand() -> Stage {
+    let mut stage = Stage::new();
+    stage.cart.zone = Some("z");
+    stage.line.join("z", StandCode { ride_id: "run-5".into(), otp: "012345".into() });
+    let entered = sent(&stage.with(DriverMachine::on_wake));
+    assert_eq!(entered, [ClientFrame::EnterOtp { otp: "012345".into() }]);
+    stage
+}
+
+#[test]
+fn a_rider_at_a_stand_is_on_the_way_once_the_code_is_entered() {
+    let mut stage = at_a_stand();
+    let won = format!(
+        r#"{{"type":"accept_result","offer_id":"o-1","result":"won","ride":{}}}"#,
+        ride("run-5", "in_progress")
+    );
+    stage.frame(&won);
+    assert_eq!(stage.next_sent(), ClientFrame::Complete { ride_id: "run-5".into() });
+    assert_eq!(stage.line.next("z"), None);
+}
+
+#[test]
+fn a_driver_who_may_not_take_a_rider_leaves_the_rider_to_the_next() {
+    let mut stage = at_a_stand();
+    stage.frame(r#"{"type":"error","code":"not_at_zone"}"#);
+    assert!(matches!(stage.machine.phase, Phase::Free));
+    assert_eq!(stage.line.next("z").unwrap().ride_id, "run-5", "the next driver takes him");
+    let mut stage = at_a_stand();
+    stage
+        .frame(r#"{"type":"accept_result","offer_id":"o-1","result":"lost","reason":"cancelled"}"#);
+    assert!(matches!(stage.machine.phase, Phase::Free));
+    assert_eq!(stage.line.next("z"), None, "he has gone");
 }

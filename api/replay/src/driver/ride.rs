@@ -79,6 +79,22 @@ impl OnRide {
         }
     }
 
+    /// The rider is on board already.
+    pub(super) fn begin_at_stand(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
+        if matches!(self.step, Step::ToPickup { .. }) && self.pending.is_none() {
+            hands.note(Note::Arrived { ride_id: self.ride_id.clone(), at_ms: now_ms });
+            self.go_to_dropoff(now_ms, hands);
+        }
+    }
+
+    fn go_to_dropoff(&mut self, now_ms: i64, hands: &mut Hands<'_>) {
+        let arrive_at_ms = match self.dropoff {
+            Some(dropoff) => hands.vehicle.drive_to(now_ms, dropoff).arrive_at_ms,
+            None => now_ms + UNDIRECTED_RIDE_MS,
+        };
+        self.step = Step::ToDropoff { arrive_at_ms };
+    }
+
     pub(super) fn next_wake(&self, confirm_after_ms: i64) -> i64 {
         if let Some(pending) = self.pending {
             return pending.sent_at_ms + confirm_after_ms;
@@ -183,13 +199,7 @@ impl OnRide {
             Stage::Arrived => {
                 self.step = Step::Boarding { start_at_ms: now_ms + self.plan.dwell_ms };
             }
-            Stage::Start => {
-                let arrive_at_ms = match self.dropoff {
-                    Some(dropoff) => hands.vehicle.drive_to(now_ms, dropoff).arrive_at_ms,
-                    None => now_ms + UNDIRECTED_RIDE_MS,
-                };
-                self.step = Step::ToDropoff { arrive_at_ms };
-            }
+            Stage::Start => self.go_to_dropoff(now_ms, hands),
             Stage::Complete | Stage::Cancel => return true,
         }
         false

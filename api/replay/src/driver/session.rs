@@ -232,7 +232,8 @@ impl DriverSession {
     fn act(&mut self, handle: impl FnOnce(&mut DriverMachine, i64, &mut Hands<'_>)) {
         let world = Arc::clone(&self.world);
         let otp = |ride_id: &str| world.codes.told(ride_id);
-        let mut hands = Hands { vehicle: self.vehicle.as_mut(), otp: &otp, out: &mut self.actions };
+        let (vehicle, line) = (self.vehicle.as_mut(), &world.line);
+        let mut hands = Hands { vehicle, otp: &otp, line, out: &mut self.actions };
         handle(&mut self.machine, world.clock.now_ms(), &mut hands);
     }
 

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::journey::Journey;
 use crate::geo::Point;
 use crate::roads::{NodeIndex, RoadNetwork};
+use crate::stands::Stands;
 use crate::wire::Fix;
 
 /// City time between two fixes of a simulated driver.
@@ -16,6 +17,10 @@ pub(crate) const FIX_INTERVAL_MS: i64 = 4_000;
 const KERB_SHARE: f64 = 0.5;
 /// Shortest and longest stay at the kerb.
 const KERB_MS: (i64, i64) = (30_000, 120_000);
+/// Share of idle moments near a stand in which a driver goes to wait there.
+const STAND_SHARE: f64 = 0.05;
+/// How long he waits there.
+const STAND_MS: i64 = 900_000;
 /// Fewest and most street segments of one cruise.
 const CRUISE_SEGMENTS: (usize, usize) = (4, 12);
 
@@ -36,6 +41,14 @@ pub(crate) trait Vehicle: Send {
     fn resume(&mut self, now_ms: i64);
     /// Drives to a point.
     fn drive_to(&mut self, now_ms: i64, to: Point) -> Leg;
+    /// Drives to a gate of a zone and waits there; whether it can.
+    fn go_to_gate(&mut self, _now_ms: i64, _zone: &str, _gate: &str) -> bool {
+        false
+    }
+    /// The zone whose stand the vehicle stands at without a ride.
+    fn waits_at(&self, _now_ms: i64) -> Option<&str> {
+        None
+    }
     /// The ride is over: the vehicle is its driver's own again.
     fn release(&mut self, now_ms: i64);
     /// Carries a passenger that the engine knows nothing of.
@@ -45,8 +58,11 @@ pub(crate) trait Vehicle: Send {
 /// A simulated car: drives the fastest route when it has a ride, cruises or waits when not.
 pub(crate) struct StreetVehicle {
     network: Arc<RoadNetwork>,
+    stands: Option<Arc<Stands>>,
     journey: Journey,
     engaged: bool,
+    /// The zone of the stand it goes to, and when it is there.
+    waits_at: Option<(String, i64)>,
     random: ChaCha8Rng,
     next_fix_at_ms: i64,
 }
@@ -61,11 +77,43 @@ impl StreetVehicle {
     ) -> Self {
         let (node, _) = network.snap(start);
         let journey = Journey::standing(network.point(node), node, first_fix_at_ms);
-        Self { network, journey, engaged: false, random, next_fix_at_ms: first_fix_at_ms }
+        let (stands, next_fix_at_ms) = (None, first_fix_at_ms);
+        let waits_at = None;
+        Self { network, stands, journey, engaged: false, waits_at, random, next_fix_at_ms }
     }
 
-    /// What a driver without a ride does next: waits at the kerb or cruises some blocks.
+    /// The same car of a driver who knows these stands.
+    pub(crate) fn with_stands(self, stands: Option<Arc<Stands>>) -> Self {
+        Self { stands, ..self }
+    }
+
+    fn wait_at(&mut self, now_ms: i64, zone: &str, place: Point) {
+        self.journey = self.way_to(now_ms, place);
+        self.waits_at = Some((zone.to_owned(), self.journey.ends_at_ms()));
+        self.journey.stay(STAND_MS);
+    }
+
+    fn way_to(&self, now_ms: i64, to: Point) -> Journey {
+        let mut journey = self.journey.redirected(now_ms, &self.network);
+        let (node, _) = self.network.snap(to);
+        for step in self.network.route(journey.end_node(), node).steps {
+            journey.extend(step, &self.network);
+        }
+        journey.leave_street(to);
+        journey
+    }
+
+    /// What a driver without a ride does next: waits at a stand or at the kerb, or cruises some
+    /// blocks.
     fn idle(&mut self, now_ms: i64) {
+        self.waits_at = None;
+        if let Some(stands) = self.stands.clone() {
+            let stand = stands.near(self.journey.motion(now_ms).point);
+            let wants = self.random.random::<f64>() < STAND_SHARE;
+            if let Some(stand) = stand.filter(|_| wants) {
+                return self.wait_at(now_ms, &stand.zone, stand.parking);
+            }
+        }
         if self.random.random::<f64>() < KERB_SHARE {
             let until_ms = now_ms + self.random.random_range(KERB_MS.0..KERB_MS.1);
             self.journey.wait_until(now_ms, until_ms);
@@ -124,16 +172,22 @@ impl Vehicle for StreetVehicle {
     }
 
     fn drive_to(&mut self, now_ms: i64, to: Point) -> Leg {
-        let mut journey = self.journey.redirected(now_ms, &self.network);
-        let (node, _) = self.network.snap(to);
-        for step in self.network.route(journey.end_node(), node).steps {
-            journey.extend(step, &self.network);
-        }
-        journey.leave_street(to);
+        let journey = self.way_to(now_ms, to);
         let leg = Leg { arrive_at_ms: journey.ends_at_ms(), length_m: journey.length_m() };
         self.journey = journey;
         self.engaged = true;
+        self.waits_at = None;
         leg
+    }
+
+    fn go_to_gate(&mut self, now_ms: i64, zone: &str, gate: &str) -> bool {
+        let gate = self.stands.as_ref().and_then(|stands| stands.gate(zone, gate));
+        gate.map(|gate| self.wait_at(now_ms, zone, gate)).is_some()
+    }
+
+    fn waits_at(&self, now_ms: i64) -> Option<&str> {
+        let (zone, from_ms) = self.waits_at.as_ref()?;
+        (!self.engaged && *from_ms <= now_ms).then_some(zone)
     }
 
     fn release(&mut self, now_ms: i64) {
