@@ -11,9 +11,13 @@ use crate::ports::{Durable, Meter, Store, StoreError};
 /// Items that one transaction takes at most; the rest goes into the next.
 pub const COMMIT_ITEMS_MAX: usize = 4_096;
 
-/// How long the store rests after a commit that several turns shared, so that the next is shared by
+/// How long the store rests after a commit that many turns shared, so that the next is shared by
 /// more: a commit costs the same for one turn as for twenty.
 const COMMIT_REST: Duration = Duration::from_millis(2);
+
+/// Turns that must have shared a commit for the store to rest after it. Fewer come when commits
+/// follow one another easily, and then a rest would only be felt.
+const BUSY_TURNS: usize = 6;
 
 /// One turn's durable effects.
 #[derive(Message)]
@@ -104,7 +108,7 @@ impl StoreActor {
             let turns = live.len();
             commit(store.as_ref(), meter.as_ref(), live).await;
             backlog.shrink(turns);
-            if turns > 1 {
+            if turns >= BUSY_TURNS {
                 tokio::time::sleep(COMMIT_REST).await;
             }
         };
