@@ -293,6 +293,7 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
         | RideCommand::QuoteConfirmed { .. }
+        | RideCommand::StandbyReady { .. }
         | RideCommand::DriverLocated { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }

@@ -7,4 +7,6 @@ mod phone;
 mod policies;
 mod process;
 mod server;
+mod standby;
 mod stream;
+mod zones;
