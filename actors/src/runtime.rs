@@ -223,8 +223,9 @@ impl Runtime {
         match self.registry.driver(driver) {
             Some(handle) => handle.addr.do_send(Deliver::new(command)),
             None => {
-                if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } =
-                    command
+                if let DriverCommand::Offer { offer, .. }
+                | DriverCommand::ConfirmQuote { offer }
+                | DriverCommand::CallStandby { offer } = command
                 {
                     let (id, reason) = (offer.id.clone(), Exclusion::Offline);
                     let refused = RideCommand::OfferRefused { offer: id, reason };
@@ -293,6 +294,7 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
         | RideCommand::QuoteConfirmed { .. }
+        | RideCommand::StandbyReady { .. }
         | RideCommand::DriverLocated { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }

@@ -37,6 +37,9 @@ mod quotes;
 mod quotes_tests;
 mod record;
 mod rider_blocks;
+mod standby;
+#[cfg(test)]
+mod standby_tests;
 mod stats;
 #[cfg(test)]
 mod stats_tests;

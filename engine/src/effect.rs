@@ -8,6 +8,7 @@ use crate::grid::Supply;
 use crate::id::{DriverId, OfferId, RideId, ZoneId};
 use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
+use crate::time::Timestamp;
 use crate::zone::{QueueOrder, QueueRecord, ZoneCommand, ZoneCommit};
 
 /// Names the caller that waits for an answer; made and resolved by the shell.
@@ -136,6 +137,11 @@ pub enum AcceptAnswer {
     Lost(WithdrawReason),
     /// It waits as a quote until the rider chooses.
     Quoted(QuoteTerms),
+    /// The ride has a driver; this one stands by.
+    Standby {
+        /// Until when at most.
+        expires_at: Timestamp,
+    },
 }
 
 /// A call that cannot be done in the present state: the fact that refuses it.

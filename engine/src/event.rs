@@ -3,7 +3,7 @@
 use crate::forward::ForwardOutcome;
 use crate::id::MarketId;
 use crate::invariant::Invariant;
-use crate::offer::{Exclusion, OfferEnd, QuoteEnd};
+use crate::offer::{Exclusion, OfferEnd, QuoteEnd, StandbyOutcome};
 use crate::ride::CancelledBy;
 use crate::zone::ZoneEventKind;
 
@@ -82,6 +82,11 @@ pub enum EventKind {
         /// Which.
         outcome: ForwardOutcome,
     },
+    /// A step of a driver who stands by.
+    Standby {
+        /// Which.
+        outcome: StandbyOutcome,
+    },
     /// What became of a ride or one of its searches under an experiment, told beside the event that
     /// says so.
     ExperimentRide {
@@ -143,6 +148,7 @@ impl EventKind {
             | Self::RideCompleted
             | Self::RideGivenBack { .. }
             | Self::Forward { .. }
+            | Self::Standby { .. }
             | Self::ExperimentRide { .. }
             | Self::QueueChanged { .. }
             | Self::InvariantViolated(_) => None,

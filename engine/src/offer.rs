@@ -1,10 +1,12 @@
 //! Offers: the contract between a ride and a driver.
 
 mod quote;
+mod standby;
 
 use std::sync::Arc;
 
 pub use self::quote::{FareBounds, OfferKind, Quote, QuoteEnd, QuoteTerms};
+pub use self::standby::{Standby, StandbyOutcome};
 
 use crate::forward::ForwardLink;
 use crate::geo::Position;
@@ -42,6 +44,8 @@ pub struct Offer {
     pub kind: OfferKind,
     /// The fare the driver quoted, once he did.
     pub quoted: Option<Money>,
+    /// Whether the driver stands by, until `expires_at`.
+    pub standby: bool,
     /// What the driver is told about the ride.
     pub terms: Arc<OfferTerms>,
 }
@@ -99,6 +103,8 @@ pub enum WithdrawReason {
     Superseded,
     /// The drop-off of the ride it would have followed changed.
     DropoffChanged,
+    /// The assigned driver is near enough: nobody needs to stand by.
+    StandbyReleased,
 }
 
 impl WithdrawReason {
@@ -110,6 +116,7 @@ impl WithdrawReason {
             Self::Expired => "expired",
             Self::Superseded => "superseded",
             Self::DropoffChanged => "dropoff_changed",
+            Self::StandbyReleased => "standby_released",
         }
     }
 }

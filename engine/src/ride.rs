@@ -58,6 +58,11 @@ mod reallocation;
 mod record;
 mod scheduled;
 mod search;
+mod seeking;
+mod standby;
+mod standby_search;
+#[cfg(test)]
+mod standby_tests;
 mod wave;
 #[cfg(test)]
 mod wave_tests;

@@ -71,6 +71,10 @@ pub enum DeadlineReason {
     ScheduledSearch,
     /// An assigned ride looks whether its driver comes nearer.
     PickupCheck,
+    /// An assigned ride looks for a better driver.
+    StandbyCheck,
+    /// A standby who was called to take the ride has not answered and is called again.
+    StandbyCall,
     /// A driver that accepted has no answer from the ride yet and asks again.
     AcceptRetry,
     /// A driver becomes eligible again after an accept.

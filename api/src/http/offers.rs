@@ -24,7 +24,7 @@ pub(super) async fn accept(
     let answer = state.dispatch.accept(None, &offer, call.checked()?).await?;
     let live = match &answer {
         AcceptAnswer::Won(ride) => LiveDriver::of(&state.dispatch, ride),
-        AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) => None,
+        AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) | AcceptAnswer::Standby { .. } => None,
     };
     Ok(web::Json(AcceptResultView::new(&answer, live.as_ref())))
 }

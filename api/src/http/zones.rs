@@ -204,7 +204,8 @@ pub(super) async fn enter_otp(
     let live = match &answer {
         muster_engine::effect::AcceptAnswer::Won(ride) => LiveDriver::of(&state.dispatch, ride),
         muster_engine::effect::AcceptAnswer::Lost(_)
-        | muster_engine::effect::AcceptAnswer::Quoted(_) => None,
+        | muster_engine::effect::AcceptAnswer::Quoted(_)
+        | muster_engine::effect::AcceptAnswer::Standby { .. } => None,
     };
     Ok(web::Json(AcceptResultView::new(&answer, live.as_ref())))
 }

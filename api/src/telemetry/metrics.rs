@@ -58,6 +58,7 @@ pub struct Metrics {
     reallocations: Family<OutcomeLabels, Counter>,
     pickup_nudges: Family<MarketLabels, Counter>,
     forward_rides: Family<OutcomeLabels, Counter>,
+    standbys: Family<OutcomeLabels, Counter>,
     experiment_rides: Family<ArmLabels, Counter>,
     zone_queue_changes: Family<OutcomeLabels, Counter>,
     offers_sent: Family<MarketLabels, Counter>,
@@ -102,6 +103,7 @@ impl Metrics {
             reallocations: Family::default(),
             pickup_nudges: Family::default(),
             forward_rides: Family::default(),
+            standbys: Family::default(),
             experiment_rides: Family::default(),
             zone_queue_changes: Family::default(),
             offers_sent: Family::default(),
@@ -153,6 +155,8 @@ impl Metrics {
         r.register("pickup_nudges", help, self.pickup_nudges.clone());
         let help = "Rides assigned to drivers on a trip, and what became of them";
         r.register("forward_rides", help, self.forward_rides.clone());
+        let help = "Drivers who stood by for a ride with a far driver, and what became of them";
+        r.register("standbys", help, self.standbys.clone());
         let help = "Rides by the arm (experiment/arm) of their newest search: requested and cancelled \
             once per ride, assigned and unfulfilled once per search that ended so";
         r.register("experiment_rides", help, self.experiment_rides.clone());
@@ -281,6 +285,22 @@ impl Metrics {
     }
 }
 
+/// The label of a change of a queue: why he left, for who did.
+const fn queue_outcome(change: ZoneEventKind) -> &'static str {
+    match change {
+        ZoneEventKind::Left(reason) => reason.name(),
+        ZoneEventKind::Joined
+        | ZoneEventKind::Confirmed
+        | ZoneEventKind::Placed
+        | ZoneEventKind::Unbarred
+        | ZoneEventKind::Skipped
+        | ZoneEventKind::GateChanged
+        | ZoneEventKind::Called
+        | ZoneEventKind::CallAccepted
+        | ZoneEventKind::SentBack => change.name(),
+    }
+}
+
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
@@ -327,23 +347,16 @@ impl EventSink for Metrics {
                 let outcome = outcome.name();
                 self.forward_rides.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
+            EventKind::Standby { outcome } => {
+                let outcome = outcome.name();
+                self.standbys.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
             EventKind::ExperimentRide { arm, outcome } => {
                 let labels = ArmLabels { market, arm: arm.clone(), outcome: outcome.name() };
                 self.experiment_rides.get_or_create(&labels).inc();
             }
             EventKind::QueueChanged { change } => {
-                let outcome = match change {
-                    ZoneEventKind::Left(reason) => reason.name(),
-                    ZoneEventKind::Joined
-                    | ZoneEventKind::Confirmed
-                    | ZoneEventKind::Placed
-                    | ZoneEventKind::Unbarred
-                    | ZoneEventKind::Skipped
-                    | ZoneEventKind::GateChanged
-                    | ZoneEventKind::Called
-                    | ZoneEventKind::CallAccepted
-                    | ZoneEventKind::SentBack => change.name(),
-                };
+                let outcome = queue_outcome(*change);
                 self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::InvariantViolated(invariant) => {

@@ -38,6 +38,8 @@ pub struct DriverView {
     pub ride_id: Option<String>,
     /// The ride he serves after it.
     pub forward_ride_id: Option<String>,
+    /// The ride he stands by for.
+    pub standby_ride_id: Option<String>,
     /// The zone he is at, of those with a queue or one-time passwords.
     pub zone: Option<String>,
     /// Where he stands in the queue of that zone, for each tier he serves; empty without a place.
@@ -79,6 +81,7 @@ impl From<&driver::DriverView> for DriverView {
             offers: view.offers.iter().map(OfferView::from).collect(),
             ride_id: view.ride.as_ref().map(ToString::to_string),
             forward_ride_id: view.forward_ride.as_ref().map(ToString::to_string),
+            standby_ride_id: view.standby_ride.as_ref().map(ToString::to_string),
             zone: view.zone.as_ref().map(ToString::to_string),
             queue: Vec::new(),
             service_tiers: profile.service_tiers.iter().map(ToString::to_string).collect(),

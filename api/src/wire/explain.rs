@@ -34,7 +34,8 @@ pub struct ExplainPolicyView {
     /// How the ride finds its driver.
     #[schema(example = "broadcast")]
     pub mode: &'static str,
-    /// Why the search began: `initial`, `retry`, `reallocation`, `scheduled`.
+    /// Why the search began: `initial`, `retry`, `cancelled_and_retried`, `reallocation`, `scheduled`,
+    /// or `better_driver_search`: for somebody to stand by while the driver is far away.
     pub attempt: &'static str,
     /// The version of the market's policies.
     pub version: u64,

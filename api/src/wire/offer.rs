@@ -41,7 +41,8 @@ pub struct OfferView {
     pub visible_at: String,
     /// Whether the ride would follow the one under way.
     pub forward: bool,
-    /// What an accept does: `ride` wins the ride, `quote` puts a fare before the rider.
+    /// What an accept does: `ride` wins the ride, `quote` puts a fare before the rider, `standby`
+    /// stands by for a ride that has a driver, in case that one loses it.
     #[schema(example = "ride")]
     pub kind: &'static str,
     /// The lowest fare that a quote may ask.
@@ -53,22 +54,29 @@ pub struct OfferView {
     /// What the driver asked, once he has quoted; he waits for the rider until `expires_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quoted_fare: Option<Money>,
+    /// Whether the driver stands by, until `expires_at` at most; present for offers of that kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing_by: Option<bool>,
 }
 
 /// How an accept ended.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AcceptResultView {
-    /// `won`, `lost`, `expired` or `quoted`.
+    /// `won`, `lost`, `expired`, `quoted` or `standby`.
     #[schema(example = "won")]
     pub result: &'static str,
     /// Why it was not won: `taken`, `cancelled`, `expired`, `superseded`, `dropoff_changed` (of the
-    /// ride a forward offer would have followed).
+    /// ride a forward offer would have followed), `standby_released` (the ride's driver is near).
     pub reason: Option<&'static str>,
     /// The ride, when it is won; as its driver sees it, so without the one-time password.
     pub ride: Option<RideView>,
     /// The quote, when the rider is to choose; its id is the offer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<OwnQuoteView>,
+    /// Until when the driver stands by at most, when he does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub standby_until: Option<String>,
 }
 
 impl From<&Offer> for OfferView {
@@ -77,6 +85,7 @@ impl From<&Offer> for OfferView {
         let (kind, bounds) = match &offer.kind {
             OfferKind::Quote { bounds } => ("quote", bounds.as_ref()),
             OfferKind::Ride | OfferKind::Instant => ("ride", None),
+            OfferKind::Standby => ("standby", None),
         };
         Self {
             offer_id: offer.id.to_string(),
@@ -95,6 +104,7 @@ impl From<&Offer> for OfferView {
             fare_min: bounds.map(|bounds| Money::from(&bounds.min)),
             fare_max: bounds.map(|bounds| Money::from(&bounds.max)),
             quoted_fare: offer.quoted.as_ref().map(Money::from),
+            standing_by: (offer.kind == OfferKind::Standby).then_some(offer.standby),
         }
     }
 }
@@ -105,7 +115,7 @@ impl AcceptResultView {
         match answer {
             AcceptAnswer::Won(ride) => {
                 let ride = Some(RideView::for_driver(ride, live));
-                Self { result: "won", reason: None, ride, quote: None }
+                Self { ride, ..Self::plain("won") }
             }
             AcceptAnswer::Lost(reason) => {
                 let result = match reason {
@@ -113,14 +123,23 @@ impl AcceptResultView {
                     WithdrawReason::Taken
                     | WithdrawReason::Cancelled
                     | WithdrawReason::Superseded
-                    | WithdrawReason::DropoffChanged => "lost",
+                    | WithdrawReason::DropoffChanged
+                    | WithdrawReason::StandbyReleased => "lost",
                 };
-                Self { result, reason: Some(reason.name()), ride: None, quote: None }
+                Self { reason: Some(reason.name()), ..Self::plain(result) }
             }
             AcceptAnswer::Quoted(terms) => {
                 let quote = Some(OwnQuoteView::from(terms));
-                Self { result: "quoted", reason: None, ride: None, quote }
+                Self { quote, ..Self::plain("quoted") }
+            }
+            AcceptAnswer::Standby { expires_at } => {
+                let standby_until = Some(rfc3339(*expires_at));
+                Self { standby_until, ..Self::plain("standby") }
             }
         }
+    }
+
+    const fn plain(result: &'static str) -> Self {
+        Self { result, reason: None, ride: None, quote: None, standby_until: None }
     }
 }

@@ -179,7 +179,7 @@ impl RideView {
 impl OfferCountsView {
     fn new(ride: &RideRecord) -> Self {
         let counts = &ride.offer_counts;
-        let live = ride.offers.values().filter(|live| live.quote.is_none()).count();
+        let live = ride.offers.values().filter(|live| live.answered_at().is_none()).count();
         Self {
             live: u32::try_from(live).unwrap_or(u32::MAX),
             sent: counts.sent,

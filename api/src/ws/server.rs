@@ -210,7 +210,7 @@ fn queue_frame(frame: &PhoneFrame) -> String {
 fn accept_result(offer_id: &str, answer: &AcceptAnswer, dispatch: &Dispatch) -> String {
     let live = match answer {
         AcceptAnswer::Won(ride) => LiveDriver::of(dispatch, ride),
-        AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) => None,
+        AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) | AcceptAnswer::Standby { .. } => None,
     };
     let result = Box::new(AcceptResultView::new(answer, live.as_ref()));
     ServerFrame::AcceptResult { offer_id, result }.text()

@@ -1,6 +1,7 @@
 //! A server of its own for each test, and the few calls that most tests begin with.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -232,7 +233,7 @@ impl Server {
 
     /// The driver's phone reports where it is, now.
     pub(crate) async fn seen(&self, id: &str, lat: f64, lng: f64) {
-        let points = json!({"points": [{"lat": lat, "lng": lng, "at": now_ms()}]});
+        let points = json!({"points": [{"lat": lat, "lng": lng, "at": measured_ms()}]});
         let told = self.post(&format!("/v1/drivers/{id}/positions"), points).await.ok();
         assert_eq!(told["accepted"], 1, "{told}");
     }
@@ -289,6 +290,15 @@ pub(crate) fn profile() -> Value {
         "home": {"lat": 40.8, "lng": -73.9},
         "preferences": {"airport": true},
     })
+}
+
+/// The present instant, later than any given before: a phone measures no two fixes at once.
+fn measured_ms() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = now_ms();
+    let later = |last: u64| Some(now.max(last + 1));
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+    now.max(last.unwrap_or_default() + 1)
 }
 
 pub(crate) fn now_ms() -> u64 {

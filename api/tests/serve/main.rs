@@ -8,4 +8,6 @@ mod policies;
 mod process;
 mod replay;
 mod server;
+mod standby;
 mod stream;
+mod zones;

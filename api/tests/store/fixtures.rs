@@ -12,7 +12,7 @@ use muster_engine::driver::{
 use muster_engine::forward::ForwardLink;
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd};
+use muster_engine::offer::{Exclusion, FareBounds, OfferKind, Quote, QuoteEnd, Standby};
 use muster_engine::policy::{AttemptKind, DispatchMode};
 use muster_engine::ride::{
     AssignedDriver, Assignment, AttemptOffers, Attempts, CancelledBy, InstantSearch, LiveOffer,
@@ -108,6 +108,7 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         forward: Some(forward_link()),
         kind: OfferKind::Quote { bounds: Some(FareBounds { min: usd(400), max: usd(600) }) },
         quote: Some(Quote { fare: usd(450), vehicle: Arc::from("{}"), quoted_at: at(9) }),
+        standby: Some(Standby { vehicle: Arc::from("{}"), accepted_at: at(10) }),
     }
 }
 

@@ -19,13 +19,13 @@ fn a_ride_from_before_quotes_and_instant_assignments_has_none() {
     let mut row = serde_json::to_value(&full).unwrap();
     row["request"] = serde_json::to_value(&*full.request).unwrap();
     remove(&mut row, &["ended_quotes", "instant"]);
-    remove(&mut row["offers"]["o-1"], &["kind", "quote"]);
+    remove(&mut row["offers"]["o-1"], &["kind", "quote", "standby"]);
     remove(&mut row["assignment"], &["fare"]);
     let read: RideRecord = serde_json::from_value(row).unwrap();
     let mut expected = full;
     (expected.ended_quotes, expected.instant) = (Vec::new(), None);
     for live in expected.offers.values_mut() {
-        (live.kind, live.quote) = (OfferKind::Ride, None);
+        (live.kind, live.quote, live.standby) = (OfferKind::Ride, None, None);
     }
     expected.assignment.as_mut().unwrap().fare = None;
     assert_eq!(read, expected);
@@ -36,13 +36,14 @@ fn a_ride_without_quotes_is_stored_as_small_as_before_them() {
     let mut plain = full_record("r-1", 3, RideStatus::Searching);
     (plain.ended_quotes, plain.instant) = (Vec::new(), None);
     for live in plain.offers.values_mut() {
-        (live.kind, live.quote) = (OfferKind::Ride, None);
+        (live.kind, live.quote, live.standby) = (OfferKind::Ride, None, None);
     }
     plain.assignment.as_mut().unwrap().fare = None;
     let row = serde_json::to_value(&plain).unwrap();
     let text = row.to_string();
-    for name in ["\"kind\"", "\"quote\"", "\"ended_quotes\"", "\"instant\"", "\"fare\""] {
-        assert!(!text.contains(name), "{name} in {text}");
+    let names = ["kind", "quote", "standby", "ended_quotes", "instant", "fare"];
+    for name in names.map(|name| format!("\"{name}\"")) {
+        assert!(!text.contains(&name), "{name} in {text}");
     }
 }
 

@@ -11,6 +11,7 @@ mod link;
 mod modes;
 mod oracle;
 mod run;
+mod sabotage;
 mod shell;
 mod store;
 mod swarm;
@@ -21,7 +22,8 @@ mod zone;
 
 pub use oracle::Violation;
 pub use run::{Report, run, run_many, run_seed};
-pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan, Sabotage};
+pub use sabotage::Sabotage;
+pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan};
 pub use taste::{Taste, Wishes};
 pub use world::{Tally, World};
 pub use zone::ZonePlan;

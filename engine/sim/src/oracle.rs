@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 M15 |
 //! | [`modes`], the same three times, for quotes and assignments without being asked | M2 M3 M4 M8 M13 |
+//! | [`standby`], the same for drivers who stand by | M1 M2 M3 M8 M11 M13 |
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
 //! | [`queues`], a zone's queue in each of these places | M8 M13 M15 |
@@ -21,6 +22,7 @@ mod durable;
 mod living;
 mod modes;
 pub(crate) mod queues;
+mod standby;
 mod told;
 
 /// An invariant that broke.
@@ -45,6 +47,8 @@ pub(crate) struct Oracle {
     ended: BTreeSet<OfferId>,
     /// Quotes that were ever in a durable record.
     quoted: BTreeMap<OfferId, Money>,
+    /// Offers that somebody stood by with in a durable record.
+    stood_by: BTreeSet<OfferId>,
     /// The accept that each reserved driver waits for.
     reserved: BTreeMap<usize, OfferId>,
     /// When the newest applied fix of each driver was taken.

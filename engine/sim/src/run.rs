@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::oracle::Violation;
-use crate::swarm::{Options, Sabotage};
+use crate::sabotage::Sabotage;
+use crate::swarm::Options;
 use crate::world::{Tally, World};
 
 /// What one seed led to.

@@ -10,7 +10,7 @@ use muster_engine::ride::{RideCommit, RideRecord};
 use muster_engine::zone::{QueueRecord, ZoneCommit};
 
 use crate::link::Actor;
-use crate::swarm::Sabotage;
+use crate::sabotage::Sabotage;
 
 /// One thing to make durable.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use muster_engine::policy::{DispatchMode, DispatchPolicy, Ranking};
 
 use crate::dice::Dice;
 use crate::modes;
+use crate::sabotage::Sabotage;
 use crate::taste::{Taste, Wishes};
 use crate::zone::ZonePlan;
 
@@ -121,6 +122,8 @@ pub struct Habit {
     pub wrong_otp: f64,
     /// Longest time he thinks, in milliseconds.
     pub think_ms_max: u64,
+    /// Least time from a ride's assignment to his arrival, in milliseconds.
+    pub pickup_ms: u64,
     /// Least time from a ride's start to its end, in milliseconds.
     pub trip_ms: u64,
 }
@@ -135,6 +138,7 @@ impl Habit {
         give_back: 0.0,
         wrong_otp: 0.0,
         think_ms_max: 1_000,
+        pickup_ms: 0,
         trip_ms: 0,
     };
 
@@ -151,7 +155,8 @@ impl Habit {
         let (accept, decline) = (dice.unit(), dice.unit() * 0.5);
         let (late, all, ignore) = (dice.unit() * 0.3, dice.unit() * 0.3, dice.unit() * 0.3);
         let sum = accept + decline + late + all + ignore;
-        Self {
+        let trip_ms = |dice: &mut Dice| if dice.chance(0.7) { dice.between(0, 90_000) } else { 0 };
+        let habit = Self {
             accept: accept / sum,
             decline: decline / sum,
             accept_late: late / sum,
@@ -159,8 +164,12 @@ impl Habit {
             give_back: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             wrong_otp: if dice.chance(0.5) { dice.unit() * 0.3 } else { 0.0 },
             think_ms_max: dice.between(50, 6_000),
-            trip_ms: if dice.chance(0.7) { dice.between(0, 90_000) } else { 0 },
-        }
+            pickup_ms: 0,
+            trip_ms: trip_ms(dice),
+        };
+        // Who drives far to the drop-off does so to the pickup, in half of the cases.
+        let slow = habit.trip_ms.is_multiple_of(2);
+        Self { pickup_ms: if slow { habit.trip_ms / 2 } else { 0 }, ..habit }
     }
 }
 
@@ -190,32 +199,6 @@ pub struct RidePlan {
     pub pickup_at_ms: Option<u64>,
     /// What the rider asks of the driver.
     pub wishes: Wishes,
-}
-
-/// A bug planted into the simulated shell or store, to see that the oracle names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Withdrawals and lost accepts never reach the driver.
-    KeepLoserSlots,
-    /// A ride's clock is held back while an accept comes in after its offer's expiry.
-    HoldClockAtExpiry,
-    /// Effects do not wait for the commit they rest on.
-    TellBeforeCommit,
-    /// The store takes stale versions, from dead processes too.
-    StaleWrites,
-    /// Rides are not told that a driver's machine was rebuilt.
-    SkipRedrive,
-}
-
-impl Sabotage {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::KeepLoserSlots,
-        Self::HoldClockAtExpiry,
-        Self::TellBeforeCommit,
-        Self::StaleWrites,
-        Self::SkipRedrive,
-    ];
 }
 
 /// Everything that is decided before the first step of a run.
@@ -320,7 +303,8 @@ fn drawn_rules(root: &Dice) -> DispatchPolicy {
     let policy = drawn_policy(&mut root.child("policy"));
     let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
     let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
-    with_drawn_forward(policy, &mut root.child("forward"))
+    let policy = with_drawn_forward(policy, &mut root.child("forward"));
+    with_drawn_standby(policy, &mut root.child("standby"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {
@@ -415,6 +399,17 @@ fn with_drawn_forward(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy
         forward_scheduled: dice.chance(0.5),
         forward_late_s_max: dice.between(60, 2_000) as u32,
         forward_late_ms: dice.between(0, 30_000),
+        ..policy
+    }
+}
+
+/// In every other run nobody looks for a better driver.
+fn with_drawn_standby(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    DispatchPolicy {
+        standby_check_ms: if dice.chance(0.5) { dice.between(1_000, 4_000) } else { 0 },
+        standby_abort_radius_m: dice.between(0, 800) as u32,
+        standby_gain_s: dice.between(1, 90) as u32,
+        standby_hold_ms: dice.between(2_000, 60_000),
         ..policy
     }
 }

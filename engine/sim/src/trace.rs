@@ -57,8 +57,12 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
         DriverCommand::PositionChanged => "position_changed".to_owned(),
         DriverCommand::Offer { offer, redelivered } => {
             let again = if *redelivered { " again" } else { "" };
-            let instant = if offer.kind == OfferKind::Instant { " unasked" } else { "" };
-            format!("offer {} of {}{again}{instant}", short(offer.id.as_str()), offer.ride)
+            let kind = match offer.kind {
+                OfferKind::Instant => " unasked",
+                OfferKind::Standby => " standby",
+                OfferKind::Ride | OfferKind::Quote { .. } => "",
+            };
+            format!("offer {} of {}{again}{kind}", short(offer.id.as_str()), offer.ride)
         }
         DriverCommand::Withdraw { offer, reason } => {
             format!("withdraw {} {}", short(offer.as_str()), reason.name())
@@ -73,11 +77,15 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
             muster_engine::effect::AcceptAnswer::Quoted(terms) => {
                 format!("quoted {} {}", short(offer.as_str()), terms.fare.amount)
             }
+            muster_engine::effect::AcceptAnswer::Standby { expires_at } => {
+                format!("stands by {} until {expires_at:?}", short(offer.as_str()))
+            }
         },
         DriverCommand::RideUpdated { ride } => {
             format!("ride_updated {} v{} {}", ride.request.ride, ride.version, ride.status.name())
         }
         DriverCommand::ConfirmQuote { offer } => format!("confirm {}", short(offer.id.as_str())),
+        DriverCommand::CallStandby { offer } => format!("call {}", short(offer.id.as_str())),
         DriverCommand::Accept { offer, .. } => format!("accept {}", short(offer.as_str())),
         DriverCommand::EnterOtp { otp, .. } => format!("enter_otp {otp}"),
         DriverCommand::Queue { news: QueueNews::OtpFound { standing, .. }, .. } => {
@@ -132,6 +140,9 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::OtpTaken { otp } => format!("otp_taken {otp}"),
         RideCommand::QuoteConfirmed { quote, driver } => {
             format!("confirmed {} by {driver}", short(quote.as_str()))
+        }
+        RideCommand::StandbyReady { offer, driver } => {
+            format!("ready {} of {driver}", short(offer.as_str()))
         }
         RideCommand::SelectQuote { quote, .. } => format!("select {}", short(quote.as_str())),
         RideCommand::DriverRebuilt { driver } => format!("driver_rebuilt {driver}"),

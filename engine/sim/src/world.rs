@@ -8,7 +8,7 @@ use muster_engine::effect::SessionId;
 use muster_engine::grid::{DriverSlot, Fix, PositionSnapshot};
 use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::invariant::Invariant;
-use muster_engine::ride::{RideMachine, RideRecord};
+use muster_engine::ride::{RideMachine, RideProgress, RideRecord};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::{QueueMachine, QueueRecord, ZoneEventKind};
 
@@ -16,9 +16,10 @@ use crate::city::{self, MARKETS, MarketSite};
 use crate::dice::Dice;
 use crate::link::{Actor, Agenda, Links, Route};
 use crate::oracle::{Oracle, Violation};
+use crate::sabotage::Sabotage;
 use crate::shell::Shell;
 use crate::store::{StoreModel, Submission};
-use crate::swarm::{Faults, Habit, Options, Sabotage};
+use crate::swarm::{Faults, Habit, Options};
 use crate::trace::Trace;
 use crate::world::calls::{Call, Caller};
 use crate::world::phone::Phone;
@@ -30,6 +31,7 @@ mod commits;
 mod crash;
 mod ending;
 mod gps;
+mod outcomes;
 pub(crate) mod phone;
 pub(crate) mod riders;
 pub(crate) mod turns;
@@ -273,6 +275,14 @@ impl World {
     pub fn cancel(&mut self, ride: usize) {
         let by = muster_engine::ride::CancelledBy::Rider;
         self.agenda.add(self.now, Errand::CallArrives(Call::Cancel { ride, by }));
+    }
+
+    /// An operator reports that nobody hears of the driver of a ride any more.
+    pub fn lose_driver(&mut self, ride: usize) {
+        let reason = Some(muster_engine::ride::DRIVER_LOST.to_owned());
+        let step = RideProgress::Cancel { reason };
+        let call = Call::Progress { ride, driver: None, step };
+        self.agenda.add(self.now, Errand::CallArrives(call));
     }
 
     /// The rider of a ride goes to a place so many metres east and north in his market.

@@ -57,3 +57,13 @@ fn a_store_that_takes_stale_writes_is_found() {
 fn a_rebuilt_driver_whom_nobody_tells_his_ride_is_found() {
     assert_found(Sabotage::SkipRedrive, 50, &[Invariant::M5, Invariant::M8]);
 }
+
+#[test]
+fn a_driver_evicted_by_one_noisy_fix_is_found() {
+    assert_found(Sabotage::EvictOnNoise, 50, &[Invariant::M15]);
+}
+
+#[test]
+fn a_queue_served_out_of_its_order_is_found() {
+    assert_found(Sabotage::JumpQueue, 50, &[Invariant::M15]);
+}

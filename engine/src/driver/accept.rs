@@ -39,6 +39,9 @@ impl DriverMachine {
         if let Some(terms) = self.quote_of(&id) {
             return Self::answer_accept(asker, &id, AcceptAnswer::Quoted(terms), out);
         }
+        if let Some(expires_at) = self.stands_by_until(&id) {
+            return Self::answer_accept(asker, &id, AcceptAnswer::Standby { expires_at }, out);
+        }
         match &mut self.duty {
             Duty::Serving { ride, .. } if won_by(ride, &id) => {
                 let won = AcceptAnswer::Won(Arc::clone(ride));
@@ -156,6 +159,7 @@ impl DriverMachine {
         match answer {
             AcceptAnswer::Won(ride) => self.on_ride_updated(&ride, now, out),
             AcceptAnswer::Quoted(terms) => self.on_quoted(offer, terms, now, out),
+            AcceptAnswer::Standby { expires_at } => self.on_standby(offer, expires_at, now, out),
             AcceptAnswer::Lost(reason) => {
                 self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);

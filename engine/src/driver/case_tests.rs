@@ -87,6 +87,7 @@ pub(super) fn offer(name: &str) -> Offer {
         forward: None,
         kind: OfferKind::Ride,
         quoted: None,
+        standby: false,
         terms: Arc::new(OfferTerms {
             pickup: place(),
             dropoff: None,

@@ -43,6 +43,11 @@ pub enum DriverCommand {
         /// The offer with its quote, for a machine that was rebuilt since.
         offer: Box<Offer>,
     },
+    /// The ride that this driver stands by for needs him: say whether he can still take it.
+    CallStandby {
+        /// The offer he accepted, for a machine that was rebuilt since.
+        offer: Box<Offer>,
+    },
     /// A ride takes its offer back.
     Withdraw {
         /// The offer.

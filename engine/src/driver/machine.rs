@@ -98,6 +98,8 @@ pub(super) enum WaitsFor {
     Ride,
     /// The rider's, with a quote that he may take back.
     Rider,
+    /// The ride's, as one who stands by and may leave.
+    Standby,
 }
 
 /// How an offer ended, as its driver remembers it.
@@ -203,6 +205,7 @@ impl DriverMachine {
             offers: self.shown().cloned().collect(),
             ride: self.serving().cloned(),
             forward_ride: self.forward_ride().cloned(),
+            standby_ride: self.standby_ride().cloned(),
             zone: self.slot.whereabouts().zone().cloned(),
             queue: self.tie.queued_at().cloned(),
         }
@@ -223,7 +226,7 @@ impl DriverMachine {
         let kept = parts.all(|id| self.offers.contains_key(id));
         let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
-            Duty::Reserved { offer, waits_for: WaitsFor::Rider, .. } => {
+            Duty::Reserved { offer, waits_for: WaitsFor::Rider | WaitsFor::Standby, .. } => {
                 self.offers.contains_key(offer)
             }
             Duty::Reserved { .. } | Duty::Free => true,
@@ -271,7 +274,7 @@ impl DriverMachine {
         self.refresh_facts();
         self.tie.profile_changed();
         if self.blocked(now) {
-            self.free_of_quote();
+            self.free_of_waiting();
             self.release_offers(Exclusion::Blocked, out);
         }
         self.persist(out);
@@ -293,7 +296,7 @@ impl DriverMachine {
             }
             self.persist(out);
             if !online {
-                self.free_of_quote();
+                self.free_of_waiting();
                 self.release_offers(Exclusion::Offline, out);
             }
         }
@@ -386,7 +389,9 @@ impl DriverMachine {
                 self.on_accept_answered(&offer, answer, now, out);
             }
             DriverCommand::RideUpdated { ride } => self.on_ride_updated(&ride, now, out),
-            DriverCommand::ConfirmQuote { offer } => self.on_confirm_quote(*offer, now, out),
+            DriverCommand::ConfirmQuote { offer } | DriverCommand::CallStandby { offer } => {
+                self.on_called(*offer, now, out);
+            }
             DriverCommand::Accept { offer, fare, asker } => {
                 self.on_accept(offer, fare, asker, now, out);
             }
@@ -414,7 +419,8 @@ impl Machine for DriverMachine {
         let moved = match command {
             DriverCommand::PositionChanged
             | DriverCommand::Offer { .. }
-            | DriverCommand::ConfirmQuote { .. } => true,
+            | DriverCommand::ConfirmQuote { .. }
+            | DriverCommand::CallStandby { .. } => true,
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
             | DriverCommand::Withdraw { .. }

@@ -51,6 +51,7 @@ impl DriverMachine {
             self.reserve(id, ride, None, Vec::new(), now, out);
         } else {
             self.resume_quote(&id, out);
+            self.resume_standby(&id, out);
         }
     }
 
@@ -101,8 +102,10 @@ impl DriverMachine {
                 return self.admits_forward(offer, ride, *status, redelivered, now);
             }
             Duty::Free if self.forward.is_held() => return Err(Exclusion::OnRide),
-            Duty::Reserved { waits_for: WaitsFor::Rider, .. } => return Err(Exclusion::Reserved),
-            Duty::Reserved { .. } if !redelivered || offer.quoted.is_some() => {
+            Duty::Reserved { waits_for: WaitsFor::Rider | WaitsFor::Standby, .. } => {
+                return Err(Exclusion::Reserved);
+            }
+            Duty::Reserved { .. } if !redelivered || offer.quoted.is_some() || offer.standby => {
                 return Err(Exclusion::Reserved);
             }
             Duty::Free | Duty::Reserved { .. } => {}
@@ -246,13 +249,19 @@ impl DriverMachine {
             .collect();
         for id in dead {
             let seen = !self.hidden.contains(&id);
-            if seen {
-                self.count_unanswered(now);
-            }
             let ended = self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
             if let Some(offer) = ended.filter(|_| seen) {
-                self.tell_skipped(&offer, out);
+                self.count_refusal(&offer, now, out);
             }
+        }
+    }
+
+    /// He let a ride go that he could have had: it counts in his ratios and in the queue he waits in.
+    /// Standing by is a favour: who does not loses nothing.
+    fn count_refusal(&mut self, offer: &Offer, now: Timestamp, out: &mut Outbox) {
+        if offer.kind != OfferKind::Standby {
+            self.count_unanswered(now);
+            self.tell_skipped(offer, out);
         }
     }
 
@@ -263,9 +272,9 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let quoted = self.quote_of(id).is_some();
-        if quoted {
-            self.free_of_quote();
+        let waiting = self.waits_with(id);
+        if waiting {
+            self.free_of_waiting();
         } else if self.accepts(id) {
             return Self::refuse(reply, Refusal::AcceptPending, out);
         }
@@ -274,10 +283,9 @@ impl DriverMachine {
         }
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {
             Some(offer) => {
-                // A quote taken back counts nowhere.
-                if !quoted {
-                    self.count_unanswered(now);
-                    self.tell_skipped(&offer, out);
+                // What he takes back while he waits counts nowhere.
+                if !waiting {
+                    self.count_refusal(&offer, now, out);
                 }
                 let command = RideCommand::OfferDeclined { offer: id.clone() };
                 out.push(Effect::ToRide(offer.ride, command));

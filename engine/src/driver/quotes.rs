@@ -7,7 +7,7 @@ use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
 use crate::effect::{AcceptAnswer, Effect, Outbox};
 use crate::grid::Contact;
 use crate::id::{OfferId, RideId};
-use crate::offer::{Exclusion, Offer, OfferEnd, QuoteTerms, WithdrawReason};
+use crate::offer::{Exclusion, Offer, OfferEnd, OfferKind, QuoteTerms, WithdrawReason};
 use crate::ride::RideCommand;
 use crate::time::Timestamp;
 
@@ -52,8 +52,8 @@ impl DriverMachine {
             Self::answer_accept(Some(asker), id, AcceptAnswer::Quoted(terms.clone()), out);
         }
         // What happened while the ride kept the quote.
-        if let Err(why) = self.may_keep_quote(now) {
-            self.free_of_quote();
+        if let Err(why) = self.may_wait(now) {
+            self.free_of_waiting();
             return self.release_offers(why, out);
         }
         self.release_offers(Exclusion::Reserved, out);
@@ -73,16 +73,21 @@ impl DriverMachine {
         self.release_offers(Exclusion::Reserved, out);
     }
 
-    /// A quote that waits for the rider binds him no more; its offer is to be let go.
-    pub(super) fn free_of_quote(&mut self) {
-        if self.quoting().is_some() {
+    /// Whether he accepted this offer and waits with it, free to leave.
+    pub(super) fn waits_with(&self, id: &OfferId) -> bool {
+        self.quoting() == Some(id) || self.stands_by_until(id).is_some()
+    }
+
+    /// What waits for the rider, or stands by, binds him no more; its offer is to be let go.
+    pub(super) fn free_of_waiting(&mut self) {
+        if self.quoting().is_some() || self.standby_ride().is_some() {
             self.duty = Duty::Free;
             self.cooldown_until = Timestamp::default();
         }
     }
 
-    /// Why the driver cannot keep a quote that waits, if he cannot.
-    fn may_keep_quote(&self, now: Timestamp) -> Result<(), Exclusion> {
+    /// Why the driver cannot wait with an accepted offer, if he cannot.
+    pub(super) fn may_wait(&self, now: Timestamp) -> Result<(), Exclusion> {
         if !self.record.online {
             Err(Exclusion::Offline)
         } else if self.blocked(now) {
@@ -92,15 +97,16 @@ impl DriverMachine {
         }
     }
 
-    fn may_take_chosen_ride(&self, now: Timestamp) -> Result<(), Exclusion> {
+    fn may_take_ride(&self, now: Timestamp) -> Result<(), Exclusion> {
         if self.contact() == Contact::Lost {
             return Err(Exclusion::StalePosition);
         }
-        self.may_keep_quote(now)
+        self.may_wait(now)
     }
 
-    /// The rider chose: he can still take the ride and waits for it, or the quote is off.
-    pub(super) fn on_confirm_quote(&mut self, offer: Offer, now: Timestamp, out: &mut Outbox) {
+    /// The rider chose his quote, or the ride needs its standby: he can still take the ride and waits
+    /// for it, or the offer is off.
+    pub(super) fn on_called(&mut self, offer: Offer, now: Timestamp, out: &mut Outbox) {
         let (id, ride) = (offer.id.clone(), offer.ride.clone());
         if !self.offers.contains_key(&id) {
             self.on_offer(offer, true, now, out);
@@ -111,16 +117,14 @@ impl DriverMachine {
         }
         let verdict = match &self.duty {
             Duty::Reserved { offer: own, waits_for: WaitsFor::Ride, .. } if *own == id => Ok(()),
-            Duty::Reserved { offer: own, waits_for: WaitsFor::Rider, .. } if *own == id => {
-                self.may_take_chosen_ride(now)
-            }
+            Duty::Reserved { offer: own, .. } if *own == id => self.may_take_ride(now),
             Duty::Reserved { .. } | Duty::Free | Duty::Serving { .. } => Err(Exclusion::Reserved),
         };
         match verdict {
             Ok(()) => self.confirm(id, ride, now, out),
             Err(reason) => {
-                if self.quoting() == Some(&id) {
-                    self.free_of_quote();
+                if self.waits_with(&id) {
+                    self.free_of_waiting();
                 }
                 self.take_back(&id, OfferEnd::Withdrawn, WithdrawReason::Superseded, out);
                 let command = RideCommand::OfferRefused { offer: id, reason };
@@ -129,13 +133,19 @@ impl DriverMachine {
         }
     }
 
-    fn confirm(&mut self, quote: OfferId, ride: RideId, now: Timestamp, out: &mut Outbox) {
+    fn confirm(&mut self, id: OfferId, ride: RideId, now: Timestamp, out: &mut Outbox) {
         let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
         if let Duty::Reserved { waits_for, retry_at, .. } = &mut self.duty {
             *waits_for = WaitsFor::Ride;
             *retry_at = asks_again_at;
         }
         let driver = self.id().clone();
-        out.push(Effect::ToRide(ride, RideCommand::QuoteConfirmed { quote, driver }));
+        let stands_by = self.offers.get(&id).is_some_and(|own| own.kind == OfferKind::Standby);
+        let ready = if stands_by {
+            RideCommand::StandbyReady { offer: id, driver }
+        } else {
+            RideCommand::QuoteConfirmed { quote: id, driver }
+        };
+        out.push(Effect::ToRide(ride, ready));
     }
 }

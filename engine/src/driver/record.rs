@@ -82,6 +82,8 @@ pub struct DriverView {
     pub ride: Option<RideId>,
     /// The ride he serves after it.
     pub forward_ride: Option<RideId>,
+    /// The ride he stands by for.
+    pub standby_ride: Option<RideId>,
     /// The zone he is at, of those with a queue or one-time passwords.
     pub zone: Option<ZoneId>,
     /// The zone in whose queue he has a place.

@@ -24,6 +24,8 @@ pub enum OfferKind {
     },
     /// The driver is never asked: his machine accepts for him.
     Instant,
+    /// The ride has a driver: an accept stands by for him.
+    Standby,
 }
 
 /// The fares a quote may ask, both included, in the currency of the requested one.
@@ -109,8 +111,10 @@ impl OfferKind {
         asked: Option<Money>,
     ) -> Result<Option<Money>, Refusal> {
         match (self, asked) {
-            (Self::Ride | Self::Instant, None) => Ok(None),
-            (Self::Ride | Self::Instant, Some(_)) => Err(Refusal::FareNotNegotiable),
+            (Self::Ride | Self::Instant | Self::Standby, None) => Ok(None),
+            (Self::Ride | Self::Instant | Self::Standby, Some(_)) => {
+                Err(Refusal::FareNotNegotiable)
+            }
             (Self::Quote { .. }, None) => requested.cloned().map(Some).ok_or(Refusal::FareRequired),
             (Self::Quote { bounds }, Some(fare)) => {
                 let taken = bounds.as_ref().is_none_or(|bounds| bounds.take(&fare));

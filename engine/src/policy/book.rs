@@ -30,6 +30,8 @@ pub enum AttemptKind {
     Reallocation,
     /// A scheduled ride's time has come.
     Scheduled,
+    /// The driver is far from the pickup: one who would be there sooner is asked to stand by.
+    BetterDriverSearch,
 }
 
 impl AttemptKind {
@@ -41,6 +43,7 @@ impl AttemptKind {
             Self::CancelledAndRetried => "cancelled_and_retried",
             Self::Reallocation => "reallocation",
             Self::Scheduled => "scheduled",
+            Self::BetterDriverSearch => "better_driver_search",
         }
     }
 }

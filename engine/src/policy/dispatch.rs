@@ -138,6 +138,15 @@ policy_keys! {
     pickup_stall_reallocate_checks: u32 = 0, "0..=1000" if |v| *v <= 1_000;
     /// Metres from the pickup within which a driver is as good as there.
     arrived_radius_m: u32 = 100, "0..=10000" if |v| *v <= 10_000;
+    /// Milliseconds between two looks for a better driver while the assigned one is far from the
+    /// pickup; 0: off.
+    standby_check_ms: u64 = 0, "0 or 1000..=3600000" if |v| *v == 0 || (1_000..=3_600_000).contains(v);
+    /// Metres from the pickup within which the assigned driver is near enough: nobody stands by.
+    standby_abort_radius_m: u32 = 1_000, "0..=100000" if |v| *v <= 100_000;
+    /// Seconds by which a driver must be sooner at the pickup to be asked to stand by.
+    standby_gain_s: u32 = 120, "1..=86400" if |v| (1..=86_400).contains(v);
+    /// Longest time in milliseconds for which a driver stands by.
+    standby_hold_ms: u64 = 120_000, "1000..=3600000" if |v| (1_000..=3_600_000).contains(v);
     /// Live offers a driver may hold at once (slots).
     live_offers_max: u8 = 2, "1..=20" if |v| (1..=20).contains(v);
     /// Live offers from which on a driver is asked only when the wave would be short; from
@@ -323,6 +332,12 @@ impl DispatchPolicy {
     fn size_of_wave(&self, wave: u32) -> u32 {
         let of_wave = self.wave_sizes.get(wave.saturating_sub(1) as usize);
         of_wave.or(self.wave_sizes.last()).copied().unwrap_or(self.wave_size)
+    }
+
+    /// How far away (straight line, whole metres) a driver may be to need at most `eta_s` seconds to
+    /// the pickup.
+    pub fn distance_m_within(&self, eta_s: u32) -> u32 {
+        (f64::from(eta_s) * self.pickup_speed_mps / self.detour_factor) as u32
     }
 
     /// The time a driver `distance` away (straight line) needs to the pickup.

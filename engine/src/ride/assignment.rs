@@ -7,7 +7,7 @@ use crate::effect::{AcceptAnswer, Effect, Outbox};
 use crate::event::EventKind;
 use crate::forward::ForwardOutcome;
 use crate::id::{DriverId, OfferId, stable_hash};
-use crate::offer::{OfferEnd, WithdrawReason};
+use crate::offer::{OfferEnd, OfferKind, StandbyOutcome, WithdrawReason};
 use crate::ride::machine::RideMachine;
 use crate::ride::quotes::Acceptance;
 use crate::ride::record::{AssignedDriver, Assignment, LiveOffer, RideEventKind, RideStatus};
@@ -36,6 +36,9 @@ impl RideMachine {
         if self.takes_as_quote(&live) {
             return self.on_quoted(offer, live, acceptance, now, out);
         }
+        if live.kind == OfferKind::Standby {
+            return self.on_standby_accepted(offer, live, acceptance, now, out);
+        }
         self.win(offer, live, acceptance, now, out);
     }
 
@@ -48,12 +51,15 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let driver = live.driver.clone();
+        let (driver, stood_by) = (live.driver.clone(), live.standby.is_some());
         self.end_offer(&offer, OfferEnd::Accepted, now, out);
         let losers = self.withdraw_all(WithdrawReason::Taken, now, out);
         self.assign(offer.clone(), live, acceptance, now);
         self.commit(RideEventKind::DriverAssigned, now, None, out);
         self.publish_assigned(now, out);
+        if stood_by {
+            self.publish(EventKind::Standby { outcome: StandbyOutcome::Promoted }, out);
+        }
         let answer = AcceptAnswer::Won(Arc::clone(&self.told));
         out.push(Effect::ToDriver(driver, DriverCommand::AcceptAnswered { offer, answer }));
         losers.into_iter().for_each(|effect| out.push(effect));

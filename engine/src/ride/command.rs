@@ -64,6 +64,13 @@ pub enum RideCommand {
         /// The driver.
         driver: DriverId,
     },
+    /// The driver who stands by can take the ride now, and waits for it.
+    StandbyReady {
+        /// His offer.
+        offer: OfferId,
+        /// The driver.
+        driver: DriverId,
+    },
     /// The rider chooses a quote.
     SelectQuote {
         /// The quote: the id of its offer.

@@ -14,8 +14,7 @@ impl RideMachine {
     ///
     /// Live offers of a search are withdrawn and made anew to the same drivers: each has the whole
     /// time to answer again, and his machine checks whether he takes that trip; a quote for the old
-    /// one is off. An assigned driver is
-    /// told; his machine checks whether the ride after it can wait.
+    /// one is off, and so is standing by for it. An assigned driver is told; his machine checks whether the ride after it can wait.
     pub(super) fn on_change_dropoff(
         &mut self,
         dropoff: Position,
@@ -68,7 +67,8 @@ impl RideMachine {
         let expires_at = expires_at.min(self.record.search_deadline);
         let id = self.next_offer_id(now);
         self.record.attempt_offers.sent += 1;
-        let again = LiveOffer { offered_at: now, visible_at, expires_at, quote: None, ..live };
+        let (quote, standby) = (None, None);
+        let again = LiveOffer { offered_at: now, visible_at, expires_at, quote, standby, ..live };
         self.record.offers.insert(id.clone(), again);
         id
     }

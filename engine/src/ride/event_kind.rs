@@ -56,6 +56,12 @@ pub enum RideEventKind {
     OtpEntered,
     /// The one-time password of a waiting ride is another one now.
     OtpDrawn,
+    /// The driver is far from the pickup: a search for a better one began.
+    BetterDriverSearchStarted,
+    /// A driver stands by.
+    StandbyHeld,
+    /// Nobody stands by any more.
+    StandbyEnded,
 }
 
 impl RideEventKind {
@@ -86,6 +92,9 @@ impl RideEventKind {
             Self::ForwardReturned => "forward_returned",
             Self::OtpEntered => "otp_entered",
             Self::OtpDrawn => "otp_drawn",
+            Self::BetterDriverSearchStarted => "better_driver_search_started",
+            Self::StandbyHeld => "standby_held",
+            Self::StandbyEnded => "standby_ended",
         }
     }
 }

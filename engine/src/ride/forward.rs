@@ -12,8 +12,9 @@ use crate::id::DriverId;
 use crate::policy::{AttemptKind, DispatchMode};
 use crate::ride::command::ForwardPlaces;
 use crate::ride::forward_search::ends_soon;
-use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::machine::RideMachine;
 use crate::ride::record::{RideEventKind, RideStatus};
+use crate::ride::seeking::Seeking;
 use crate::time::Timestamp;
 
 impl RideMachine {
@@ -25,7 +26,7 @@ impl RideMachine {
         let of_wave = self.policy.forward_wave_size.min(if sequential { 1 } else { u32::MAX });
         let limit = match seeking {
             Seeking::Wave | Seeking::Widest => of_wave,
-            Seeking::Places(_) | Seeking::Instant => 0,
+            Seeking::Places(_) | Seeking::Instant | Seeking::Standby(_) => 0,
             Seeking::ForwardPlaces(places) => places,
         };
         let scheduled = self.record.request.pickup_at.is_some();

@@ -10,8 +10,9 @@ use crate::id::{DriverId, OfferId};
 use crate::offer::{FareBounds, OfferKind};
 use crate::policy::{DispatchMode, DispatchPolicy};
 use crate::ride::command::Candidates;
-use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::machine::RideMachine;
 use crate::ride::record::{LiveOffer, RideEventKind};
+use crate::ride::seeking::Seeking;
 use crate::time::Timestamp;
 
 /// How far the part of an attempt has come that asks nobody.
@@ -78,6 +79,7 @@ impl RideMachine {
     pub(super) fn offer_kind(&self, seeking: Seeking) -> OfferKind {
         match (seeking, self.policy.mode) {
             (Seeking::Instant, _) => OfferKind::Instant,
+            (Seeking::Standby(_), _) => OfferKind::Standby,
             (
                 Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
                 DispatchMode::Quotes,

@@ -9,7 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::id::{DriverId, OfferId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
-use crate::offer::{OfferEnd, OfferTerms, WithdrawReason};
+use crate::offer::{OfferEnd, OfferTerms, StandbyOutcome, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::attempts::Attempts;
 use crate::ride::command::RideCommand;
@@ -22,6 +22,8 @@ use crate::ride::record::{
     AttemptOffers, OfferCounts, PinnedPolicy, RideCommit, RideEventKind, RideRecord, RideRequest,
     RideStatus,
 };
+use crate::ride::seeking::Seeking;
+use crate::ride::standby_search::StandbyWatch;
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
 /// The only writer of one ride.
@@ -49,6 +51,8 @@ pub struct RideMachine {
     pub(super) ends_unwritten: bool,
     /// How the driver comes along.
     pub(super) pickup_watch: PickupWatch,
+    /// When to look for a better one.
+    pub(super) standby_watch: StandbyWatch,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
     /// The quote that the rider chose, until its driver has confirmed.
@@ -61,31 +65,6 @@ pub struct RideMachine {
     pub(super) places: Arc<RidePlaces>,
     /// What the zone of the pickup knows of it.
     pub(super) zone_told: ZoneTold,
-}
-
-/// Why the machine looks for candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seeking {
-    /// For a new wave.
-    Wave,
-    /// For a new wave, as far as the policy lets it look, because nobody was nearer.
-    Widest,
-    /// For the places that refusals freed in the wave under way.
-    Places(u32),
-    /// For one driver who need not be asked.
-    Instant,
-    /// The same for places of drivers on a trip.
-    ForwardPlaces(u32),
-}
-
-impl Seeking {
-    /// Whether the wave under way is filled up.
-    pub(super) const fn fills_up(self) -> bool {
-        match self {
-            Self::Places(_) | Self::ForwardPlaces(_) => true,
-            Self::Wave | Self::Widest | Self::Instant => false,
-        }
-    }
 }
 
 impl RideMachine {
@@ -149,6 +128,7 @@ impl RideMachine {
             set_aside: BTreeMap::new(),
             ends_unwritten: false,
             pickup_watch: PickupWatch::default(),
+            standby_watch: StandbyWatch::default(),
             refusals: 0,
             selection: None,
             called_at: None,
@@ -219,7 +199,7 @@ impl RideMachine {
             OfferEnd::Withdrawn => counts.withdrawn += 1,
         }
         self.set_aside_after(&live.driver, end, now);
-        let answered_at = live.quote.as_ref().map_or(now, |quote| quote.quoted_at);
+        let answered_at = live.answered_at().unwrap_or(now);
         let after_ms = answered_at.millis_since(live.offered_at);
         self.publish(EventKind::OfferEnded { end, after_ms }, out);
         if live.quote.is_some() {
@@ -247,6 +227,9 @@ impl RideMachine {
         out: &mut Outbox,
     ) -> Vec<Effect> {
         let withdraw = |offer: OfferId| {
+            if self.has_standby(&offer) {
+                self.publish(EventKind::Standby { outcome: StandbyOutcome::Released }, out);
+            }
             let driver = self.end_offer(&offer, OfferEnd::Withdrawn, now, out)?;
             Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
         };
@@ -308,6 +291,7 @@ impl RideMachine {
             self.on_driver_rebuilt(&driver, out);
         }
         self.watch_pickup(None, now);
+        self.call_standby(now, out);
         let idle = self.record.status == RideStatus::Searching && self.may_look_on();
         // Right after a restart no driver has been heard yet, and every ride would look at once.
         self.empty_searches = self.empty_searches.max(1);
@@ -337,6 +321,9 @@ impl RideMachine {
     fn on_declined(&mut self, offer: &OfferId, now: Timestamp, out: &mut Outbox) {
         if self.has_quote(offer) {
             return self.on_quote_withdrawn(offer, now, out);
+        }
+        if self.has_standby(offer) {
+            return self.on_standby_left(offer, now, out);
         }
         if self.end_offer(offer, OfferEnd::Declined, now, out).is_none() {
             return;
@@ -388,7 +375,8 @@ impl RideMachine {
         let retell = self.zone_told.again_at();
         let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
         let selection = self.selection_deadline();
-        [Some(limit), close, retry, retell, selection].into_iter().flatten().min()
+        let call = self.standby_call();
+        [Some(limit), close, retry, retell, selection, call].into_iter().flatten().min()
     }
 }
 
@@ -414,6 +402,9 @@ impl Machine for RideMachine {
             RideCommand::QuoteConfirmed { quote, driver } => {
                 self.on_quote_confirmed(quote, driver, now, out);
             }
+            RideCommand::StandbyReady { offer, driver } => {
+                self.on_standby_ready(offer, driver, now, out);
+            }
             RideCommand::SelectQuote { quote, reply } => {
                 self.on_select_quote(quote, reply, now, out);
             }
@@ -431,6 +422,7 @@ impl Machine for RideMachine {
             }
             RideCommand::DriverLocated { driver, reading } => {
                 self.on_driver_located(&driver, reading, now, out);
+                self.look_for_better_driver(&driver, reading, now, out);
             }
             RideCommand::ChangeDropoff { dropoff, reply } => {
                 self.on_change_dropoff(dropoff, reply, now, out);
@@ -459,7 +451,7 @@ impl Machine for RideMachine {
                 Some(Deadline { at, reason: DeadlineReason::ScheduledSearch })
             }
             RideStatus::Searching => self.searching_deadline(),
-            RideStatus::Assigned => self.pickup_check(),
+            RideStatus::Assigned => self.pickup_check().into_iter().chain(self.standby_due()).min(),
             RideStatus::Arrived | RideStatus::InProgress => None,
             RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => retire(),
         }
@@ -476,7 +468,10 @@ impl Machine for RideMachine {
                 }
             }
             RideStatus::Searching => self.on_search_deadline(now, out),
-            RideStatus::Assigned => self.check_pickup(now, out),
+            RideStatus::Assigned => {
+                self.check_pickup(now, out);
+                self.tend_standby(now, out);
+            }
             RideStatus::Arrived | RideStatus::InProgress => {}
             RideStatus::Completed | RideStatus::Cancelled | RideStatus::Unfulfilled => {
                 if self.retires_at().is_some_and(|at| at <= now) {

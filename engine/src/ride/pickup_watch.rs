@@ -18,6 +18,8 @@ pub(super) struct PickupWatch {
     check_at: Option<Timestamp>,
     distance: Option<Meters>,
     stalled_checks: u32,
+    /// Whether the driver's position was asked for.
+    asks: bool,
 }
 
 impl RideMachine {
@@ -27,7 +29,8 @@ impl RideMachine {
         let every_ms = self.policy.pickup_check_ms;
         let comes = self.record.forward().is_none();
         let check_at = (every_ms > 0 && comes).then(|| now.plus_millis(every_ms));
-        self.pickup_watch = PickupWatch { check_at, distance, stalled_checks: 0 };
+        self.pickup_watch = PickupWatch { check_at, distance, stalled_checks: 0, asks: false };
+        self.watch_for_better_driver(now);
     }
 
     /// When the driver is looked at next.
@@ -41,6 +44,7 @@ impl RideMachine {
         let due = self.pickup_watch.check_at.is_some_and(|at| at <= now);
         let Some(assignment) = self.record.assignment.as_ref().filter(|_| due) else { return };
         out.push(Effect::LocateDriver(assignment.driver.id.clone()));
+        self.pickup_watch.asks = true;
         self.pickup_watch.check_at = Some(now.plus_millis(self.policy.pickup_check_ms));
     }
 
@@ -54,7 +58,8 @@ impl RideMachine {
     ) {
         let assigned = self.record.assignment.as_ref().is_some_and(|a| a.driver.id == *driver);
         let waits = self.record.forward().is_some();
-        if !assigned || waits || self.record.status != RideStatus::Assigned {
+        let asked = std::mem::take(&mut self.pickup_watch.asks);
+        if !asked || !assigned || waits || self.record.status != RideStatus::Assigned {
             return;
         }
         let oldest = now.minus_millis(self.policy.pickup_check_ms.saturating_mul(2));

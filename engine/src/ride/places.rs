@@ -8,8 +8,9 @@ use crate::id::{GateId, ZoneId};
 use crate::market::Market;
 use crate::policy::DispatchMode;
 use crate::ride::command::QueueQuery;
-use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::machine::RideMachine;
 use crate::ride::record::{RideRequest, RideStatus};
+use crate::ride::seeking::Seeking;
 use crate::time::Timestamp;
 use crate::zone::{GateKind, WaitingRide, Zone, ZoneCommand};
 
@@ -76,7 +77,7 @@ impl ZoneTold {
 impl RideMachine {
     /// How the queue at the pickup takes part in the search.
     pub(super) fn queue_query(&self, seeking: Seeking) -> Option<QueueQuery> {
-        if matches!(seeking, Seeking::ForwardPlaces(_)) {
+        if matches!(seeking, Seeking::ForwardPlaces(_) | Seeking::Standby(_)) {
             return None;
         }
         let zone = self.places.queue()?.id.clone();
@@ -86,6 +87,7 @@ impl RideMachine {
                 let places = match seeking {
                     Seeking::Wave | Seeking::Widest | Seeking::Instant => all,
                     Seeking::Places(places) | Seeking::ForwardPlaces(places) => places.min(all),
+                    Seeking::Standby(_) => 0,
                 };
                 let (places, falls_back) = (Some(places as usize), self.policy.queue_fallback);
                 Some(QueueQuery { zone, places, falls_back })

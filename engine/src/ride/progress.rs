@@ -6,6 +6,7 @@ use crate::driver::DriverCommand;
 use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::id::DriverId;
+use crate::offer::WithdrawReason;
 use crate::ride::command::RideProgress;
 use crate::ride::machine::RideMachine;
 use crate::ride::record::{RideEventKind, RideStatus};
@@ -81,9 +82,11 @@ impl RideMachine {
             RideStatus::Assigned => {
                 self.record.status = RideStatus::Arrived;
                 self.record.arrived_at = Some(now);
+                let released = self.withdraw_all(WithdrawReason::StandbyReleased, now, out);
                 self.commit(RideEventKind::DriverArrived, now, None, out);
                 self.publish(EventKind::DriverArrived, out);
                 self.tell_driver(out);
+                released.into_iter().for_each(|effect| out.push(effect));
                 Ok(())
             }
             RideStatus::Arrived => Ok(()),

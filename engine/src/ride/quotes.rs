@@ -10,7 +10,9 @@ use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::id::{DriverId, OfferId};
-use crate::offer::{OfferEnd, OfferKind, Quote, QuoteEnd, QuoteTerms, WithdrawReason};
+use crate::offer::{
+    OfferEnd, OfferKind, Quote, QuoteEnd, QuoteTerms, StandbyOutcome, WithdrawReason,
+};
 use crate::ride::machine::RideMachine;
 use crate::ride::record::{LiveOffer, RideEventKind, RideStatus};
 use crate::time::{Deadline, DeadlineReason, Timestamp};
@@ -113,7 +115,8 @@ impl RideMachine {
         self.look_on(now, out);
     }
 
-    fn look_on(&mut self, now: Timestamp, out: &mut Outbox) {
+    /// Goes on with a search that stands still although it may go on.
+    pub(super) fn look_on(&mut self, now: Timestamp, out: &mut Outbox) {
         let stands = self.record.status == RideStatus::Searching && self.retry_at.is_none();
         if stands && self.may_look_on() {
             self.begin_wave(now, out);
@@ -148,7 +151,7 @@ impl RideMachine {
         self.look_on(now, out);
     }
 
-    /// Ends an offer whose time has passed. The driver of a quote waits for the ride's word: it is
+    /// Ends an offer whose time has passed. Who quoted or stands by waits for the ride's word: it is
     /// returned, to be told once that is durable.
     pub(super) fn expire(
         &mut self,
@@ -156,8 +159,12 @@ impl RideMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) -> Option<Effect> {
-        let quoted = self.has_quote(offer);
-        let driver = self.end_offer(offer, OfferEnd::Expired, now, out).filter(|_| quoted)?;
+        let (quoted, stands_by) = (self.has_quote(offer), self.has_standby(offer));
+        let driver = self.end_offer(offer, OfferEnd::Expired, now, out);
+        let driver = driver.filter(|_| quoted || stands_by)?;
+        if stands_by {
+            self.publish(EventKind::Standby { outcome: StandbyOutcome::Expired }, out);
+        }
         let (offer, reason) = (offer.clone(), WithdrawReason::Expired);
         Some(Effect::ToDriver(driver, DriverCommand::Withdraw { offer, reason }))
     }

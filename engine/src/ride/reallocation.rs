@@ -120,14 +120,21 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         let Some(driver) = self.part_with_driver(cause, stage) else { return };
+        let withdrawn = self.withdraw_all_but_standby(now, out);
         self.record.reallocations += 1;
         self.record.attempt += 1;
         self.record.gave_back.insert(driver.clone());
         self.enter_search(AttemptKind::Reallocation, now);
+        self.keep_standby();
         self.commit(RideEventKind::RideReallocated, now, None, out);
         self.publish(EventKind::RideGivenBack { retried: true }, out);
         self.tell_former(driver, out);
-        self.begin_wave(now, out);
+        withdrawn.into_iter().for_each(|effect| out.push(effect));
+        if self.record.standby().is_some() {
+            self.call_standby(now, out);
+        } else {
+            self.begin_wave(now, out);
+        }
     }
 
     /// Beyond the limits the ride ends without a driver; the rider may retry.

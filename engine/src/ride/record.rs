@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
-use crate::offer::{OfferKind, Quote, QuoteEnd};
+use crate::offer::{OfferKind, Quote, QuoteEnd, Standby};
 use crate::policy::{AttemptKind, DispatchMode};
 use crate::ride::attempts::Attempts;
 use crate::ride::decision::WaveDecision;
@@ -196,6 +196,17 @@ pub struct LiveOffer {
     /// The driver's answer, which waits for the rider.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub quote: Option<Quote>,
+    /// The driver's yes to standing by.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub standby: Option<Standby>,
+}
+
+impl LiveOffer {
+    /// When the driver accepted it, if he waits since.
+    pub fn answered_at(&self) -> Option<Timestamp> {
+        let quoted_at = self.quote.as_ref().map(|quote| quote.quoted_at);
+        quoted_at.or_else(|| self.standby.as_ref().map(|standby| standby.accepted_at))
+    }
 }
 
 /// Most offers are: their kind is not worth its bytes.
@@ -391,6 +402,11 @@ impl RideRecord {
     /// Where the rider goes, as far as is known.
     pub fn dropoff(&self) -> Option<Position> {
         self.dropoff.or(self.request.dropoff)
+    }
+
+    /// Who stands by for the driver, with his offer.
+    pub fn standby(&self) -> Option<(&OfferId, &LiveOffer)> {
+        self.offers.iter().find(|(_, live)| live.standby.is_some())
     }
 
     /// What the ride follows while its driver is on another one.

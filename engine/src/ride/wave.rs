@@ -13,9 +13,10 @@ use crate::policy::AttemptKind;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::eligibility::tier_with_least_downgrade;
 use crate::ride::instant::instant_search;
-use crate::ride::machine::{RideMachine, Seeking};
+use crate::ride::machine::RideMachine;
 use crate::ride::ranking::{Candidate, RankQuery, RankedCandidate};
 use crate::ride::record::{AttemptOffers, LiveOffer, RideEventKind, RideStatus};
+use crate::ride::seeking::Seeking;
 use crate::time::Timestamp;
 use crate::units::Meters;
 
@@ -73,6 +74,7 @@ impl RideMachine {
             Seeking::Places(places) => (places, self.record.search_radius_m),
             Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
+            Seeking::Standby(radius) => (self.places_of_next_wave(), radius),
         };
         let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
             return self.end_unfulfilled("unknown_service_tier", now, out);
@@ -106,7 +108,9 @@ impl RideMachine {
     fn rank_query(&self, seeking: Seeking) -> RankQuery {
         let request = &self.record.request;
         let wave = match seeking {
-            Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
+            Seeking::Wave | Seeking::Widest | Seeking::Standby(_) => {
+                self.record.wave.saturating_add(1)
+            }
             Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Instant => self.record.wave,
         };
         RankQuery {
@@ -148,6 +152,9 @@ impl RideMachine {
             return;
         }
         let Some(seeking) = self.seeking.take() else { return };
+        if let Seeking::Standby(radius) = seeking {
+            return self.on_better_drivers(radius, candidates, now, out);
+        }
         if self.record.status != RideStatus::Searching {
             return self.write_ends(now, out);
         }
@@ -180,7 +187,7 @@ impl RideMachine {
         out: &mut Outbox,
     ) {
         match seeking {
-            Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
+            Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Standby(_) => {
                 if !self.awaits_answers() {
                     self.begin_wave(now, out);
                 }
@@ -206,7 +213,7 @@ impl RideMachine {
         }
     }
 
-    fn send_wave(
+    pub(super) fn send_wave(
         &mut self,
         seeking: Seeking,
         candidates: Candidates,
@@ -215,7 +222,8 @@ impl RideMachine {
     ) {
         self.empty_searches = 0;
         // Who takes a freed place comes late already, and who is not asked sees nothing.
-        let at_once = seeking.fills_up() || seeking == Seeking::Instant;
+        let whole = matches!(seeking, Seeking::Instant | Seeking::Standby(_));
+        let at_once = seeking.fills_up() || whole;
         let idle = candidates.found.iter().map(|ranked| (ranked, None));
         let forward = candidates.forward.iter().map(|f| (&f.ranked, Some(&f.link)));
         let chosen: Vec<(&RankedCandidate, Option<&ForwardLink>)> = idle.chain(forward).collect();
@@ -242,9 +250,11 @@ impl RideMachine {
         self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
         let decision = self.decision(candidates, planned.clone(), now);
         let kind = match seeking {
-            Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
-                RideEventKind::WaveSent
-            }
+            Seeking::Wave
+            | Seeking::Widest
+            | Seeking::Places(_)
+            | Seeking::ForwardPlaces(_)
+            | Seeking::Standby(_) => RideEventKind::WaveSent,
             Seeking::Instant => RideEventKind::InstantOffered,
         };
         self.commit(kind, now, Some(decision), out);
@@ -281,6 +291,7 @@ impl RideMachine {
             forward: forward.cloned(),
             kind: self.offer_kind(seeking),
             quote: None,
+            standby: None,
         };
         Some((id, live))
     }
@@ -318,6 +329,7 @@ impl RideMachine {
             forward: live.forward.clone(),
             kind: live.kind.clone(),
             quoted: live.quote.as_ref().map(|quote| quote.fare.clone()),
+            standby: live.standby.is_some(),
             terms: self.terms(),
         }
     }
@@ -334,6 +346,9 @@ impl RideMachine {
         let forward = live.is_some_and(|live| live.forward.is_some());
         if self.has_quote(offer) {
             return self.on_quote_withdrawn(offer, now, out);
+        }
+        if self.has_standby(offer) {
+            return self.on_standby_left(offer, now, out);
         }
         let instant = self.is_instant(offer);
         let Some(driver) = self.end_offer(offer, OfferEnd::Withdrawn, now, out) else { return };
@@ -370,19 +385,23 @@ impl RideMachine {
             .filter(|(_, live)| live.expires_at <= now)
             .map(|(id, _)| id.clone())
             .collect();
-        let quoted: Vec<Effect> =
+        let stood_by = self.record.standby().is_some();
+        let held: Vec<Effect> =
             expired.iter().filter_map(|offer| self.expire(offer, now, out)).collect();
         if now >= self.record.search_deadline {
             let reason = if self.record.otp_ride { "otp_expired" } else { "search_limit" };
             self.give_up(reason, now, out);
-            return quoted.into_iter().for_each(|effect| out.push(effect));
+            return held.into_iter().for_each(|effect| out.push(effect));
         }
         self.ends_unwritten |= !expired.is_empty();
-        if !quoted.is_empty() {
-            self.commit(RideEventKind::QuoteEnded, now, None, out);
-            quoted.into_iter().for_each(|effect| out.push(effect));
+        if !held.is_empty() {
+            let ended =
+                if stood_by { RideEventKind::StandbyEnded } else { RideEventKind::QuoteEnded };
+            self.commit(ended, now, None, out);
+            held.into_iter().for_each(|effect| out.push(effect));
         }
         self.ask_again_to_confirm(now, out);
+        self.call_standby_again(now, out);
         let wave_over = !expired.is_empty() && !self.awaits_answers();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);

@@ -48,6 +48,9 @@ pub(super) fn keep_their_limits(
         | RideEventKind::ForwardPromoted
         | RideEventKind::ForwardUpdated
         | RideEventKind::ForwardReturned
+        | RideEventKind::BetterDriverSearchStarted
+        | RideEventKind::StandbyHeld
+        | RideEventKind::StandbyEnded
         | RideEventKind::RideCancelled => Ok(()),
     }
 }

@@ -35,7 +35,8 @@ impl World {
             .and_then(|()| self.m4_ends_once(before, commit))
             .and_then(|()| self.m12_one_market(commit))
             .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit))
-            .and_then(|()| self.modes_are_kept(before, commit));
+            .and_then(|()| self.modes_are_kept(before, commit))
+            .and_then(|()| self.standby_is_kept(before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {
@@ -51,6 +52,7 @@ impl World {
         let offers = &commit.record.offers;
         self.oracle.offered.extend(offers.keys().cloned());
         self.oracle.quoted.extend(quotes_of(&commit.record));
+        self.oracle.stood_by.extend(commit.record.standby().map(|(id, _)| id.clone()));
         if let Some(before) = before {
             let gone = before.offers.keys().filter(|offer| !offers.contains_key(*offer));
             self.oracle.ended.extend(gone.cloned());
@@ -202,6 +204,9 @@ fn m9_one_effect(history: &[Arc<RideCommit>], commit: &RideCommit) -> Judgement 
                 | RideEventKind::InstantEnded
                 | RideEventKind::QuoteReceived
                 | RideEventKind::QuoteEnded
+                | RideEventKind::BetterDriverSearchStarted
+                | RideEventKind::StandbyHeld
+                | RideEventKind::StandbyEnded
                 | RideEventKind::RideUnfulfilled => false,
             }
     };

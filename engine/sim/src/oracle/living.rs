@@ -180,6 +180,7 @@ impl World {
             .map(|(offer, _)| offer.clone())
             .collect();
         self.m8_quotes(driver);
+        self.m8_standby(driver);
         if held != made {
             let extra: Vec<_> = held.difference(&made).collect();
             let missing: Vec<_> = made.difference(&held).collect();

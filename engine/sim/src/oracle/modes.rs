@@ -183,7 +183,7 @@ fn m3_assigned_as_quoted(before: Option<&RideRecord>, commit: &RideCommit) -> Ju
             };
             bounds.as_ref().is_none_or(within)
         }),
-        (OfferKind::Ride | OfferKind::Instant, _) => assignment.fare.is_none(),
+        (OfferKind::Ride | OfferKind::Instant | OfferKind::Standby, _) => assignment.fare.is_none(),
     });
     require(fits, Invariant::M3, || format!("assigned for {:?}", assignment.fare))
 }

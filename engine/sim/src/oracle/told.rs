@@ -64,8 +64,11 @@ impl World {
 
     fn m13_driver_command(&mut self, command: &DriverCommand) {
         match command {
-            DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } => {
-                self.m13_offer(&offer.id);
+            DriverCommand::Offer { offer, .. }
+            | DriverCommand::ConfirmQuote { offer }
+            | DriverCommand::CallStandby { offer } => self.m13_offer(&offer.id),
+            DriverCommand::AcceptAnswered { offer, answer: AcceptAnswer::Standby { .. } } => {
+                self.m13_standby(offer);
             }
             DriverCommand::AcceptAnswered { offer, answer: AcceptAnswer::Quoted(terms) } => {
                 self.m13_quote(offer, terms);
@@ -102,6 +105,9 @@ impl World {
             PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Quoted(terms) } => {
                 self.m13_quote(offer, terms);
             }
+            PhoneFrame::AcceptResult { offer, answer: AcceptAnswer::Standby { .. } } => {
+                self.m13_standby(offer);
+            }
             PhoneFrame::AcceptResult { answer: AcceptAnswer::Won(ride), .. } => {
                 self.m13_ride(ride);
             }
@@ -123,7 +129,9 @@ impl World {
             Answer::Ride(ride) | Answer::Accept(AcceptAnswer::Won(ride)) => self.m13_ride(ride),
             Answer::Driver(view) => self.m13_view(view),
             Answer::Queue(queue) => self.m13_queue(queue),
-            Answer::Accept(AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_))
+            Answer::Accept(
+                AcceptAnswer::Lost(_) | AcceptAnswer::Quoted(_) | AcceptAnswer::Standby { .. },
+            )
             | Answer::Refused(_) => {}
         }
     }

@@ -342,6 +342,9 @@ impl World {
             Answer::Accept(muster_engine::effect::AcceptAnswer::Quoted(_)) => {
                 self.count("accepts answered: quoted");
             }
+            Answer::Accept(muster_engine::effect::AcceptAnswer::Standby { .. }) => {
+                self.count("accepts answered: standby");
+            }
             Answer::Refused(Refusal::QuoteExpired | Refusal::QuoteUnavailable) => {
                 self.count("choices of a quote that failed");
             }

@@ -10,8 +10,8 @@ use muster_engine::zone::ZoneCommand;
 
 use crate::city;
 use crate::link::{Actor, Payload};
+use crate::sabotage::Sabotage;
 use crate::shell::Shell;
-use crate::swarm::Sabotage;
 use crate::world::turns::Turn;
 use crate::world::{Errand, World, Writer};
 

@@ -5,6 +5,7 @@ use muster_engine::grid::{Fix, PositionSnapshot};
 
 use crate::city::{self, SIDE_M};
 use crate::link::{Actor, Payload};
+use crate::sabotage::Sabotage;
 use crate::world::{Errand, World};
 
 /// Driving speed in metres per second.
@@ -75,6 +76,9 @@ impl World {
             Err(_) => self.count("fixes refused"),
         }
         self.check_fix(driver, fix, applied.is_ok());
+        if applied.is_ok() && self.options.sabotage == Some(Sabotage::EvictOnNoise) {
+            self.evict_if_outside(driver, fix);
+        }
         if tells {
             let moved = Payload::Driver(DriverCommand::PositionChanged);
             self.send(Actor::Gps(driver), Actor::Driver(driver), moved);

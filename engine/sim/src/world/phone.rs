@@ -331,8 +331,14 @@ impl World {
             return;
         }
         if phone.ride.is_none_or(|own| own.ride != number || own.status != status) {
-            let on_trip = status == DriverStatus::OnTrip;
-            let least_ms = if on_trip { phone.habit.trip_ms } else { 0 };
+            let least_ms = match status {
+                DriverStatus::OnTrip => phone.habit.trip_ms,
+                DriverStatus::EnRoute => phone.habit.pickup_ms,
+                DriverStatus::Offline
+                | DriverStatus::Available
+                | DriverStatus::Reserved
+                | DriverStatus::AtPickup => 0,
+            };
             let next_step_at = self.now.plus_millis(least_ms + phone.dice.between(500, 12_000));
             phone.ride = Some(PhoneRide { ride: number, status, next_step_at, otp_tries: 0 });
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use muster_engine::driver::DriverCommand;
 use muster_engine::effect::{Asker, Effect, ReplyTo};
 use muster_engine::event::EventKind;
-use muster_engine::forward::{ForwardOutcome, ForwardReturn};
 use muster_engine::grid::DriverStatus;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::invariant::Invariant;
@@ -16,10 +15,11 @@ use muster_engine::ride::{RideCommand, RideMachine, find_candidates};
 use crate::city;
 use crate::link::{Actor, Payload, Route};
 use crate::oracle::queues::queue_fault;
+use crate::sabotage::Sabotage;
 use crate::shell::Shell;
 use crate::store::{Durable, Submission};
-use crate::swarm::Sabotage;
 use crate::trace;
+use crate::world::outcomes::{forward_line, standby_line};
 use crate::world::{RideSite, World};
 
 /// What a machine is called for.
@@ -133,6 +133,7 @@ impl World {
         let grid = &self.markets[site.market].grid;
         let drivers = &self.drivers;
         let mut unfair = None;
+        let jumps = self.options.sabotage == Some(Sabotage::JumpQueue);
         let search = |effect: &Effect| {
             if let Effect::LocateDriver(driver) = effect {
                 let site = drivers.get(city::ordinal(driver.as_str()));
@@ -140,7 +141,10 @@ impl World {
                 return Some(RideCommand::DriverLocated { driver: driver.clone(), reading });
             }
             let Effect::FindCandidates(query) = effect else { return None };
-            let found = find_candidates(grid, query);
+            let mut found = find_candidates(grid, query);
+            if jumps && query.queue.is_some() {
+                found.found.reverse();
+            }
             unfair = unfair.take().or_else(|| queue_fault(grid, query, &found));
             Some(RideCommand::Candidates(Box::new(found)))
         };
@@ -289,6 +293,9 @@ impl World {
                 if let EventKind::Forward { outcome } = event.kind {
                     self.count(forward_line(outcome));
                 }
+                if let EventKind::Standby { outcome } = event.kind {
+                    self.count(standby_line(outcome));
+                }
                 if let EventKind::InvariantViolated(invariant) = event.kind {
                     self.count("machine saw a broken invariant");
                     if self.options.sabotage.is_none() {
@@ -348,7 +355,9 @@ impl World {
         if self.drivers.get(to).is_some_and(|site| site.shell.is_some()) {
             return self.send(actor, Actor::Driver(to), Payload::Driver(command));
         }
-        if let DriverCommand::Offer { offer, .. } | DriverCommand::ConfirmQuote { offer } = command
+        if let DriverCommand::Offer { offer, .. }
+        | DriverCommand::ConfirmQuote { offer }
+        | DriverCommand::CallStandby { offer } = command
         {
             let reason = Exclusion::Offline;
             let refused = RideCommand::OfferRefused { offer: offer.id.clone(), reason };
@@ -392,16 +401,6 @@ pub(super) fn deadline_name(machine: &impl Machine) -> String {
     machine.next_deadline().map_or_else(String::new, |deadline| format!("{:?}", deadline.reason))
 }
 
-const fn forward_line(outcome: ForwardOutcome) -> &'static str {
-    match outcome {
-        ForwardOutcome::Assigned => "forward rides assigned",
-        ForwardOutcome::Promoted => "forward rides promoted",
-        ForwardOutcome::Returned(ForwardReturn::DriverLost) => "forward rides returned: lost",
-        ForwardOutcome::Returned(ForwardReturn::Late) => "forward rides returned: late",
-        ForwardOutcome::Returned(ForwardReturn::DropoffMoved) => "forward rides returned: moved",
-    }
-}
-
 const fn is_loss(command: &DriverCommand) -> bool {
     matches!(
         command,
@@ -427,6 +426,7 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
         | DriverCommand::PositionChanged
         | DriverCommand::Offer { .. }
         | DriverCommand::ConfirmQuote { .. }
+        | DriverCommand::CallStandby { .. }
         | DriverCommand::Withdraw { .. }
         | DriverCommand::AcceptAnswered { .. }
         | DriverCommand::RideUpdated { .. }
@@ -454,6 +454,7 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         | RideCommand::OtpEntered(_)
         | RideCommand::OtpTaken { .. }
         | RideCommand::QuoteConfirmed { .. }
+        | RideCommand::StandbyReady { .. }
         | RideCommand::DriverRebuilt { .. }
         | RideCommand::Forward { .. }
         | RideCommand::TellDriver { .. } => None,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use muster_engine::effect::Effect;
+use muster_engine::grid::Fix;
 use muster_engine::machine::Machine;
 use muster_engine::ride::RideStatus;
-use muster_engine::zone::{QueueMachine, QueueRecord, ZoneCommand};
+use muster_engine::zone::{LeaveReason, QueueMachine, QueueRecord, ZoneCommand};
 
 use crate::city;
 use crate::link::{Actor, Payload};
@@ -93,6 +94,18 @@ impl World {
     pub(super) fn publish_queue(&mut self, effect: &Effect, market: usize) {
         if let Effect::PublishQueue(zone, order) = effect {
             self.markets[market].grid.publish_queue(zone, Arc::clone(order));
+        }
+    }
+
+    /// A planted bug: whoever seems to be outside his zone leaves its queue.
+    pub(super) fn evict_if_outside(&mut self, driver: usize, fix: &Fix) {
+        let market = self.drivers[driver].market;
+        let inside = self.markets[market].market.zones().watched_at(fix.position).is_some();
+        let queued = self.driver(driver).is_some_and(|machine| machine.queued_at().is_some());
+        if queued && !inside {
+            let (reason, asked_at) = (LeaveReason::LeftZone, self.now);
+            let command = ZoneCommand::Leave { driver: city::driver_id(driver), reason, asked_at };
+            self.pass_to_zone(Actor::Driver(driver), market, command);
         }
     }
 
