@@ -259,6 +259,8 @@ impl Round {
                     | Effect::PersistZone(_)
                     | Effect::ToZone(..)
                     | Effect::PublishQueue(..)
+                    | Effect::ToMarket(_)
+                    | Effect::MatchWindow(_)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

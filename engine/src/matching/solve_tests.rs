@@ -10,7 +10,8 @@ const STEPS: u64 = u64::MAX;
 fn problem(drivers: u32, requests: &[(i64, Vec<(u32, i64)>)]) -> SparseProblem {
     let mut problem = SparseProblem::new(drivers);
     for (unserved_ms, pairs) in requests {
-        let pairs = pairs.iter().map(|(driver, cost_ms)| Pair { driver: *driver, cost_ms: *cost_ms });
+        let pairs =
+            pairs.iter().map(|(driver, cost_ms)| Pair { driver: *driver, cost_ms: *cost_ms });
         problem.add_request(*unserved_ms, pairs);
     }
     problem
@@ -111,8 +112,11 @@ fn a_dense_problem_costs_what_an_independent_solver_says() {
             unserved_ms - costs[request as usize][driver as usize]
         };
         let weights = (0..rows).flat_map(|row| (0..columns).map(move |column| weight(row, column)));
-        let weights =
-            pathfinding::matrix::Matrix::from_vec(rows as usize, columns as usize, weights.collect());
+        let weights = pathfinding::matrix::Matrix::from_vec(
+            rows as usize,
+            columns as usize,
+            weights.collect(),
+        );
         let (gain, _) = pathfinding::kuhn_munkres::kuhn_munkres(&weights.unwrap());
         let cost = unserved_ms * i64::from(requests) - gain;
         assert_eq!(cost_and_gap(&sparse, &solution), (cost, 0), "seed {seed}");
@@ -141,7 +145,14 @@ fn a_pair_that_costs_more_than_to_serve_nobody_is_not_matched() {
 #[test]
 fn an_answer_cut_short_serves_whom_it_can_and_says_so() {
     let requests: Vec<(i64, Vec<(u32, i64)>)> = (0..50_i64)
-        .map(|at| (1_000_000, (0..50_u32).map(|to| (to, (at * 7_919 + i64::from(to) * 104_729) % 5_000)).collect()))
+        .map(|at| {
+            (
+                1_000_000,
+                (0..50_u32)
+                    .map(|to| (to, (at * 7_919 + i64::from(to) * 104_729) % 5_000))
+                    .collect(),
+            )
+        })
         .collect();
     let all = problem(50, &requests);
     let cut = solve(&all, 200);

@@ -79,8 +79,10 @@ impl SparseProblem {
                 None => self.unserved_ms[request],
                 Some(driver) => {
                     let pairs = self.pairs_of(request).iter();
-                    let cost =
-                        pairs.filter(|pair| pair.driver == driver).map(|pair| pair.cost_ms).min()?;
+                    let cost = pairs
+                        .filter(|pair| pair.driver == driver)
+                        .map(|pair| pair.cost_ms)
+                        .min()?;
                     if std::mem::replace(taken.get_mut(driver as usize)?, true) {
                         return None;
                     }

@@ -31,7 +31,8 @@ pub(super) fn instant_search(policy: &DispatchPolicy) -> Option<InstantSearch> {
         | DispatchMode::Sequential
         | DispatchMode::Quotes
         | DispatchMode::Queue
-        | DispatchMode::Otp => None,
+        | DispatchMode::Otp
+        | DispatchMode::Batched => None,
     }
 }
 
@@ -79,7 +80,11 @@ impl RideMachine {
         match (seeking, self.policy.mode) {
             (Seeking::Instant, _) => OfferKind::Instant,
             (
-                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
+                Seeking::Wave
+                | Seeking::Widest
+                | Seeking::Places(_)
+                | Seeking::ForwardPlaces(_)
+                | Seeking::Window { .. },
                 DispatchMode::Quotes,
             ) => {
                 let policy = &self.policy;
@@ -88,12 +93,17 @@ impl RideMachine {
                 OfferKind::Quote { bounds: fare.map(|fare| FareBounds::around(fare, min, max)) }
             }
             (
-                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
+                Seeking::Wave
+                | Seeking::Widest
+                | Seeking::Places(_)
+                | Seeking::ForwardPlaces(_)
+                | Seeking::Window { .. },
                 DispatchMode::Broadcast
                 | DispatchMode::Sequential
                 | DispatchMode::Instant
                 | DispatchMode::Queue
-                | DispatchMode::Otp,
+                | DispatchMode::Otp
+                | DispatchMode::Batched,
             ) => OfferKind::Ride,
         }
     }

@@ -76,7 +76,7 @@ impl ZoneTold {
 impl RideMachine {
     /// How the queue at the pickup takes part in the search.
     pub(super) fn queue_query(&self, seeking: Seeking) -> Option<QueueQuery> {
-        if matches!(seeking, Seeking::ForwardPlaces(_)) {
+        if matches!(seeking, Seeking::ForwardPlaces(_) | Seeking::Window { .. }) {
             return None;
         }
         let zone = self.places.queue()?.id.clone();
@@ -84,7 +84,9 @@ impl RideMachine {
             DispatchMode::Queue => {
                 let all = self.policy.queue_wave_size;
                 let places = match seeking {
-                    Seeking::Wave | Seeking::Widest | Seeking::Instant => all,
+                    Seeking::Wave | Seeking::Widest | Seeking::Instant | Seeking::Window { .. } => {
+                        all
+                    }
                     Seeking::Places(places) | Seeking::ForwardPlaces(places) => places.min(all),
                 };
                 let (places, falls_back) = (Some(places as usize), self.policy.queue_fallback);
@@ -94,7 +96,8 @@ impl RideMachine {
             | DispatchMode::Sequential
             | DispatchMode::Quotes
             | DispatchMode::Instant
-            | DispatchMode::Otp => {
+            | DispatchMode::Otp
+            | DispatchMode::Batched => {
                 let first = self.policy.zone_queue_first;
                 first.then_some(QueueQuery { zone, places: None, falls_back: true })
             }

@@ -16,7 +16,7 @@ use crate::ride::instant::instant_search;
 use crate::ride::machine::{RideMachine, Seeking};
 use crate::ride::ranking::{Candidate, RankQuery, RankedCandidate};
 use crate::ride::record::{AttemptOffers, LiveOffer, RideEventKind, RideStatus};
-use crate::time::Timestamp;
+use crate::time::{Deadline, DeadlineReason, Timestamp};
 use crate::units::Meters;
 
 /// The pause between searches that find nobody doubles this often: where supply is scarce, many
@@ -63,24 +63,39 @@ impl RideMachine {
         if self.record.wave >= self.policy.wave_count_max {
             return self.give_up("wave_limit", now, out);
         }
+        if self.is_batched() {
+            return self.join_window(false, now, out);
+        }
         self.seek(Seeking::Wave, now, out);
     }
 
     pub(super) fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
+        let Some(query) = self.candidate_query(seeking, now) else {
+            return self.end_unfulfilled("unknown_service_tier", now, out);
+        };
+        self.seeking = Some(seeking);
+        out.push(Effect::FindCandidates(Box::new(query)));
+    }
+
+    /// What a search asks of drivers; nothing when the market has none of the tiers.
+    pub(super) fn candidate_query(
+        &mut self,
+        seeking: Seeking,
+        now: Timestamp,
+    ) -> Option<CandidateQuery> {
         let (limit, radius) = match seeking {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
             Seeking::Places(places) => (places, self.record.search_radius_m),
             Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
+            // How many are candidates is the matcher's to say.
+            Seeking::Window { .. } => (1, self.policy.search_radius_m_max),
         };
-        let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
-            return self.end_unfulfilled("unknown_service_tier", now, out);
-        };
-        self.seeking = Some(seeking);
+        let tiers = self.market.tier_set(&self.record.service_tiers).ok()?;
         self.set_aside.retain(|_, until| *until > now);
         let request = &self.record.request;
-        out.push(Effect::FindCandidates(Box::new(CandidateQuery {
+        Some(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
             radius: Meters::new(f64::from(radius)),
@@ -100,13 +115,15 @@ impl RideMachine {
             ranking: self.rank_query(seeking),
             forward: self.forward_places(seeking),
             queue: self.queue_query(seeking),
-        })));
+        })
     }
 
     fn rank_query(&self, seeking: Seeking) -> RankQuery {
         let request = &self.record.request;
         let wave = match seeking {
-            Seeking::Wave | Seeking::Widest => self.record.wave.saturating_add(1),
+            Seeking::Wave | Seeking::Widest | Seeking::Window { .. } => {
+                self.record.wave.saturating_add(1)
+            }
             Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Instant => self.record.wave,
         };
         RankQuery {
@@ -186,6 +203,7 @@ impl RideMachine {
                 }
             }
             Seeking::Instant => self.end_instant(Some(candidates), now, out),
+            Seeking::Window { fills_up } => self.join_window(fills_up, now, out),
             Seeking::Wave if self.radius_of_next_wave() < self.policy.search_radius_m_max => {
                 self.seek(Seeking::Widest, now, out);
             }
@@ -206,7 +224,7 @@ impl RideMachine {
         }
     }
 
-    fn send_wave(
+    pub(super) fn send_wave(
         &mut self,
         seeking: Seeking,
         candidates: Candidates,
@@ -242,9 +260,11 @@ impl RideMachine {
         self.publish(EventKind::WaveSent { size: planned.len() as u32 }, out);
         let decision = self.decision(candidates, planned.clone(), now);
         let kind = match seeking {
-            Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_) => {
-                RideEventKind::WaveSent
-            }
+            Seeking::Wave
+            | Seeking::Widest
+            | Seeking::Places(_)
+            | Seeking::ForwardPlaces(_)
+            | Seeking::Window { .. } => RideEventKind::WaveSent,
             Seeking::Instant => RideEventKind::InstantOffered,
         };
         self.commit(kind, now, Some(decision), out);
@@ -349,6 +369,12 @@ impl RideMachine {
         }
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.refusals += 1;
+        if self.is_batched() {
+            return match self.awaits_answers() {
+                true => self.write_ends(now, out),
+                false => self.join_window(true, now, out),
+            };
+        }
         let places = self.policy.places_of_wave(self.record.wave, 0, 0);
         if self.refusals <= places + self.policy.forward_wave_size {
             let place = if forward { Seeking::ForwardPlaces(1) } else { Seeking::Places(1) };
@@ -359,6 +385,21 @@ impl RideMachine {
             self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
         }
         self.write_ends(now, out);
+    }
+
+    /// When a search has something to do next.
+    pub(super) fn searching_deadline(&self) -> Option<Deadline> {
+        let limit =
+            Deadline { at: self.record.search_deadline, reason: DeadlineReason::SearchLimit };
+        let close = self.record.offers.values().map(|live| live.expires_at).min();
+        let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
+        let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
+        let rejoin = self.rejoins_at();
+        let rejoin = rejoin.map(|at| Deadline { at, reason: DeadlineReason::WindowRejoin });
+        let retell = self.zone_told.again_at();
+        let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
+        let selection = self.selection_deadline();
+        [Some(limit), close, retry, rejoin, retell, selection].into_iter().flatten().min()
     }
 
     /// Closes offers that ran out, and the search itself at its limit.
@@ -383,6 +424,7 @@ impl RideMachine {
             quoted.into_iter().for_each(|effect| out.push(effect));
         }
         self.ask_again_to_confirm(now, out);
+        self.rejoin_window(now, out);
         let wave_over = !expired.is_empty() && !self.awaits_answers();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);

@@ -47,6 +47,9 @@ impl World {
             (Actor::Zone(market), Payload::Zone(command)) => {
                 self.zone_turn(market, Turn::Command(command));
             }
+            (Actor::Market(market), Payload::Market(command)) => {
+                self.market_turn(market, Turn::Command(command));
+            }
             (actor, Payload::Committed(verdict)) => self.on_committed(actor, verdict),
             (Actor::Session(driver, session), Payload::Frame(frame)) => {
                 self.on_frame(driver, session, frame);
@@ -59,6 +62,7 @@ impl World {
                 Payload::Driver(_)
                 | Payload::Ride(_)
                 | Payload::Zone(_)
+                | Payload::Market(_)
                 | Payload::Frame(_)
                 | Payload::Goodbye,
             ) => {}
@@ -73,6 +77,7 @@ impl World {
             Actor::Driver(driver) => self.driver_turn(driver, Turn::Deadline),
             Actor::Ride(ride) => self.ride_turn(ride, Turn::Deadline),
             Actor::Zone(market) => self.zone_turn(market, Turn::Deadline),
+            Actor::Market(market) => self.market_turn(market, Turn::Deadline),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -234,6 +239,10 @@ impl World {
                 let shell = &mut self.zones.get_mut(&market)?.shell;
                 Some((&mut shell.held, shell.incarnation))
             }
+            Actor::Market(market) => {
+                let shell = self.matchers.get_mut(&market)?;
+                Some((&mut shell.held, shell.incarnation))
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -252,6 +261,16 @@ impl World {
             Effect::ToZone(_, command) => {
                 if let Some(market) = self.market_of(actor) {
                     self.pass_to_zone(actor, market, command);
+                }
+            }
+            Effect::ToMarket(command) => {
+                if let Some(market) = self.market_of(actor) {
+                    self.send(actor, Actor::Market(market), Payload::Market(command));
+                }
+            }
+            Effect::MatchWindow(query) => {
+                if let Actor::Market(market) = actor {
+                    self.match_window(market, *query);
                 }
             }
             Effect::PublishQueue(..) => {
@@ -447,6 +466,8 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
+        | RideCommand::Matched(_)
+        | RideCommand::WindowUnavailable { .. }
         | RideCommand::DriverLocated { .. }
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
