@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
@@ -10,6 +10,10 @@ use crate::ports::{Durable, Meter, Store, StoreError};
 
 /// Items that one transaction takes at most; the rest goes into the next.
 pub const COMMIT_ITEMS_MAX: usize = 4_096;
+
+/// How long the store rests after a commit that several turns shared, so that the next is shared by
+/// more: a commit costs the same for one turn as for twenty.
+const COMMIT_REST: Duration = Duration::from_millis(2);
 
 /// One turn's durable effects.
 #[derive(Message)]
@@ -100,6 +104,9 @@ impl StoreActor {
             let turns = live.len();
             commit(store.as_ref(), meter.as_ref(), live).await;
             backlog.shrink(turns);
+            if turns > 1 {
+                tokio::time::sleep(COMMIT_REST).await;
+            }
         };
         ctx.spawn(work.into_actor(self).map(|(), actor, ctx| {
             actor.committing = false;

@@ -215,13 +215,13 @@ impl SqliteStore {
         upkeep::database_bytes(&self.readers, &self.path).await
     }
 
-    /// Folds what it can of the write-ahead log into the file, without keeping writer or readers
-    /// waiting. To be called a few times a second under load.
+    /// Folds the write-ahead log into the file, beside writer and readers; only when the log is long
+    /// the writer waits for the last of it. To be called every second or so.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]; the log grows until a commit folds it.
     pub async fn fold_log(&self) -> Result<(), StoreError> {
-        upkeep::fold_log(&self.folder).await
+        upkeep::fold_log(&self.folder, &self.writer).await
     }
 
     /// Whether a commit would succeed now: writes, and undoes it. Costs as much as a small commit.

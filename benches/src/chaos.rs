@@ -281,7 +281,7 @@ impl Run<'_> {
             },
             pool: Arc::clone(pool),
             witness: Arc::<Ledger>::clone(&self.ledger),
-            outcomes: Outcomes::default(),
+            outcomes: Outcomes::of(1),
         })
     }
 

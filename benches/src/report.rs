@@ -50,6 +50,30 @@ impl Latencies {
     }
 }
 
+/// Latencies by the second of the run in which they began.
+#[derive(Debug)]
+pub struct Course {
+    seconds: Vec<Latencies>,
+}
+
+impl Course {
+    /// Of a run of so many seconds; what begins later counts to the last.
+    pub fn new(seconds: usize) -> Self {
+        Self { seconds: (0..seconds.max(1)).map(|_| Latencies::default()).collect() }
+    }
+
+    /// Notes a latency that began so long after the run did.
+    pub fn record(&self, began: Duration, latency: Duration) {
+        let second = usize::try_from(began.as_secs()).unwrap_or(usize::MAX);
+        self.seconds[second.min(self.seconds.len() - 1)].record(latency);
+    }
+
+    /// A quantile of every second, in milliseconds.
+    pub fn quantiles_ms(&self, quantile: f64) -> Vec<f64> {
+        self.seconds.iter().map(|second| second.quantile_ms(quantile)).collect()
+    }
+}
+
 /// A growing report.
 #[derive(Debug)]
 pub struct Report {
@@ -103,6 +127,13 @@ impl Report {
             value.insert(format!("{name}_ms"), json!(ms));
         }
         self.add(key, label, value, format!("{}ms  (n = {})", shown, latencies.count()));
+    }
+
+    /// Adds one quantile of every second, in whole milliseconds.
+    pub fn course(&mut self, key: &str, label: &str, course: &Course, quantile: f64) {
+        let quantiles = course.quantiles_ms(quantile);
+        let shown: Vec<String> = quantiles.iter().map(|ms| format!("{ms:.0}")).collect();
+        self.add(key, label, quantiles, shown.join(" "));
     }
 
     /// Adds what must not be: the run has failed.
@@ -188,6 +219,16 @@ mod tests {
         report.require(1 > 2, "one is more than two");
         assert!(!report.passed());
         assert!(report.table().contains("FAILED: one is more than two"));
+    }
+
+    #[test]
+    fn a_course_keeps_seconds_apart() {
+        let course = Course::new(2);
+        course.record(Duration::from_millis(999), Duration::from_millis(1));
+        course.record(Duration::from_secs(1), Duration::from_millis(3));
+        course.record(Duration::from_secs(9), Duration::from_millis(3));
+        let quantiles = course.quantiles_ms(0.99);
+        assert!((quantiles[0] - 1.0).abs() < 0.1 && (quantiles[1] - 3.0).abs() < 0.1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::city;
 use crate::http::{Pool, Request};
 use crate::net::until_stop;
-use crate::report::{Latencies, Tally};
+use crate::report::{Course, Latencies, Tally};
 use crate::wire::{Problem, RideView};
 use crate::witness::{Command, Witness};
 
@@ -33,15 +33,36 @@ pub struct RiderPlan {
     pub seed: u64,
 }
 
+impl RiderPlan {
+    /// How long after the beginning the request after `sent` others is due.
+    fn due_after(&self, sent: u64) -> Duration {
+        Duration::from_secs_f64(sent as f64 / self.rate)
+    }
+}
+
 /// What happened to the requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outcomes {
     /// From the instant a request was due to its answer.
     pub latencies: Latencies,
+    /// The same by the second in which they were due.
+    pub course: Course,
     /// How late requests were sent: the generator's own share.
     pub lateness: Latencies,
     /// Answers by status, and failures by kind.
     pub answers: Tally,
+}
+
+impl Outcomes {
+    /// None yet, of a run of so many seconds.
+    pub fn of(seconds: usize) -> Self {
+        Self {
+            latencies: Latencies::default(),
+            course: Course::new(seconds),
+            lateness: Latencies::default(),
+            answers: Tally::default(),
+        }
+    }
 }
 
 /// The rider of request `number`.
@@ -101,7 +122,7 @@ impl Riders {
         let began = Instant::now();
         let mut sent = 0;
         while sent < self.plan.count {
-            let due = began + Duration::from_secs_f64(sent as f64 / self.plan.rate);
+            let due = began + self.plan.due_after(sent);
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = until_stop(&mut stop) => break,
@@ -122,7 +143,9 @@ impl Riders {
         self.witness.sent(&command);
         self.outcomes.lateness.record(due.elapsed());
         let answer = self.pool.call(&Request::post("/v1/rides", &body).with_key(&key)).await;
-        self.outcomes.latencies.record(due.elapsed());
+        let (took, after) = (due.elapsed(), self.plan.due_after(number - self.plan.first));
+        self.outcomes.latencies.record(took);
+        self.outcomes.course.record(after, took);
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.outcomes.answers.add(error.kind().to_string()),

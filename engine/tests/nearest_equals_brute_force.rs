@@ -199,8 +199,9 @@ impl City {
         *present = true;
     }
 
-    /// What `nearest` promises, by looking at every driver; and how many drivers on a ride are
-    /// certainly and at most to be counted, as farther ones are by the centre of their cell.
+    /// What `nearest` promises, by looking at every driver, with all who are refused by name; and
+    /// how many drivers on a ride are certainly and at most to be counted, as farther ones are by the
+    /// centre of their cell.
     fn scan(&self, query: &NearbyQuery, refuse: u32) -> (Nearby<u32>, RangeInclusive<u32>) {
         let mut near: Vec<_> = self
             .all
@@ -226,7 +227,6 @@ impl City {
                 if query.limit > 0 && chord <= last {
                     *answer.excluded_counts.entry(reason).or_default() += 1;
                     answer.excluded.push(Excluded { slot, distance, reason });
-                    answer.excluded.truncate(query.excluded_max);
                 }
             } else if answer.found.len() < query.limit {
                 answer.found.push(Found { driver, distance, supply, reading });
@@ -302,10 +302,33 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
                 admit(driver, supply, search.refuse)
             },
         );
-        let (expected, on_ride) = city.scan(&query, search.refuse);
+        let (mut expected, on_ride) = city.scan(&query, search.refuse);
         let counted = answer.excluded_counts.remove(&ON_RIDE).unwrap_or_default();
+        check_names(&answer, &expected.excluded, query.excluded_max)?;
+        answer.excluded.clear();
+        expected.excluded.clear();
         prop_assert_eq!(answer, expected);
         prop_assert!(on_ride.contains(&counted), "{} are on a ride, not {:?}", counted, on_ride);
+    }
+    Ok(())
+}
+
+/// Refused drivers are told by name in order, the nearest ones; only of those on a ride a nearer one
+/// may be missing, and none is where everyone was seen and there is room.
+fn check_names(
+    answer: &Nearby<u32>,
+    all: &[Excluded<u32>],
+    most: usize,
+) -> Result<(), TestCaseError> {
+    let named = &answer.excluded;
+    let mut rest = all.iter();
+    let in_order = named.iter().all(|name| rest.any(|one| one == name));
+    prop_assert!(in_order, "{:?} are not of {:?}", named, all);
+    let room = named.len() < most;
+    prop_assert!(named.len() == all.len().min(most) || room && !answer.complete);
+    let farther: Vec<_> = rest.collect();
+    for one in all.iter().filter(|one| one.reason != ON_RIDE && !named.contains(one)) {
+        prop_assert!(!room && farther.contains(&one), "{:?} is not told", one);
     }
     Ok(())
 }

@@ -12,11 +12,14 @@ use super::error::from_sql;
 
 /// The page size of a new database, in bytes; the default of SQLite.
 pub(super) const PAGE_BYTES: u64 = 4_096;
-/// A commit folds the write-ahead log itself when it holds this many pages (128 MiB). That takes as
+/// Once the write-ahead log holds this many pages (64 MiB) it is folded to its end.
+pub(super) const LOG_PAGES_MAX: i64 = 16_384;
+/// A commit folds the write-ahead log itself when it holds this many pages (256 MiB). That takes as
 /// long as dozens of commits, so a connection of its own folds it much earlier, beside the writer.
-const CHECKPOINT_PAGES: u32 = 32_768;
-/// The write-ahead log is cut back to this after a checkpoint.
-const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
+const CHECKPOINT_PAGES: u32 = 65_536;
+/// The file of the write-ahead log is cut back to this when the log begins anew; space that is kept
+/// need not be found again.
+const LOG_BYTES_MAX: u32 = 128 * 1024 * 1024;
 /// The writer's page cache: a large batch must fit, or it spills into the log half-way.
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
 /// Above the number of distinct statements and scripts, so that each is compiled once.

@@ -7,7 +7,7 @@ use muster_actors::StoreError;
 use muster_engine::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::connection::{Writer, begin};
+use super::connection::{LOG_PAGES_MAX, Writer, begin};
 use super::error::from_sql;
 use super::rows::{instant, unsigned};
 
@@ -128,12 +128,33 @@ pub(super) async fn database_bytes(readers: &SqlitePool, path: &Path) -> Result<
     Ok(unsigned("page_count", main)? + log)
 }
 
-/// A passive checkpoint takes no lock that a writer needs.
-pub(super) async fn fold_log(folder: &Writer) -> Result<(), StoreError> {
+/// Folds the write-ahead log, and once it is long has the next commit begin it anew.
+///
+/// A log begins anew when all of it is folded, which never comes to pass while commits follow one
+/// another: then a commit would have to fold what is left, at the worst moment. So the writer is held
+/// for as long as the very last of it takes.
+pub(super) async fn fold_log(folder: &Writer, writer: &Writer) -> Result<(), StoreError> {
     let mut slot = folder.lock().await;
-    let folded = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
-    let outcome = folded.execute(slot.connection().await?).await.map_err(from_sql);
-    slot.settle(outcome.map(|_| ()))
+    let outcome = fold(slot.connection().await?, writer).await;
+    slot.settle(outcome)
+}
+
+async fn fold(connection: &mut SqliteConnection, writer: &Writer) -> Result<(), StoreError> {
+    if fold_once(connection).await? < LOG_PAGES_MAX {
+        return Ok(());
+    }
+    // What came meanwhile is folded beside the writer, too; only what comes during that is left.
+    fold_once(connection).await?;
+    let _held = writer.lock().await;
+    fold_once(connection).await.map(|_| ())
+}
+
+/// A passive checkpoint takes no lock that a writer needs; returns the pages of the log.
+async fn fold_once(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let folding = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)");
+    let (_busy, log, _folded): (i64, i64, i64) =
+        folding.fetch_one(connection).await.map_err(from_sql)?;
+    Ok(log)
 }
 
 /// Proves that there is room for a small commit: eight pages.

@@ -69,7 +69,7 @@ pub(super) async fn run(target: &TargetArgs, args: &OpenArgs) -> anyhow::Result<
         },
         pool: Arc::clone(&target.pool),
         witness: Arc::<Measure>::clone(&measure),
-        outcomes: Outcomes::default(),
+        outcomes: Outcomes::of(1),
     });
     let (sent, took) = riders.work(stopped).await;
     progress("holding");

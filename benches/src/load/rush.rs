@@ -143,7 +143,7 @@ async fn requests(
         },
         pool: Arc::clone(&target.pool),
         witness: Arc::<Measure>::clone(&measure),
-        outcomes: Outcomes::default(),
+        outcomes: Outcomes::of(usize::try_from(args.seconds)?),
     });
     let own = std::process::id();
     let (server_before, own_before) = (target.usage()?, Usage::of(own)?);
@@ -189,6 +189,7 @@ fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
     report.number("rate", "achieved rate", run.sent as f64 / took, "/s");
     report.add("answers", "answers", outcomes.answers.line(), outcomes.answers.line());
     report.latencies("post", "POST /v1/rides, from when it was due", &outcomes.latencies);
+    report.course("post_p99_by_s", "its p99 second by second, in ms", &outcomes.course, 0.99);
     report.latencies("lateness", "of which the generator was late by", &outcomes.lateness);
     report.latencies("first_offer", "due to first offer on a socket", &measure.first_offer);
     let unheard = measure.first_wave_unheard.load(Ordering::Relaxed);

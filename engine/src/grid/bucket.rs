@@ -10,6 +10,9 @@ use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
 use crate::geo::{Cell, UnitVector};
 
+/// Covers floating point error in the radius of a cell.
+const ROUNDING_MARGIN: f64 = 1.001;
+
 /// One driver in one cell.
 #[derive(Debug, Clone)]
 pub(super) struct Occupant {
@@ -22,6 +25,8 @@ pub(super) struct Occupant {
 pub(super) struct Bucket {
     /// The centre of the cell.
     pub(super) centre: UnitVector,
+    /// No place in the cell is a longer chord away from its centre, in earth radii.
+    pub(super) circumradius: f64,
     /// Drivers who may be free.
     pub(super) free: Vec<Occupant>,
     /// Drivers who are not, in any order.
@@ -33,8 +38,11 @@ pub(super) struct Bucket {
 impl Bucket {
     /// An empty cell.
     pub(super) fn new(cell: Cell) -> Self {
+        let centre = cell.centre_unit();
+        let corners = cell.corners().into_iter().map(|corner| centre.chord_squared(corner).sqrt());
+        let circumradius = corners.fold(0.0, f64::max) * ROUNDING_MARGIN;
         let counts = [0; Taken::LASTING.len()];
-        Self { centre: cell.centre_unit(), free: Vec::new(), taken: Vec::new(), counts }
+        Self { centre, circumradius, free: Vec::new(), taken: Vec::new(), counts }
     }
 
     pub(super) fn is_empty(&self) -> bool {

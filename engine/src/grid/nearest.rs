@@ -29,8 +29,9 @@ pub struct NearbyQuery {
     pub radius: Meters,
     /// How many drivers are wanted.
     pub limit: usize,
-    /// Of how many refused drivers, the nearest ones, it is told who they are; the others are
-    /// counted.
+    /// Of how many refused drivers it is told who they are; the others are counted. They are the
+    /// nearest ones, but for drivers who are [`Taken`]: cells are searched from the inside out, and
+    /// of those only who is in a cell that was met before so many were known.
     pub excluded_max: usize,
     /// Live offers that one driver may hold.
     pub live_offers_max: u8,
@@ -80,8 +81,8 @@ pub struct Nearby<R: Ord> {
     /// Refused drivers within the radius, no farther than the last one found where the limit was
     /// reached; by distance and then by id, at most as many as asked for.
     pub excluded: Vec<Excluded<R>>,
-    /// All such drivers, by reason. Of the drivers who are [`Taken`] those farther away than
-    /// `excluded` reaches are counted cell by cell, by where the cell's centre lies.
+    /// All such drivers, by reason. The drivers who are [`Taken`] are counted cell by cell, by where
+    /// the cell's centre lies, from when `excluded` was full.
     pub excluded_counts: BTreeMap<R, u32>,
     /// The whole radius was seen: fewer were found than wanted.
     pub complete: bool,
@@ -92,8 +93,8 @@ impl Grid {
     /// to another cell meanwhile may be missed, or counted twice; in a grid at rest the answer is
     /// exact.
     ///
-    /// Who is [`Taken`] must be refused: `admit` is not asked about those farther away than the
-    /// refused drivers that are told one by one, who are counted for the reason that `taken` gives.
+    /// Who is [`Taken`] must be refused: once enough refused drivers are known by name `admit` is
+    /// not asked about them, and they are counted for the reason that `taken` gives.
     pub fn nearest<R: Copy + Ord>(
         &self,
         query: &NearbyQuery,
@@ -124,8 +125,7 @@ impl Grid {
             if Rings::disk_len(k) > self.occupied() as u64 {
                 return self.search_everywhere(seen, search);
             }
-            let counts = search.only_counts_from(floor);
-            self.each_in(&ring, |bucket| search.consider_bucket(bucket, counts));
+            self.each_in(&ring, |bucket| search.consider_bucket(bucket));
             seen.extend(ring);
         }
     }
@@ -145,8 +145,7 @@ impl Grid {
             if seen.binary_search_by_key(&cell, |seen| seen.raw()).is_err() {
                 let floor = search.at.distance(bucket.centre).get() - circumradius;
                 if !search.stops_at(Meters::new(floor - BOUND_SLACK_M)) {
-                    let counts = search.only_counts_from(floor - BOUND_SLACK_M);
-                    search.consider_bucket(bucket, counts);
+                    search.consider_bucket(bucket);
                 }
             }
         });
@@ -243,34 +242,30 @@ where
         UnitVector::distance_to_chord_squared(floor) > self.within
     }
 
-    /// Whether nobody `floor` metres away or farther is among the refused that are told one by one.
-    fn only_counts_from(&self, floor: f64) -> bool {
-        let floor = UnitVector::distance_to_chord_squared(Meters::new(floor));
-        let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
-        self.refused.len() >= self.excluded_max && farthest < floor
-    }
-
-    /// Judges the drivers of a cell, or only counts those of them who are taken.
-    fn consider_bucket(&mut self, bucket: &Bucket, only_counts: bool) {
-        if !self.explains {
-            for occupant in &bucket.free {
-                if self.why_taken(occupant).is_none() {
-                    self.consider(occupant);
-                }
-            }
+    /// Judges the drivers of a cell, unless all of it is too far away. Once enough refused drivers are known by name, those who are
+    /// taken are only counted: to measure how far each is would cost a cache miss, and where supply
+    /// is scarce that is all a search does.
+    fn consider_bucket(&mut self, bucket: &Bucket) {
+        // Chords obey the triangle inequality, so nothing in the cell is nearer than this.
+        let nearest = self.at.chord_squared(bucket.centre).sqrt() - bucket.circumradius;
+        if nearest > 0.0 && nearest * nearest > self.within {
             return;
         }
-        if !only_counts {
+        if self.explains && self.refused.len() < self.excluded_max {
             return bucket.all().for_each(|occupant| self.consider(occupant));
         }
-        let centre = self.at.chord_squared(bucket.centre);
-        for (why, count) in bucket.taken_counts() {
-            self.reasons.push((centre, (self.taken)(why), count));
-        }
+        let mut counts = [0; Taken::ALL.len()];
         for occupant in &bucket.free {
             match self.why_taken(occupant) {
-                Some(why) => self.reasons.push((centre, (self.taken)(why), 1)),
+                Some(why) => counts[why as usize] += 1,
                 None => self.consider(occupant),
+            }
+        }
+        if self.explains {
+            let busy = Taken::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0);
+            let centre = self.at.chord_squared(bucket.centre);
+            for (why, count) in bucket.taken_counts().chain(busy) {
+                self.reasons.push((centre, (self.taken)(why), count));
             }
         }
     }
