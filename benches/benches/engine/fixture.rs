@@ -251,6 +251,7 @@ impl Round {
                             passed_over: Vec::new(),
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
+                            window: None,
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }

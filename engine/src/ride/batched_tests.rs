@@ -66,7 +66,7 @@ impl Case {
         self.tell(RideCommand::Matched(Box::new(WindowMatch { ride, join, candidates })), ms);
     }
 
-    fn kinds(&self) -> Vec<RideEventKind> {
+    fn written(&self) -> Vec<RideEventKind> {
         let commits = self.effects.iter().filter_map(|effect| match effect {
             Effect::PersistRide(commit) => Some(commit.kind),
             _ => None,
@@ -86,11 +86,11 @@ impl Case {
 fn a_ride_waits_for_its_window_and_then_makes_the_usual_offer() {
     let (mut case, request) = waiting(batched());
     assert!(case.radii.is_empty() && case.live().is_empty(), "nobody is searched or asked");
-    assert_eq!(case.kinds(), [RideEventKind::RideRequested]);
+    assert_eq!(case.written(), [RideEventKind::RideRequested]);
     assert_eq!(request.waiting_since, START);
     assert_eq!(request.query.radius.get(), f64::from(batched().search_radius_m_max));
     case.matched(&request, &["near"], 2_000);
-    assert_eq!((case.live(), case.kinds()), (vec!["near"], vec![RideEventKind::WaveSent]));
+    assert_eq!((case.live(), case.written()), (vec!["near"], vec![RideEventKind::WaveSent]));
     assert_eq!(case.left(), None, "the matcher has forgotten it with its answer");
     assert_eq!(case.decision().unwrap().window.unwrap().number, 9);
     assert_eq!(case.machine.record().wave, 1);
@@ -105,7 +105,7 @@ fn a_driver_who_declines_or_lets_it_expire_is_left_out_of_the_next_window() {
     case.decline("near", 3_000);
     let second = case.joined().unwrap();
     assert!(second.join > request.join && second.query.asked.contains(&driver("near")));
-    assert_eq!(case.kinds(), [RideEventKind::OffersEnded]);
+    assert_eq!(case.written(), [RideEventKind::OffersEnded]);
     case.matched(&second, &["next"], 4_000);
     assert_eq!(case.machine.record().wave, 2);
     case.wake(4_000 + batched().offer_ttl_ms);
@@ -130,7 +130,7 @@ fn a_match_whose_machine_refuses_is_made_good_by_the_next_window_as_the_same_wav
 fn a_ride_that_got_nobody_waits_on_and_says_why_once() {
     let (mut case, request) = waiting(batched());
     case.matched(&request, &[], 2_000);
-    assert_eq!(case.kinds(), [RideEventKind::NoCandidates]);
+    assert_eq!(case.written(), [RideEventKind::NoCandidates]);
     assert_eq!(case.decision().unwrap().excluded_counts.get(&Exclusion::OnRide), Some(&2));
     let second = case.joined().unwrap();
     case.matched(&second, &[], 4_000);
