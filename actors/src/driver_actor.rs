@@ -88,6 +88,8 @@ impl Host for DriverHost {
             | Effect::PersistDriver(_)
             | Effect::PersistZone(_)
             | Effect::PublishQueue(..)
+            | Effect::ToMarket(_)
+            | Effect::MatchWindow(_)
             | Effect::ToDriver(..)
             | Effect::ToRide(..)
             | Effect::Answer(..)

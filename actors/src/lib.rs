@@ -8,6 +8,7 @@ mod clock;
 mod dispatch;
 mod driver_actor;
 mod error;
+mod market_actor;
 mod ports;
 mod recovery;
 mod registry;

@@ -9,6 +9,7 @@ use muster_engine::grid::{Fix, PositionSnapshot as SlotSnapshot};
 use muster_engine::ride::RideCommand;
 
 use crate::driver_actor;
+use crate::market_actor;
 use crate::ports::{PositionSnapshot, Recovered, StoreError};
 use crate::ride_actor;
 use crate::runtime::Runtime;
@@ -50,6 +51,7 @@ pub(crate) async fn recover(
             recovered.zones.into_iter().partition(|queue| queue.market == *market.market.id());
         recovered.zones = others;
         zone_actor::start_all(runtime, market, own);
+        market_actor::start(runtime, market);
     }
     for position in &recovered.positions {
         restore_position(runtime, position);

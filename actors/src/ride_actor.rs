@@ -49,6 +49,8 @@ impl Host for RideHost {
     fn perform(&mut self, effect: Effect, _: &Runtime) {
         if let Effect::ToZone(zone, command) = effect {
             self.board.market.to_zone(&zone, command);
+        } else if let Effect::ToMarket(command) = effect {
+            self.board.market.to_matcher(command);
         }
     }
 

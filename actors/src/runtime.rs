@@ -12,6 +12,7 @@ use muster_engine::event::Event;
 use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ZoneId, stable_hash};
 use muster_engine::market::{Market, Markets};
+use muster_engine::matching::MarketCommand;
 use muster_engine::offer::Exclusion;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::error::CallError;
+use crate::market_actor::MarketActor;
 use crate::ports::{EventSink, Meter, Store, StoreError};
 use crate::registry::Registry;
 use crate::replies::Replies;
@@ -80,6 +82,8 @@ pub(crate) struct MarketRuntime {
     pub(crate) census: Census,
     /// The actors of its watched zones, once they run.
     pub(crate) zones: OnceLock<BTreeMap<ZoneId, ZoneHandle>>,
+    /// The actor of its dispatch windows, once it runs.
+    pub(crate) matcher: OnceLock<Addr<MarketActor>>,
 }
 
 impl MarketRuntime {
@@ -97,6 +101,13 @@ impl MarketRuntime {
     pub(crate) fn to_zone(&self, zone: &ZoneId, command: ZoneCommand) {
         if let Some(handle) = self.zone(zone) {
             handle.addr.do_send(Deliver::new(command));
+        }
+    }
+
+    /// Delivers to the machine of the market's dispatch windows.
+    pub(crate) fn to_matcher(&self, command: MarketCommand) {
+        if let Some(matcher) = self.matcher.get() {
+            matcher.do_send(Deliver::new(command));
         }
     }
 
@@ -162,6 +173,7 @@ impl Runtime {
                     grid: Grid::new(market.resolution()),
                     census: Census::default(),
                     zones: OnceLock::new(),
+                    matcher: OnceLock::new(),
                 };
                 (market.id().clone(), Arc::new(runtime))
             })
@@ -288,6 +300,8 @@ fn reply_of(command: &RideCommand) -> Option<muster_engine::effect::ReplyTo> {
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
+        | RideCommand::Matched(_)
+        | RideCommand::WindowUnavailable { .. }
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }
         | RideCommand::OfferAccepted { .. }

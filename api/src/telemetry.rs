@@ -3,6 +3,7 @@
 mod exposition;
 mod labels;
 mod metrics;
+mod windows;
 
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
 pub use labels::FixOutcome;

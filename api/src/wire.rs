@@ -22,6 +22,7 @@ mod ride;
 mod ride_event;
 mod ride_request;
 mod time;
+mod window;
 mod zone;
 
 pub use driver::DriverView;
@@ -49,6 +50,7 @@ pub use ride_request::{
     RideRequestBody, TIERS_MAX,
 };
 pub use time::{TimeFault, parse_rfc3339, rfc3339};
+pub use window::{PairCostView, WindowView};
 pub use zone::{
     GateCallView, GateView, QueuePositionView, QueuePositions, QueueView, QueuedDriverView,
     TierQueueView, ZoneList, ZoneView,

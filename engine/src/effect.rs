@@ -6,6 +6,7 @@ use crate::driver::{DriverCommand, DriverRecord, DriverView, PhoneFrame};
 use crate::event::Event;
 use crate::grid::Supply;
 use crate::id::{DriverId, OfferId, RideId, ZoneId};
+use crate::matching::{MarketCommand, WindowQuery};
 use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
 use crate::time::Timestamp;
@@ -46,6 +47,11 @@ pub enum Effect {
     PersistZone(Box<ZoneCommit>),
     /// Deliver to the machine of a zone's queue in the same market.
     ToZone(ZoneId, ZoneCommand),
+    /// Deliver to the matcher of the same market.
+    ToMarket(MarketCommand),
+    /// Match a dispatch window and hand the result back as
+    /// [`MarketCommand::Matched`], or [`MarketCommand::Failed`]; it may take a while.
+    MatchWindow(Box<WindowQuery>),
     /// Show searches and people the order of a zone's queue.
     PublishQueue(ZoneId, Arc<QueueOrder>),
     /// Deliver to a driver's machine.

@@ -3,6 +3,7 @@
 use crate::forward::ForwardOutcome;
 use crate::id::MarketId;
 use crate::invariant::Invariant;
+use crate::matching::WindowFacts;
 use crate::offer::{Exclusion, OfferEnd, QuoteEnd, StandbyOutcome};
 use crate::ride::CancelledBy;
 use crate::zone::ZoneEventKind;
@@ -95,6 +96,18 @@ pub enum EventKind {
         /// What became of it.
         outcome: ExperimentOutcome,
     },
+    /// A dispatch window was matched.
+    WindowMatched {
+        /// How it came out.
+        facts: WindowFacts,
+    },
+    /// Rides that waited for a dispatch window look for themselves.
+    WindowBypassed {
+        /// How many.
+        rides: u32,
+        /// `full` or `failed`.
+        reason: &'static str,
+    },
     /// A zone's queue changed.
     QueueChanged {
         /// How.
@@ -151,6 +164,8 @@ impl EventKind {
             | Self::Standby { .. }
             | Self::ExperimentRide { .. }
             | Self::QueueChanged { .. }
+            | Self::WindowMatched { .. }
+            | Self::WindowBypassed { .. }
             | Self::InvariantViolated(_) => None,
         }
     }

@@ -15,6 +15,7 @@ pub mod id;
 pub mod invariant;
 pub mod machine;
 pub mod market;
+pub mod matching;
 pub mod offer;
 pub mod policy;
 pub mod ride;

@@ -8,6 +8,7 @@
 mod book;
 mod dispatch;
 mod keys;
+mod matching;
 mod split;
 
 pub use book::{

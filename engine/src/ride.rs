@@ -13,6 +13,9 @@ mod assignment;
 mod attempts;
 #[cfg(test)]
 mod attempts_tests;
+mod batched;
+#[cfg(test)]
+mod batched_tests;
 mod cancel;
 #[cfg(test)]
 mod case_tests;
@@ -91,3 +94,4 @@ pub use record::{
     RequestKey, RideCommit, RideEventKind, RideRecord, RideRequest, RideStatus,
 };
 pub use search::find_candidates;
+pub(crate) use search::{hold, search_nearest};

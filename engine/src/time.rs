@@ -101,4 +101,8 @@ pub enum DeadlineReason {
     QueueBarEnd,
     /// A ride tells the zone of its pickup again that it waits.
     ZoneRetell,
+    /// A dispatch window closes.
+    WindowClose,
+    /// A ride that waits for a dispatch window registers again.
+    WindowRejoin,
 }

@@ -195,6 +195,7 @@ impl Pair {
             passed_over: Vec::new(),
             excluded,
             excluded_counts,
+            window: None,
         };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);

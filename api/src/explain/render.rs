@@ -40,6 +40,18 @@ struct Wave {
     radius_m: u32,
     candidates: Vec<Candidate>,
     counts: BTreeMap<String, u32>,
+    #[serde(default)]
+    window: Option<Window>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Window {
+    number: u64,
+    requests: u32,
+    drivers: u32,
+    served: u32,
+    optimal: bool,
+    gap_ms: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +111,9 @@ fn wave(out: &mut String, wave: &Wave) {
             offered.clone().count(),
         ),
     );
+    if let Some(window) = &wave.window {
+        line(out, format_args!("    {}", matched_in(window)));
+    }
     for candidate in offered {
         let tier = candidate.service_tier.as_deref().unwrap_or("-");
         let after = if candidate.forward { ", after his present ride" } else { "" };
@@ -117,6 +132,17 @@ fn wave(out: &mut String, wave: &Wave) {
         };
         line(out, format_args!("    left out  {count} {reason}{examples}"));
     }
+}
+
+fn matched_in(window: &Window) -> String {
+    let Window { number, requests, drivers, served, .. } = window;
+    let quality = match window.optimal {
+        true => "optimal".to_owned(),
+        false => format!("within {} ms of optimal", window.gap_ms),
+    };
+    format!(
+        "window {number}: {served} of {requests} requests matched, {drivers} drivers, {quality}"
+    )
 }
 
 fn place(candidate: &Candidate) -> String {
@@ -170,6 +196,8 @@ mod tests {
                 {"attempt": 2, "policy": plain, "waves": [{
                     "wave": 1, "at": "2025-12-01T00:01:00.000Z", "radius_m": 3000,
                     "candidates": [], "counts": {},
+                    "window": {"number": 7, "requests": 5, "drivers": 3, "pairs": 9,
+                        "served": 3, "optimal": true, "gap_ms": 0, "cost": null},
                 }]},
             ],
             "counts": {"stale": 9, "tier": 1, "unlisted": 2},
@@ -187,6 +215,7 @@ attempt 1: initial, broadcast, policy version 3, rules xl < rush, arm ttl/long
 
 attempt 2: retry, sequential, policy version 0, no rules, no experiment
   wave 1 at 2025-12-01T00:01:00.000Z, within 3000 m: 0 offered, 0 left out
+    window 7: 3 of 5 requests matched, 3 drivers, optimal
 
 left out in all: 9 stale, 2 unlisted, 1 tier
 ";

@@ -20,6 +20,7 @@ use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
+use super::windows::WindowMetrics;
 
 /// Engine latency: microseconds to seconds.
 const ENGINE_SECONDS: [f64; 16] = [
@@ -36,7 +37,7 @@ const COUNTS: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 50.0];
 
 /// Makes the histograms of a family.
 #[derive(Clone)]
-struct Buckets(&'static [f64]);
+pub(super) struct Buckets(&'static [f64]);
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
@@ -44,7 +45,7 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
-type Histograms<L> = Family<L, Histogram, Buckets>;
+pub(super) type Histograms<L> = Family<L, Histogram, Buckets>;
 
 /// The metrics of the process; shared by everything that measures.
 pub struct Metrics {
@@ -72,6 +73,7 @@ pub struct Metrics {
     time_to_assign: Histograms<MarketLabels>,
     pickup_eta: Histograms<MarketLabels>,
     match_duration: Histograms<ModeLabels>,
+    windows: WindowMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -85,7 +87,9 @@ pub struct Metrics {
     events_seen: Counter<u64, AtomicU64>,
 }
 
-fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: &'static [f64]) -> Histograms<L> {
+pub(super) fn histograms<L: Clone + std::hash::Hash + Eq>(
+    buckets: &'static [f64],
+) -> Histograms<L> {
     Family::new_with_constructor(Buckets(buckets))
 }
 
@@ -117,6 +121,7 @@ impl Metrics {
             time_to_assign: histograms(&HUMAN_SECONDS),
             pickup_eta: histograms(&HUMAN_SECONDS),
             match_duration: histograms(&ENGINE_SECONDS),
+            windows: WindowMetrics::new(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -182,8 +187,9 @@ impl Metrics {
         r.register("wave_size", "Offers per wave", self.wave_size.clone());
         let help = "Request to first offer durable and on its way, in real time";
         r.register("time_to_first_offer_seconds", help, self.time_to_first_offer.clone());
-        let help = "One search of the supply index";
+        let help = "One search of the supply index, or one dispatch window matched";
         r.register("match_duration_seconds", help, self.match_duration.clone());
+        self.windows.register(r);
     }
 
     fn register_process(&mut self) {
@@ -358,6 +364,10 @@ impl EventSink for Metrics {
             EventKind::QueueChanged { change } => {
                 let outcome = queue_outcome(*change);
                 self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
+            }
+            EventKind::WindowMatched { facts } => self.windows.matched(market, facts),
+            EventKind::WindowBypassed { rides, reason } => {
+                self.windows.bypassed(market, *rides, reason);
             }
             EventKind::InvariantViolated(invariant) => {
                 let labels = InvariantLabels { invariant: invariant.to_string() };

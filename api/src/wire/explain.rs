@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::wire::geo::{Metres, metres};
 use crate::wire::time::rfc3339;
+use crate::wire::window::WindowView;
 
 /// The decisions about a ride.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -84,6 +85,8 @@ pub struct WaveView {
     pub candidates: Vec<CandidateView>,
     /// All that fell out, by reason, listed or not.
     pub counts: BTreeMap<&'static str, u32>,
+    /// The dispatch window that chose, in batched mode.
+    pub window: Option<WindowView>,
 }
 
 /// One driver considered.
@@ -193,6 +196,7 @@ impl WaveView {
             radius_m: decision.radius_m,
             candidates: offered.chain(passed_over).chain(excluded).collect(),
             counts: counts.map(|(reason, count)| (reason.name(), *count)).collect(),
+            window: decision.window.map(WindowView::from),
         }
     }
 }

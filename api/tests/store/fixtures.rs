@@ -227,6 +227,7 @@ pub(crate) fn decision(wave: u32) -> WaveDecision {
             reason: Exclusion::StalePosition,
         }],
         excluded_counts: BTreeMap::from([(Exclusion::Offline, 3), (Exclusion::OnRide, 1)]),
+        window: None,
     }
 }
 

@@ -251,6 +251,7 @@ impl Round {
                             passed_over: Vec::new(),
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
+                            window: None,
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }
@@ -259,6 +260,8 @@ impl Round {
                     | Effect::PersistZone(_)
                     | Effect::ToZone(..)
                     | Effect::PublishQueue(..)
+                    | Effect::ToMarket(_)
+                    | Effect::MatchWindow(_)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

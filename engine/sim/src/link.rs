@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::SessionId;
+use muster_engine::matching::MarketCommand;
 use muster_engine::ride::RideCommand;
 use muster_engine::time::Timestamp;
 use muster_engine::zone::ZoneCommand;
@@ -23,6 +24,8 @@ pub(crate) enum Actor {
     Ride(usize),
     /// The machine of a market's zone.
     Zone(usize),
+    /// The machine of a market's dispatch windows.
+    Market(usize),
     /// The store.
     Store,
     /// One connection of a driver's phone.
@@ -33,7 +36,7 @@ impl Actor {
     /// Whether it is a machine inside the process.
     pub(crate) const fn is_machine(self) -> bool {
         match self {
-            Self::Driver(_) | Self::Ride(_) | Self::Zone(_) => true,
+            Self::Driver(_) | Self::Ride(_) | Self::Zone(_) | Self::Market(_) => true,
             Self::Edge | Self::Gps(_) | Self::Store | Self::Session(..) => false,
         }
     }
@@ -48,6 +51,8 @@ pub(crate) enum Payload {
     Ride(RideCommand),
     /// To a zone's machine.
     Zone(ZoneCommand),
+    /// To the machine of a market's dispatch windows.
+    Market(MarketCommand),
     /// From the store: a turn is durable, or failed.
     Committed(Verdict),
     /// To a phone.

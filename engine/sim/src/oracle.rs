@@ -7,6 +7,7 @@
 //! | [`standby`], the same for drivers who stand by | M1 M2 M3 M8 M11 M13 |
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
+//! | [`windows`], a dispatch window when it is matched, and what rides make of it | M2 M3 M14 |
 //! | [`queues`], a zone's queue in each of these places | M8 M13 M15 |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ mod modes;
 pub(crate) mod queues;
 mod standby;
 mod told;
+mod windows;
 
 /// An invariant that broke.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use muster_engine::driver::DriverCommand;
+use muster_engine::matching::MarketCommand;
 use muster_engine::offer::OfferKind;
 use muster_engine::ride::RideCommand;
 use muster_engine::zone::{QueueNews, ZoneCommand};
@@ -122,6 +123,18 @@ pub(crate) fn zone_command(command: &ZoneCommand) -> String {
     }
 }
 
+pub(crate) fn market_command(command: &MarketCommand) -> String {
+    match command {
+        MarketCommand::Join(request) => format!("join {}", request.ride),
+        MarketCommand::Leave { ride, .. } => format!("leave {ride}"),
+        MarketCommand::Matched(outcome) => {
+            let facts = outcome.facts;
+            format!("matched {} of {}, {} drivers", facts.served, facts.requests, facts.drivers)
+        }
+        MarketCommand::Failed { .. } => "failed".to_owned(),
+    }
+}
+
 pub(crate) fn ride_command(command: &RideCommand) -> String {
     match command {
         RideCommand::Request { .. } => "request".to_owned(),
@@ -129,6 +142,12 @@ pub(crate) fn ride_command(command: &RideCommand) -> String {
         RideCommand::Candidates(found) => {
             format!("candidates {} forward {}", found.found.len(), found.forward.len())
         }
+        RideCommand::Matched(matched) => {
+            let found = &matched.candidates;
+            let (idle, forward) = (found.found.len(), found.forward.len());
+            format!("matched {idle} forward {forward}")
+        }
+        RideCommand::WindowUnavailable { .. } => "window_unavailable".to_owned(),
         RideCommand::OfferRefused { offer, reason } => {
             format!("refused {} {}", short(offer.as_str()), reason.name())
         }

@@ -8,6 +8,7 @@ use muster_engine::effect::SessionId;
 use muster_engine::grid::{DriverSlot, Fix, PositionSnapshot};
 use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::invariant::Invariant;
+use muster_engine::matching::MarketMachine;
 use muster_engine::ride::{RideMachine, RideProgress, RideRecord};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::{QueueMachine, QueueRecord, ZoneEventKind};
@@ -31,6 +32,7 @@ mod commits;
 mod crash;
 mod ending;
 mod gps;
+mod markets;
 mod outcomes;
 pub(crate) mod phone;
 pub(crate) mod riders;
@@ -143,6 +145,7 @@ pub struct World {
     pub(crate) drivers: Vec<DriverSite>,
     pub(crate) rides: BTreeMap<usize, RideSite>,
     pub(crate) zones: BTreeMap<usize, ZoneSite>,
+    pub(crate) matchers: BTreeMap<usize, Shell<MarketMachine>>,
     pub(crate) phones: Vec<Phone>,
     pub(crate) riders: Vec<Rider>,
     pub(crate) store: StoreModel,
@@ -185,6 +188,7 @@ impl World {
             drivers: drivers.collect(),
             rides: BTreeMap::new(),
             zones: BTreeMap::new(),
+            matchers: BTreeMap::new(),
             phones: options.drivers.iter().enumerate().map(phone).collect(),
             riders: (0..options.rides.len()).map(rider).collect(),
             store: StoreModel { epoch: 1, sabotage, ..StoreModel::default() },
@@ -205,6 +209,7 @@ impl World {
         };
         world.plan_the_day();
         world.start_zones();
+        world.start_matchers();
         world
     }
 
@@ -403,6 +408,8 @@ impl World {
         ready.extend(rides.map(|(at, _)| Ready::Wake(Actor::Ride(*at))));
         let zones = self.zones.iter().filter(|(_, site)| is_due(site.shell.due()));
         ready.extend(zones.map(|(at, _)| Ready::Wake(Actor::Zone(*at))));
+        let markets = self.matchers.iter().filter(|(_, shell)| is_due(shell.due()));
+        ready.extend(markets.map(|(at, _)| Ready::Wake(Actor::Market(*at))));
         ready
     }
 
@@ -416,7 +423,8 @@ impl World {
         let drivers = self.drivers.iter().filter_map(|site| site.shell.as_ref()?.due());
         let rides = self.rides.values().filter_map(|site| self.ride_due(site));
         let zones = self.zones.values().filter_map(|site| site.shell.due());
-        let machines = drivers.chain(rides).chain(zones).min();
+        let markets = self.matchers.values().filter_map(Shell::due);
+        let machines = drivers.chain(rides).chain(zones).chain(markets).min();
         [self.links.next_at(), self.agenda.next_at(), machines].into_iter().flatten().min()
     }
 

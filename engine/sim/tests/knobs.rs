@@ -15,7 +15,7 @@ const SEEDS_MAX: u64 = 60;
 
 /// Keys that matter too rarely in the simulated city, or not to it, with the test of the engine that
 /// fails when they are ignored.
-const SEEN_ELSEWHERE: [(&str, &str, &str); 8] = [
+const SEEN_ELSEWHERE: [(&str, &str, &str); 9] = [
     ("explained_max", "ride/ranking_tests.rs", "a_decision_keeps_the_order_and_the_terms"),
     ("favourites_first", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
     ("go_home_gain_m", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
@@ -34,6 +34,11 @@ const SEEN_ELSEWHERE: [(&str, &str, &str); 8] = [
         "policy/split.rs",
         "the_first_part_of_a_priority_split_is_for_carriers_alone",
     ),
+    (
+        "match_steps_max",
+        "matching/problem_tests.rs",
+        "a_window_that_runs_out_of_steps_is_matched_all_the_same",
+    ),
     ("reallocations_lost_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
     ("reallocations_operator_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
 ];
@@ -41,7 +46,7 @@ const SEEN_ELSEWHERE: [(&str, &str, &str); 8] = [
 /// Other values of a key, as far as its kind tells; the policy says which of them it allows.
 fn others(key: &str, value: &Value) -> Vec<Value> {
     match (key, value) {
-        ("mode", _) => ["broadcast", "sequential", "quotes", "instant", "queue", "otp"]
+        ("mode", _) => ["broadcast", "sequential", "quotes", "instant", "queue", "otp", "batched"]
             .map(|mode| json!(mode))
             .to_vec(),
         ("ranking", _) => ["nearest", "score", "random"].map(|name| json!(name)).to_vec(),

@@ -106,6 +106,8 @@ impl DriverStats {
             rides_completed: u16::try_from(totals.rides_completed).unwrap_or(u16::MAX),
             idle_since: self.idle_since,
             home: None,
+            offers_answered: totals.offers_answered,
+            offers_accepted: totals.offers_accepted,
         }
     }
 

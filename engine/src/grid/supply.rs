@@ -179,6 +179,10 @@ pub struct Standing {
     pub idle_since: Timestamp,
     /// Where he goes when the day is over, if that counts.
     pub home: Option<Position>,
+    /// Offers he answered within the window.
+    pub offers_answered: u32,
+    /// Of these, offers he accepted.
+    pub offers_accepted: u32,
 }
 
 impl Default for Standing {
@@ -190,6 +194,8 @@ impl Default for Standing {
             rides_completed: 0,
             idle_since: Timestamp::default(),
             home: None,
+            offers_answered: 0,
+            offers_accepted: 0,
         }
     }
 }

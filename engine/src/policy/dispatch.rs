@@ -22,6 +22,9 @@ pub enum DispatchMode {
     /// Drivers who opted in are assigned without being asked, one tried after the other; when none
     /// is left it goes on as broadcast.
     Instant,
+    /// Requests of a dispatch window are matched together, at the least cost of all; each is offered
+    /// to one driver per window.
+    Batched,
 }
 
 impl DispatchMode {
@@ -34,6 +37,7 @@ impl DispatchMode {
             Self::Otp => "otp",
             Self::Quotes => "quotes",
             Self::Instant => "instant",
+            Self::Batched => "batched",
         }
     }
 }
@@ -226,6 +230,30 @@ policy_keys! {
     quotes_auto_assign: bool = false, "true or false" if |_| true;
     /// Drivers tried without being asked, per attempt, before instant mode goes on as broadcast.
     instant_attempts_max: u32 = 3, "1..=50" if |v| (1..=50).contains(v);
+    /// Longest dispatch window of batched mode in milliseconds: its length where drivers are scarce.
+    batch_window_ms: u64 = 10_000, "batch_window_ms_min..=60000" if |v| (100..=60_000).contains(v);
+    /// Shortest dispatch window of batched mode in milliseconds: its length where drivers abound.
+    batch_window_ms_min: u64 = 2_000, "100..=60000" if |v| (100..=60_000).contains(v);
+    /// Nearest eligible drivers that a request is matched among.
+    match_candidates: u32 = 20, "1..=200" if |v| (1..=200).contains(v);
+    /// Pairs of requests and drivers the solver looks at per window before it answers with what it
+    /// has.
+    match_steps_max: u64 = 50_000_000, "1000..=1000000000" if |v| (1_000..=1_000_000_000).contains(v);
+    /// What it costs to leave a request unserved for a window, in seconds to the pickup.
+    match_unserved_s: u32 = 3_600, "1..=86400" if |v| (1..=86_400).contains(v);
+    /// Thousandths of a second by which that grows with each second a request has waited.
+    match_age_permille: u32 = 1_000, "0..=10000" if |v| *v <= 10_000;
+    /// What each tier below a driver's best costs, in seconds to the pickup.
+    match_downgrade_s: u32 = 60, "0..=3600" if |v| *v <= 3_600;
+    /// What a driver an hour without a ride is preferred by, in seconds to the pickup; in proportion
+    /// for less.
+    match_idle_s: u32 = 0, "0..=3600" if |v| *v <= 3_600;
+    /// What a refused offer costs, in seconds to the pickup: weighs how likely a driver refuses.
+    match_refusal_s: u32 = 30, "0..=3600" if |v| *v <= 3_600;
+    /// Offers accepted per thousand by a driver of whom nothing is known.
+    match_acceptance_prior_permille: u16 = 800, "0..=1000" if |v| *v <= 1_000;
+    /// How many answered offers of his own that assumption weighs as much as.
+    match_acceptance_prior_offers: u32 = 10, "1..=1000" if |v| (1..=1_000).contains(v);
 }
 
 /// The most drivers that one wave may offer to, and the most sizes a list of them holds.
@@ -258,6 +286,12 @@ impl DispatchPolicy {
                 u64::from(self.search_radius_m_min),
                 "search_radius_m_min..=100000",
             ),
+            (
+                "batch_window_ms",
+                self.batch_window_ms,
+                self.batch_window_ms_min,
+                "batch_window_ms_min..=60000",
+            ),
             ("search_limit_ms", self.search_limit_ms, self.offer_ttl_ms, "offer_ttl_ms..=86400000"),
             ("lost_after_ms", self.lost_after_ms, self.stale_after_ms, "stale_after_ms..=86400000"),
             (
@@ -283,6 +317,7 @@ impl DispatchPolicy {
         self.search_limit_ms = self.search_limit_ms.max(self.offer_ttl_ms);
         self.lost_after_ms = self.lost_after_ms.max(self.stale_after_ms);
         self.pool_size = self.pool_size.max(self.largest_wave());
+        self.batch_window_ms = self.batch_window_ms.max(self.batch_window_ms_min);
         self
     }
 
@@ -300,7 +335,8 @@ impl DispatchPolicy {
             | DispatchMode::Queue
             | DispatchMode::Otp
             | DispatchMode::Quotes
-            | DispatchMode::Instant => {
+            | DispatchMode::Instant
+            | DispatchMode::Batched => {
                 let unwanted = declined > 0 && declined.saturating_mul(2) >= sent;
                 let growth = if unwanted { self.reject_feedback_step } else { 0 };
                 self.size_of_wave(wave).saturating_add(growth).min(WAVE_PLACES_MAX)

@@ -159,6 +159,7 @@ impl Case {
             passed_over,
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
+            window: None,
         }))
     }
 

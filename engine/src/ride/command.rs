@@ -7,6 +7,7 @@ use crate::forward::{ForwardLink, ForwardNews};
 use crate::geo::Position;
 use crate::grid::{Reading, TagFilter, TierSet};
 use crate::id::{DriverId, OfferId, ServiceTierId, ZoneId};
+use crate::matching::{WindowFacts, WindowMatch};
 use crate::offer::Exclusion;
 use crate::ride::decision::WaveExclusion;
 use crate::ride::needs::RideNeeds;
@@ -27,6 +28,13 @@ pub enum RideCommand {
     Resume,
     /// The result of a search of the supply index.
     Candidates(Box<Candidates>),
+    /// The result of a dispatch window that the ride registered for.
+    Matched(Box<WindowMatch>),
+    /// No dispatch window takes the ride: it looks for itself.
+    WindowUnavailable {
+        /// The registration.
+        join: u64,
+    },
     /// The result of [`Effect::LocateDriver`](crate::effect::Effect::LocateDriver).
     DriverLocated {
         /// The driver.
@@ -271,4 +279,6 @@ pub struct Candidates {
     pub excluded: Vec<WaveExclusion>,
     /// All that fell out, by reason.
     pub excluded_counts: std::collections::BTreeMap<Exclusion, u32>,
+    /// The dispatch window they come from, if they do.
+    pub window: Option<WindowFacts>,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::effect::Outbox;
 use crate::event::EventKind;
 use crate::id::{DriverId, OfferId};
+use crate::matching::WindowFacts;
 use crate::offer::Exclusion;
 use crate::ride::command::Candidates;
 use crate::ride::machine::RideMachine;
@@ -41,6 +42,9 @@ pub struct WaveDecision {
     pub excluded: Vec<WaveExclusion>,
     /// All that fell out, by reason, listed above or not.
     pub excluded_counts: BTreeMap<Exclusion, u32>,
+    /// The dispatch window that chose, in batched mode.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub window: Option<WindowFacts>,
 }
 
 impl WaveDecision {
@@ -146,6 +150,7 @@ impl RideMachine {
             ranked,
             excluded: candidates.excluded,
             excluded_counts: candidates.excluded_counts,
+            window: candidates.window,
         }
     }
 

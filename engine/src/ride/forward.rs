@@ -25,7 +25,7 @@ impl RideMachine {
         let sequential = self.policy.mode == DispatchMode::Sequential;
         let of_wave = self.policy.forward_wave_size.min(if sequential { 1 } else { u32::MAX });
         let limit = match seeking {
-            Seeking::Wave | Seeking::Widest => of_wave,
+            Seeking::Wave | Seeking::Widest | Seeking::Window { .. } => of_wave,
             Seeking::Places(_) | Seeking::Instant | Seeking::Standby(_) => 0,
             Seeking::ForwardPlaces(places) => places,
         };

@@ -32,7 +32,8 @@ pub(super) fn instant_search(policy: &DispatchPolicy) -> Option<InstantSearch> {
         | DispatchMode::Sequential
         | DispatchMode::Quotes
         | DispatchMode::Queue
-        | DispatchMode::Otp => None,
+        | DispatchMode::Otp
+        | DispatchMode::Batched => None,
     }
 }
 
@@ -81,7 +82,11 @@ impl RideMachine {
             (Seeking::Instant, _) => OfferKind::Instant,
             (Seeking::Standby(_), _) => OfferKind::Standby,
             (
-                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
+                Seeking::Wave
+                | Seeking::Widest
+                | Seeking::Places(_)
+                | Seeking::ForwardPlaces(_)
+                | Seeking::Window { .. },
                 DispatchMode::Quotes,
             ) => {
                 let policy = &self.policy;
@@ -90,12 +95,17 @@ impl RideMachine {
                 OfferKind::Quote { bounds: fare.map(|fare| FareBounds::around(fare, min, max)) }
             }
             (
-                Seeking::Wave | Seeking::Widest | Seeking::Places(_) | Seeking::ForwardPlaces(_),
+                Seeking::Wave
+                | Seeking::Widest
+                | Seeking::Places(_)
+                | Seeking::ForwardPlaces(_)
+                | Seeking::Window { .. },
                 DispatchMode::Broadcast
                 | DispatchMode::Sequential
                 | DispatchMode::Instant
                 | DispatchMode::Queue
-                | DispatchMode::Otp,
+                | DispatchMode::Otp
+                | DispatchMode::Batched,
             ) => OfferKind::Ride,
         }
     }

@@ -12,6 +12,7 @@ use crate::market::Market;
 use crate::offer::{OfferEnd, OfferTerms, StandbyOutcome, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::attempts::Attempts;
+use crate::ride::batched::WindowPlace;
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
 use crate::ride::pickup_watch::PickupWatch;
@@ -65,6 +66,8 @@ pub struct RideMachine {
     pub(super) places: Arc<RidePlaces>,
     /// What the zone of the pickup knows of it.
     pub(super) zone_told: ZoneTold,
+    /// What the market's matcher knows of it.
+    pub(super) window: WindowPlace,
 }
 
 impl RideMachine {
@@ -135,6 +138,7 @@ impl RideMachine {
             retired: false,
             places,
             zone_told: ZoneTold::default(),
+            window: WindowPlace::default(),
         }
     }
 
@@ -365,19 +369,6 @@ impl RideMachine {
         let terminal = self.record.status.is_terminal() && !self.retired;
         terminal.then(|| ended_at.plus_millis(self.policy.retire_after_ms))
     }
-
-    fn searching_deadline(&self) -> Option<Deadline> {
-        let limit =
-            Deadline { at: self.record.search_deadline, reason: DeadlineReason::SearchLimit };
-        let close = self.record.offers.values().map(|live| live.expires_at).min();
-        let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
-        let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
-        let retell = self.zone_told.again_at();
-        let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
-        let selection = self.selection_deadline();
-        let call = self.standby_call();
-        [Some(limit), close, retry, retell, selection, call].into_iter().flatten().min()
-    }
 }
 
 impl Machine for RideMachine {
@@ -392,6 +383,8 @@ impl Machine for RideMachine {
             RideCommand::Request { reply } => self.on_request(reply, now, out),
             RideCommand::Resume => self.on_resume(now, out),
             RideCommand::Candidates(candidates) => self.on_candidates(*candidates, now, out),
+            RideCommand::Matched(matched) => self.on_matched(*matched, now, out),
+            RideCommand::WindowUnavailable { join } => self.on_window_unavailable(join, now, out),
             RideCommand::OfferRefused { offer, reason } => {
                 self.on_refused(&offer, reason, now, out);
             }
@@ -434,6 +427,7 @@ impl Machine for RideMachine {
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
         self.tell_zone(now, out);
+        self.leave_window(out);
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -481,5 +475,6 @@ impl Machine for RideMachine {
             }
         }
         self.tell_zone(now, out);
+        self.leave_window(out);
     }
 }

@@ -77,7 +77,10 @@ impl ZoneTold {
 impl RideMachine {
     /// How the queue at the pickup takes part in the search.
     pub(super) fn queue_query(&self, seeking: Seeking) -> Option<QueueQuery> {
-        if matches!(seeking, Seeking::ForwardPlaces(_) | Seeking::Standby(_)) {
+        if matches!(
+            seeking,
+            Seeking::ForwardPlaces(_) | Seeking::Standby(_) | Seeking::Window { .. }
+        ) {
             return None;
         }
         let zone = self.places.queue()?.id.clone();
@@ -85,7 +88,9 @@ impl RideMachine {
             DispatchMode::Queue => {
                 let all = self.policy.queue_wave_size;
                 let places = match seeking {
-                    Seeking::Wave | Seeking::Widest | Seeking::Instant => all,
+                    Seeking::Wave | Seeking::Widest | Seeking::Instant | Seeking::Window { .. } => {
+                        all
+                    }
                     Seeking::Places(places) | Seeking::ForwardPlaces(places) => places.min(all),
                     Seeking::Standby(_) => 0,
                 };
@@ -96,7 +101,8 @@ impl RideMachine {
             | DispatchMode::Sequential
             | DispatchMode::Quotes
             | DispatchMode::Instant
-            | DispatchMode::Otp => {
+            | DispatchMode::Otp
+            | DispatchMode::Batched => {
                 let first = self.policy.zone_queue_first;
                 first.then_some(QueueQuery { zone, places: None, falls_back: true })
             }

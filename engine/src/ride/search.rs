@@ -35,6 +35,14 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
 
 /// As [`find_candidates`], whoever may wait in a queue.
 pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
+    let candidates = search_nearest(grid, query);
+    let forward = candidates.forward.iter().map(|forward| &forward.ranked);
+    hold(grid, query, candidates.found.iter().chain(forward));
+    candidates
+}
+
+/// As [`find_candidates`], whoever may wait in a queue, and without holding a slot of anyone.
+pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
@@ -80,19 +88,18 @@ pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
         forward: Vec::new(),
         passed_over,
         excluded_counts: result.excluded_counts,
+        window: None,
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
     if let Some(places) = &query.forward {
         add_forward(grid, query, places, &on_trip, &mut candidates);
     }
-    let forward = candidates.forward.iter().map(|forward| &forward.ranked);
-    hold(grid, query, candidates.found.iter().chain(forward));
     candidates
 }
 
 /// Holds a slot of each chosen driver for the offer that is on its way.
-pub(super) fn hold<'c>(
+pub(crate) fn hold<'c>(
     grid: &Grid,
     query: &CandidateQuery,
     chosen: impl Iterator<Item = &'c RankedCandidate>,

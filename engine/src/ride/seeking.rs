@@ -15,6 +15,12 @@ pub(super) enum Seeking {
     ForwardPlaces(u32),
     /// For drivers within so many metres, who would be sooner at the pickup than the assigned one.
     Standby(u32),
+    /// For one driver, by the next dispatch window; in place of one whose machine refused, or for a
+    /// new wave.
+    Window {
+        /// Whether it belongs to the wave under way.
+        fills_up: bool,
+    },
 }
 
 impl Seeking {
@@ -23,6 +29,7 @@ impl Seeking {
         match self {
             Self::Places(_) | Self::ForwardPlaces(_) => true,
             Self::Wave | Self::Widest | Self::Instant | Self::Standby(_) => false,
+            Self::Window { fills_up } => fills_up,
         }
     }
 }

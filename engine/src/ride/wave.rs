@@ -17,7 +17,7 @@ use crate::ride::machine::RideMachine;
 use crate::ride::ranking::{Candidate, RankQuery, RankedCandidate};
 use crate::ride::record::{AttemptOffers, LiveOffer, RideEventKind, RideStatus};
 use crate::ride::seeking::Seeking;
-use crate::time::Timestamp;
+use crate::time::{Deadline, DeadlineReason, Timestamp};
 use crate::units::Meters;
 
 /// The pause between searches that find nobody doubles this often: where supply is scarce, many
@@ -64,10 +64,26 @@ impl RideMachine {
         if self.record.wave >= self.policy.wave_count_max {
             return self.give_up("wave_limit", now, out);
         }
+        if self.is_batched() {
+            return self.join_window(false, now, out);
+        }
         self.seek(Seeking::Wave, now, out);
     }
 
     pub(super) fn seek(&mut self, seeking: Seeking, now: Timestamp, out: &mut Outbox) {
+        let Some(query) = self.candidate_query(seeking, now) else {
+            return self.end_unfulfilled("unknown_service_tier", now, out);
+        };
+        self.seeking = Some(seeking);
+        out.push(Effect::FindCandidates(Box::new(query)));
+    }
+
+    /// What a search asks of drivers; nothing when the market has none of the tiers.
+    pub(super) fn candidate_query(
+        &mut self,
+        seeking: Seeking,
+        now: Timestamp,
+    ) -> Option<CandidateQuery> {
         let (limit, radius) = match seeking {
             Seeking::Wave => (self.places_of_next_wave(), self.radius_of_next_wave()),
             Seeking::Widest => (self.places_of_next_wave(), self.policy.search_radius_m_max),
@@ -75,14 +91,13 @@ impl RideMachine {
             Seeking::ForwardPlaces(_) => (0, self.record.search_radius_m),
             Seeking::Instant => (1, self.policy.radius_of_wave(1)),
             Seeking::Standby(radius) => (self.places_of_next_wave(), radius),
+            // How many are candidates is the matcher's to say.
+            Seeking::Window { .. } => (1, self.policy.search_radius_m_max),
         };
-        let Ok(tiers) = self.market.tier_set(&self.record.service_tiers) else {
-            return self.end_unfulfilled("unknown_service_tier", now, out);
-        };
-        self.seeking = Some(seeking);
+        let tiers = self.market.tier_set(&self.record.service_tiers).ok()?;
         self.set_aside.retain(|_, until| *until > now);
         let request = &self.record.request;
-        out.push(Effect::FindCandidates(Box::new(CandidateQuery {
+        Some(CandidateQuery {
             attempt: self.record.attempt,
             pickup: request.pickup,
             radius: Meters::new(f64::from(radius)),
@@ -102,13 +117,13 @@ impl RideMachine {
             ranking: self.rank_query(seeking),
             forward: self.forward_places(seeking),
             queue: self.queue_query(seeking),
-        })));
+        })
     }
 
     fn rank_query(&self, seeking: Seeking) -> RankQuery {
         let request = &self.record.request;
         let wave = match seeking {
-            Seeking::Wave | Seeking::Widest | Seeking::Standby(_) => {
+            Seeking::Wave | Seeking::Widest | Seeking::Window { .. } | Seeking::Standby(_) => {
                 self.record.wave.saturating_add(1)
             }
             Seeking::Places(_) | Seeking::ForwardPlaces(_) | Seeking::Instant => self.record.wave,
@@ -193,6 +208,7 @@ impl RideMachine {
                 }
             }
             Seeking::Instant => self.end_instant(Some(candidates), now, out),
+            Seeking::Window { fills_up } => self.join_window(fills_up, now, out),
             Seeking::Wave if self.radius_of_next_wave() < self.policy.search_radius_m_max => {
                 self.seek(Seeking::Widest, now, out);
             }
@@ -254,6 +270,7 @@ impl RideMachine {
             | Seeking::Widest
             | Seeking::Places(_)
             | Seeking::ForwardPlaces(_)
+            | Seeking::Window { .. }
             | Seeking::Standby(_) => RideEventKind::WaveSent,
             Seeking::Instant => RideEventKind::InstantOffered,
         };
@@ -364,6 +381,12 @@ impl RideMachine {
         }
         self.set_aside.insert(driver, now.plus_millis(self.policy.search_retry_ms));
         self.refusals += 1;
+        if self.is_batched() {
+            return match self.awaits_answers() {
+                true => self.write_ends(now, out),
+                false => self.join_window(true, now, out),
+            };
+        }
         let places = self.policy.places_of_wave(self.record.wave, 0, 0);
         if self.refusals <= places + self.policy.forward_wave_size {
             let place = if forward { Seeking::ForwardPlaces(1) } else { Seeking::Places(1) };
@@ -374,6 +397,22 @@ impl RideMachine {
             self.retry_at = Some(now.plus_millis(self.policy.search_retry_ms));
         }
         self.write_ends(now, out);
+    }
+
+    /// When a search has something to do next.
+    pub(super) fn searching_deadline(&self) -> Option<Deadline> {
+        let limit =
+            Deadline { at: self.record.search_deadline, reason: DeadlineReason::SearchLimit };
+        let close = self.record.offers.values().map(|live| live.expires_at).min();
+        let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
+        let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
+        let rejoin = self.rejoins_at();
+        let rejoin = rejoin.map(|at| Deadline { at, reason: DeadlineReason::WindowRejoin });
+        let retell = self.zone_told.again_at();
+        let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
+        let selection = self.selection_deadline();
+        let call = self.standby_call();
+        [Some(limit), close, retry, rejoin, retell, selection, call].into_iter().flatten().min()
     }
 
     /// Closes offers that ran out, and the search itself at its limit.
@@ -402,6 +441,7 @@ impl RideMachine {
         }
         self.ask_again_to_confirm(now, out);
         self.call_standby_again(now, out);
+        self.rejoin_window(now, out);
         let wave_over = !expired.is_empty() && !self.awaits_answers();
         if wave_over || self.retry_at.is_some_and(|at| at <= now) {
             self.begin_wave(now, out);

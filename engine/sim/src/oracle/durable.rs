@@ -35,6 +35,7 @@ impl World {
             .and_then(|()| self.m4_ends_once(before, commit))
             .and_then(|()| self.m12_one_market(commit))
             .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit))
+            .and_then(|()| self.m2_one_match(commit))
             .and_then(|()| self.modes_are_kept(before, commit))
             .and_then(|()| self.standby_is_kept(before, commit));
         match judgement {

@@ -50,6 +50,7 @@ impl World {
                 shell.is_none_or(|shell| quiet(!shell.held.is_empty(), shell.resting))
             })
             && self.zones.values().all(|s| quiet(!s.shell.held.is_empty(), s.shell.resting))
+            && self.matchers.values().all(|shell| !shell.resting)
     }
 
     fn m2_m5_slots(&mut self, driver: usize) {

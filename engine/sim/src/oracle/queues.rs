@@ -232,6 +232,7 @@ impl World {
             Actor::Zone(market) => Some(market),
             Actor::Driver(_)
             | Actor::Ride(_)
+            | Actor::Market(_)
             | Actor::Edge
             | Actor::Gps(_)
             | Actor::Store

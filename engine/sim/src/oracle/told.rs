@@ -35,6 +35,8 @@ impl World {
             | Effect::PersistDriver(_)
             | Effect::PersistZone(_)
             | Effect::ToZone(..)
+            | Effect::ToMarket(_)
+            | Effect::MatchWindow(_)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_)
@@ -52,6 +54,7 @@ impl World {
             Actor::Driver(driver) => self.drivers.get(driver).map(|site| site.market),
             Actor::Ride(ride) => self.options.rides.get(ride).map(|plan| plan.market),
             Actor::Zone(_) => Self::market_of_zone(actor),
+            Actor::Market(market) => Some(market),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }

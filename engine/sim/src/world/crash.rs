@@ -32,6 +32,7 @@ impl World {
             Actor::Driver(driver) => self.rebuild_driver(driver),
             Actor::Ride(ride) => self.rebuild_ride(ride),
             Actor::Zone(market) => self.rebuild_zone(market),
+            Actor::Market(market) => self.rebuild_matcher(market),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -156,6 +157,11 @@ impl World {
                 }
                 self.zone_turn(market, Turn::Command(ZoneCommand::Resume));
             }
+            Actor::Market(market) => {
+                if let Some(shell) = self.matchers.get_mut(&market) {
+                    shell.resting = false;
+                }
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -172,6 +178,7 @@ impl World {
         self.links.clear_machines();
         self.rides.clear();
         self.zones.clear();
+        self.matchers.clear();
         self.replies.clear();
         for driver in 0..self.drivers.len() {
             let site = &mut self.drivers[driver];
@@ -213,6 +220,7 @@ impl World {
             self.restore_position(driver);
         }
         self.start_zones();
+        self.start_matchers();
         let open: Vec<Arc<RideRecord>> =
             self.store.newest_rides().filter(|r| !r.status.is_terminal()).cloned().collect();
         for record in open {
@@ -246,7 +254,11 @@ impl World {
         let zones = self.zones.iter().filter_map(|(at, site)| {
             (site.shell.held.is_empty() && !site.shell.resting).then_some(Actor::Zone(*at))
         });
-        let machines: Vec<Actor> = drivers.chain(rides).chain(zones).collect();
+        let markets = self
+            .matchers
+            .iter()
+            .filter_map(|(at, shell)| (!shell.resting).then_some(Actor::Market(*at)));
+        let machines: Vec<Actor> = drivers.chain(rides).chain(zones).chain(markets).collect();
         if !machines.is_empty() {
             self.count("fault: machine panicked");
             let chosen = self.fate.index(machines.len());

@@ -47,6 +47,9 @@ impl World {
             (Actor::Zone(market), Payload::Zone(command)) => {
                 self.zone_turn(market, Turn::Command(command));
             }
+            (Actor::Market(market), Payload::Market(command)) => {
+                self.market_turn(market, Turn::Command(command));
+            }
             (actor, Payload::Committed(verdict)) => self.on_committed(actor, verdict),
             (Actor::Session(driver, session), Payload::Frame(frame)) => {
                 self.on_frame(driver, session, frame);
@@ -59,6 +62,7 @@ impl World {
                 Payload::Driver(_)
                 | Payload::Ride(_)
                 | Payload::Zone(_)
+                | Payload::Market(_)
                 | Payload::Frame(_)
                 | Payload::Goodbye,
             ) => {}
@@ -73,6 +77,7 @@ impl World {
             Actor::Driver(driver) => self.driver_turn(driver, Turn::Deadline),
             Actor::Ride(ride) => self.ride_turn(ride, Turn::Deadline),
             Actor::Zone(market) => self.zone_turn(market, Turn::Deadline),
+            Actor::Market(market) => self.market_turn(market, Turn::Deadline),
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => {}
         }
     }
@@ -238,6 +243,10 @@ impl World {
                 let shell = &mut self.zones.get_mut(&market)?.shell;
                 Some((&mut shell.held, shell.incarnation))
             }
+            Actor::Market(market) => {
+                let shell = self.matchers.get_mut(&market)?;
+                Some((&mut shell.held, shell.incarnation))
+            }
             Actor::Edge | Actor::Gps(_) | Actor::Store | Actor::Session(..) => None,
         }
     }
@@ -256,6 +265,16 @@ impl World {
             Effect::ToZone(_, command) => {
                 if let Some(market) = self.market_of(actor) {
                     self.pass_to_zone(actor, market, command);
+                }
+            }
+            Effect::ToMarket(command) => {
+                if let Some(market) = self.market_of(actor) {
+                    self.send(actor, Actor::Market(market), Payload::Market(command));
+                }
+            }
+            Effect::MatchWindow(query) => {
+                if let Actor::Market(market) = actor {
+                    self.match_window(market, *query);
                 }
             }
             Effect::PublishQueue(..) => {
@@ -289,20 +308,7 @@ impl World {
                     self.markets[site.market].grid.remove(&site.id);
                 }
             }
-            Effect::Publish(event) => {
-                if let EventKind::Forward { outcome } = event.kind {
-                    self.count(forward_line(outcome));
-                }
-                if let EventKind::Standby { outcome } = event.kind {
-                    self.count(standby_line(outcome));
-                }
-                if let EventKind::InvariantViolated(invariant) = event.kind {
-                    self.count("machine saw a broken invariant");
-                    if self.options.sabotage.is_none() {
-                        self.broken(invariant, format!("{actor:?} found it in itself"));
-                    }
-                }
-            }
+            Effect::Publish(event) => self.note_published(actor, &event.kind),
             Effect::Retire => self.retire(actor),
             Effect::IndexOffer(_)
             | Effect::ForgetOffer(_)
@@ -311,6 +317,21 @@ impl World {
             | Effect::PersistZone(_)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_) => {}
+        }
+    }
+
+    fn note_published(&mut self, actor: Actor, kind: &EventKind) {
+        if let EventKind::Forward { outcome } = kind {
+            self.count(forward_line(*outcome));
+        }
+        if let EventKind::Standby { outcome } = kind {
+            self.count(standby_line(*outcome));
+        }
+        if let EventKind::InvariantViolated(invariant) = kind {
+            self.count("machine saw a broken invariant");
+            if self.options.sabotage.is_none() {
+                self.broken(*invariant, format!("{actor:?} found it in itself"));
+            }
         }
     }
 
@@ -447,6 +468,8 @@ const fn reply_of_ride(command: &RideCommand) -> Option<ReplyTo> {
         RideCommand::Get { reply } => Some(*reply),
         RideCommand::Resume
         | RideCommand::Candidates(_)
+        | RideCommand::Matched(_)
+        | RideCommand::WindowUnavailable { .. }
         | RideCommand::DriverLocated { .. }
         | RideCommand::OfferRefused { .. }
         | RideCommand::OfferDeclined { .. }

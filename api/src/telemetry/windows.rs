@@ -1,0 +1,57 @@
+//! Metrics of dispatch windows.
+
+use muster_engine::matching::WindowFacts;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::labels::{MarketLabels, OutcomeLabels, ReasonLabels};
+use super::metrics::{Histograms, histograms};
+
+/// Requests of a window: one to a city's rush.
+const REQUESTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 2_000.0, 10_000.0];
+
+/// What is counted of the dispatch windows of batched mode.
+pub(super) struct WindowMetrics {
+    requests: Histograms<MarketLabels>,
+    matched: Family<OutcomeLabels, Counter>,
+    bypassed: Family<ReasonLabels, Counter>,
+}
+
+impl WindowMetrics {
+    pub(super) fn new() -> Self {
+        Self {
+            requests: histograms(&REQUESTS),
+            matched: Family::default(),
+            bypassed: Family::default(),
+        }
+    }
+
+    pub(super) fn register(&self, r: &mut Registry) {
+        r.register("window_requests", "Requests per dispatch window", self.requests.clone());
+        let help = "Requests of dispatch windows: served or unserved where the matching is proven \
+            optimal; where it was cut short, served_early or unserved_early";
+        r.register("window_matches", help, self.matched.clone());
+        let help = "Rides that no dispatch window took, by why: they looked for themselves";
+        r.register("window_bypasses", help, self.bypassed.clone());
+    }
+
+    pub(super) fn matched(&self, market: String, facts: &WindowFacts) {
+        let labels = MarketLabels { market: market.clone() };
+        self.requests.get_or_create(&labels).observe(f64::from(facts.requests));
+        let outcomes = match facts.optimal {
+            true => ["served", "unserved"],
+            false => ["served_early", "unserved_early"],
+        };
+        let counts = [facts.served, facts.requests.saturating_sub(facts.served)];
+        for (outcome, count) in outcomes.into_iter().zip(counts) {
+            let labels = OutcomeLabels { market: market.clone(), outcome };
+            self.matched.get_or_create(&labels).inc_by(u64::from(count));
+        }
+    }
+
+    pub(super) fn bypassed(&self, market: String, rides: u32, reason: &'static str) {
+        let labels = ReasonLabels { market, reason };
+        self.bypassed.get_or_create(&labels).inc_by(u64::from(rides));
+    }
+}

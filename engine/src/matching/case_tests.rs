@@ -1,0 +1,150 @@
+//! Rides that wait for a window, and drivers around them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::effect::{Effect, Outbox};
+use crate::forward::ForwardSupply;
+use crate::geo::{CellResolution, Position};
+use crate::grid::{
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
+    TierSet,
+};
+use crate::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
+use crate::machine::Machine;
+use crate::market::{Boundary, Market, MarketConfig};
+use crate::matching::{MarketCommand, WindowRequest};
+use crate::policy::{DispatchMode, DispatchPolicy, PolicyBook};
+use crate::ride::{RideCommand, RideMachine, RideRequest};
+use crate::time::Timestamp;
+
+pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+/// Metres per degree of latitude, and of longitude at the equator.
+pub(super) const DEGREE_M: f64 = 111_195.0;
+
+pub(super) fn at(ms: u64) -> Timestamp {
+    START.plus_millis(ms)
+}
+
+pub(super) fn ride(name: &str) -> RideId {
+    RideId::new(name).unwrap()
+}
+
+pub(super) fn driver(name: &str) -> DriverId {
+    DriverId::new(name).unwrap()
+}
+
+fn tier(name: &str) -> ServiceTierId {
+    ServiceTierId::new(name).unwrap()
+}
+
+/// A market on the equator with an economy and a premium tier.
+pub(super) fn market() -> Arc<Market> {
+    let square = r#"{"type":"Polygon","coordinates":[[[0,-1],[1,-1],[1,1],[0,1],[0,-1]]]}"#;
+    let config = MarketConfig {
+        id: MarketId::new("m").unwrap(),
+        name: "M".to_owned(),
+        boundary: Boundary::from_geojson(square).unwrap(),
+        tiers: vec![tier("economy"), tier("premium")],
+        default_tier: tier("economy"),
+        resolution: CellResolution::new(9).unwrap(),
+    };
+    Arc::new(Market::new(config).unwrap())
+}
+
+pub(super) fn grid() -> Grid {
+    Grid::new(CellResolution::new(9).unwrap())
+}
+
+/// The place so many metres east of the middle.
+pub(super) fn place(east_m: f64) -> Position {
+    Position::from_degrees(0.0, 0.5 + east_m / DEGREE_M).unwrap()
+}
+
+/// Windows whose costs are times to the pickup and nothing else.
+pub(super) fn policy() -> DispatchPolicy {
+    DispatchPolicy {
+        mode: DispatchMode::Batched,
+        search_radius_m_max: 5_000,
+        match_age_permille: 0,
+        match_downgrade_s: 0,
+        match_idle_s: 0,
+        match_refusal_s: 0,
+        detour_factor: 1.0,
+        pickup_speed_mps: 1.0,
+        ..DispatchPolicy::default()
+    }
+}
+
+/// What a ride sends that begins to search at `ms`, so many metres east of the middle.
+pub(super) fn join(policy: &DispatchPolicy, name: &str, east_m: f64, ms: u64) -> WindowRequest {
+    join_with(policy, name, east_m, ms, |_| {})
+}
+
+pub(super) fn join_with(
+    policy: &DispatchPolicy,
+    name: &str,
+    east_m: f64,
+    ms: u64,
+    change: impl FnOnce(&mut RideRequest),
+) -> WindowRequest {
+    let mut request = RideRequest {
+        ride: ride(name),
+        rider: RiderId::new(name).unwrap(),
+        market: MarketId::new("m").unwrap(),
+        pickup: place(east_m),
+        dropoff: None,
+        service_tiers: vec![tier("economy")],
+        fare: None,
+        tip: None,
+        pickup_at: None,
+        attributes: BTreeMap::new(),
+        require_tags: Vec::new(),
+        forbid_tags: Vec::new(),
+        blocked_drivers: BTreeSet::new(),
+        favourite_drivers: BTreeSet::new(),
+        requested_at: at(ms),
+        entropy: 7,
+        request_key: None,
+    };
+    change(&mut request);
+    let book = Arc::new(PolicyBook::of(policy.clone()));
+    let mut machine = RideMachine::new(request, market(), book);
+    let mut out = Outbox::default();
+    machine.handle(RideCommand::Request { reply: None }, at(ms), &mut out);
+    let mut joins = out.drain().filter_map(|effect| {
+        let Effect::ToMarket(MarketCommand::Join(request)) = effect else { return None };
+        Some(*request)
+    });
+    joins.next().unwrap()
+}
+
+/// Puts a free driver of the economy tier so many metres east of the middle.
+pub(super) fn put(grid: &Grid, name: &str, east_m: f64) {
+    put_with(grid, name, east_m, |_| {});
+}
+
+pub(super) fn put_with(grid: &Grid, name: &str, east_m: f64, change: impl FnOnce(&mut Supply)) {
+    let slot = Arc::new(DriverSlot::new(driver(name)));
+    let position = place(east_m);
+    let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
+    slot.apply(&fix, START, &FixLimits::default(), &market()).unwrap();
+    let mut supply = Supply {
+        tiers: TierSet::EMPTY.with(0),
+        tags: TagFilter::default(),
+        status: DriverStatus::Available,
+        contact: Contact::Live,
+        live_offers: 0,
+        cooling_down: false,
+        blocked: false,
+        instant_tiers: TierSet::EMPTY,
+        in_session: false,
+        hold: Hold::default(),
+        forward: ForwardSupply::default(),
+        facts: Arc::default(),
+        standing: Standing { idle_since: START, ..Standing::default() },
+    };
+    change(&mut supply);
+    grid.place(&slot, supply);
+}

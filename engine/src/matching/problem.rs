@@ -1,0 +1,202 @@
+//! From a window to a problem, and from its solution to what each request gets.
+//!
+//! The pairs of a request are its nearest eligible drivers, all filters on, nobody in it who holds a
+//! live offer: a match is for one ride. Where nearer requests contest all drivers of a request it
+//! would starve beside free ones a little farther away, so a request that got nobody is given more
+//! candidates and the window is solved again, a few times at most.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::grid::Grid;
+use crate::id::DriverId;
+use crate::matching::command::{
+    WindowFacts, WindowMatch, WindowOutcome, WindowQuery, WindowRequest,
+};
+use crate::matching::cost::PairTerms;
+use crate::matching::solve::{Solution, solve};
+use crate::matching::sparse::{Pair, SparseProblem};
+use crate::ride::{
+    CandidateQuery, Candidates, ForwardCandidate, PriorityGroup, RankedCandidate, hold,
+    search_nearest,
+};
+use crate::time::Timestamp;
+
+/// Live offers from which on a driver is no candidate.
+const LIVE_OFFERS_MAX: u8 = 1;
+
+/// How often requests that got nobody are given more candidates.
+const COMPLETIONS_MAX: u32 = 2;
+
+/// How many times as many candidates they are given.
+const COMPLETION_FACTOR: usize = 4;
+
+/// Matches the requests of a window at the least cost of all, and holds a slot of each matched driver
+/// for the offer that is on its way.
+pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
+    let WindowQuery { number, closed_at, requests } = query;
+    let mut rows: Vec<Row> = requests.into_iter().map(|r| Row::new(grid, r, closed_at)).collect();
+    let mut matched = Matching::of(&rows, closed_at);
+    for _ in 0..COMPLETIONS_MAX {
+        let starving = rows.iter_mut().zip(&matched.solution.driver_of);
+        let starving = starving.filter(|(row, driver)| driver.is_none() && row.may_find_more());
+        let found_more = starving.map(|(row, _)| row.look_farther(grid)).filter(|more| *more);
+        if found_more.count() == 0 {
+            break;
+        }
+        matched = Matching::of(&rows, closed_at);
+    }
+    let facts = matched.facts(number, rows.len());
+    let answers = rows.into_iter().zip(&matched.solution.driver_of);
+    let matches = answers.map(|(row, driver)| {
+        let driver = driver.map(|driver| &matched.drivers[driver as usize]);
+        row.into_match(grid, driver, facts)
+    });
+    WindowOutcome { number, facts, matches: matches.collect() }
+}
+
+/// A request with its candidates.
+struct Row {
+    request: WindowRequest,
+    found: Candidates,
+    /// What each candidate costs.
+    terms: BTreeMap<DriverId, PairTerms>,
+    /// Whether the search may have left somebody out.
+    full: bool,
+}
+
+impl Row {
+    fn new(grid: &Grid, mut request: WindowRequest, closed_at: Timestamp) -> Self {
+        let query = &mut request.query;
+        let policy = &query.ranking.policy;
+        query.limit = policy.match_candidates as usize;
+        query.live_offers_max = LIVE_OFFERS_MAX;
+        query.fix_received_after = closed_at.minus_millis(policy.stale_after_ms);
+        query.now = closed_at;
+        if let Some(places) = &mut query.forward {
+            places.limit = policy.match_candidates as usize;
+        }
+        let mut row =
+            Self { request, found: Candidates::default(), terms: BTreeMap::new(), full: false };
+        row.search(grid);
+        row
+    }
+
+    fn query(&self) -> &CandidateQuery {
+        &self.request.query
+    }
+
+    fn search(&mut self, grid: &Grid) {
+        let mut found = search_nearest(grid, self.query());
+        self.full = found.found.len() >= self.query().limit;
+        // Whoever was preferred is the solver's to say: all that were found may be matched.
+        found.found.append(&mut found.passed_over);
+        let asked_before = |ranked: &RankedCandidate| ranked.group == PriorityGroup::AskedBefore;
+        if found.found.iter().any(|ranked| !asked_before(ranked)) {
+            found.found.retain(|ranked| !asked_before(ranked));
+        }
+        found.found.sort_by(nearer);
+        // A driver whose ride ended between the two scans is in both.
+        let idle: BTreeSet<&DriverId> =
+            found.found.iter().map(|ranked| &ranked.candidate.driver).collect();
+        found.forward.retain(|forward| !idle.contains(&forward.ranked.candidate.driver));
+        let query = self.query();
+        let terms = |ranked: &RankedCandidate| {
+            let candidate = &ranked.candidate;
+            let terms = PairTerms::of(&query.ranking.policy, candidate, query.tiers, query.now);
+            (candidate.driver.clone(), terms)
+        };
+        self.terms =
+            found.found.iter().chain(found.forward.iter().map(|f| &f.ranked)).map(terms).collect();
+        self.found = found;
+    }
+
+    const fn may_find_more(&self) -> bool {
+        self.full
+    }
+
+    /// Searches for more candidates; tells whether there are any.
+    fn look_farther(&mut self, grid: &Grid) -> bool {
+        let before = self.terms.len();
+        self.request.query.limit *= COMPLETION_FACTOR;
+        self.search(grid);
+        self.terms.len() > before
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = &DriverId> {
+        let forward = self.found.forward.iter().map(|forward| &forward.ranked);
+        self.found.found.iter().chain(forward).map(|ranked| &ranked.candidate.driver)
+    }
+
+    /// What the request gets: this driver, the others as passed over.
+    fn into_match(self, grid: &Grid, driver: Option<&DriverId>, facts: WindowFacts) -> WindowMatch {
+        let Self { request, found, terms, .. } = self;
+        let is_it = |ranked: &RankedCandidate| Some(&ranked.candidate.driver) == driver;
+        let (chosen, mut passed_over): (Vec<RankedCandidate>, Vec<RankedCandidate>) =
+            found.found.into_iter().partition(is_it);
+        let (forward, others): (Vec<ForwardCandidate>, Vec<ForwardCandidate>) =
+            found.forward.into_iter().partition(|forward| is_it(&forward.ranked));
+        passed_over.extend(others.into_iter().map(|forward| forward.ranked));
+        let cost =
+            |ranked: &RankedCandidate| terms.get(&ranked.candidate.driver).map(PairTerms::total_ms);
+        passed_over.sort_by_key(cost);
+        hold(grid, &request.query, chosen.iter().chain(forward.iter().map(|f| &f.ranked)));
+        let pair = driver.and_then(|driver| terms.get(driver)).copied();
+        let window = Some(WindowFacts { pair, ..facts });
+        let candidates = Candidates { found: chosen, forward, passed_over, window, ..found };
+        WindowMatch { ride: request.ride, join: request.join, candidates }
+    }
+}
+
+fn nearer(one: &RankedCandidate, other: &RankedCandidate) -> std::cmp::Ordering {
+    let (one, other) = (&one.candidate, &other.candidate);
+    let by_distance = one.distance.get().total_cmp(&other.distance.get());
+    by_distance.then_with(|| one.driver.cmp(&other.driver))
+}
+
+/// A problem that was solved.
+struct Matching {
+    drivers: Vec<DriverId>,
+    pairs: usize,
+    gap_ms: i64,
+    solution: Solution,
+}
+
+impl Matching {
+    fn of(rows: &[Row], closed_at: Timestamp) -> Self {
+        let drivers: BTreeSet<&DriverId> = rows.iter().flat_map(Row::candidates).collect();
+        let index: BTreeMap<&DriverId, u32> = drivers.iter().copied().zip(0..).collect();
+        let mut problem = SparseProblem::new(drivers.len() as u32);
+        let mut steps_max = u64::MAX;
+        for row in rows {
+            let policy = &row.query().ranking.policy;
+            steps_max = steps_max.min(policy.match_steps_max);
+            let waited_ms = closed_at.millis_since(row.request.waiting_since);
+            // In the order of distance: it decides between pairs that cost the same.
+            let pairs = row.candidates().filter_map(|driver| {
+                let cost_ms = row.terms.get(driver)?.total_ms();
+                Some(Pair { driver: *index.get(driver)?, cost_ms })
+            });
+            problem.add_request(policy.unserved_ms(waited_ms), pairs);
+        }
+        let solution = solve(&problem, steps_max);
+        // The solver's prices are feasible by construction; a bug in it would show as no bound.
+        let gap_ms = solution.certificate.gap_ms(&problem, &solution.driver_of);
+        let gap_ms = gap_ms.unwrap_or(i64::MAX);
+        let pairs = problem.pair_count();
+        Self { drivers: drivers.into_iter().cloned().collect(), pairs, gap_ms, solution }
+    }
+
+    fn facts(&self, number: u64, requests: usize) -> WindowFacts {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        WindowFacts {
+            number,
+            requests: count(requests),
+            drivers: count(self.drivers.len()),
+            pairs: count(self.pairs),
+            served: count(self.solution.driver_of.iter().flatten().count()),
+            optimal: self.gap_ms == 0,
+            gap_ms: self.gap_ms,
+            pair: None,
+        }
+    }
+}
