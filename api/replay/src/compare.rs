@@ -28,6 +28,8 @@ pub enum ComparedMode {
     Broadcast,
     /// One driver at a time.
     Sequential,
+    /// The requests of a dispatch window matched together.
+    Batched,
     /// Drivers name fares, the rider chooses.
     Quotes,
     /// Drivers who opted in are assigned without being asked, then waves.
@@ -45,6 +47,7 @@ impl ComparedMode {
         match self {
             Self::Broadcast => "broadcast",
             Self::Sequential => "sequential",
+            Self::Batched => "batched",
             Self::Quotes => "quotes",
             Self::Instant => "instant",
             Self::Queue => "queue",
@@ -62,6 +65,7 @@ impl ComparedMode {
         match self {
             Self::Broadcast | Self::Queue | Self::Otp => json!({"mode": "broadcast"}),
             Self::Sequential => json!({"mode": "sequential"}),
+            Self::Batched => json!({"mode": "batched"}),
             Self::Quotes => json!({"mode": "quotes"}),
             Self::Instant => json!({"mode": "instant"}),
         }
@@ -70,7 +74,9 @@ impl ComparedMode {
     /// What it sets for rides that begin at a stand.
     fn keys_at_stands(self) -> Option<Value> {
         match self {
-            Self::Broadcast | Self::Sequential | Self::Quotes | Self::Instant => None,
+            Self::Broadcast | Self::Sequential | Self::Batched | Self::Quotes | Self::Instant => {
+                None
+            }
             Self::Queue => Some(json!({"mode": "queue"})),
             Self::Otp => Some(json!({"mode": "otp"})),
         }

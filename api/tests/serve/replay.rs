@@ -16,7 +16,7 @@ fn every_mode_serves_a_small_city_and_none_breaks_an_invariant() {
     assert!(output.status.success(), "{error}{told}");
     let runs = told["runs"].as_array().unwrap();
     let modes: Vec<&str> = runs.iter().filter_map(|run| run["mode"].as_str()).collect();
-    assert_eq!(modes, ["broadcast", "sequential", "quotes", "instant", "queue", "otp"]);
+    assert_eq!(modes, ["broadcast", "sequential", "batched", "quotes", "instant", "queue", "otp"]);
     let number = |run: &Value, name: &str| run["summary"][name].as_u64().unwrap();
     let requested = number(&runs[0], "requested");
     assert!(requested > 10, "{told}");
