@@ -178,6 +178,7 @@ impl Pair {
         let driver = self.record.driver.clone();
         let candidate = Candidate {
             driver,
+            from: query.pickup,
             distance: Meters::new(500.0),
             tiers,
             instant_tiers: TierSet::EMPTY,

@@ -211,6 +211,7 @@ impl Round {
         let candidate = RankedCandidate {
             candidate: Candidate {
                 driver: id,
+                from: place(1),
                 distance: Meters::new(10.0),
                 tiers,
                 instant_tiers: TierSet::EMPTY,

@@ -232,6 +232,7 @@ impl Options {
         let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
+        let policy = modes::with_drawn_matching(policy, &mut root.child("matching"));
         let mut zoning = root.child("zone");
         let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
         let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);

@@ -130,6 +130,7 @@ impl Case {
         };
         let candidate = |id: &DriverId| Candidate {
             driver: id.clone(),
+            from: query.pickup,
             distance: Meters::new(100.0),
             tiers: TierSet::EMPTY.with(0),
             instant_tiers: TierSet::EMPTY.with(0),
@@ -160,6 +161,7 @@ impl Case {
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
             window: None,
+            costs_ms: BTreeMap::new(),
         }))
     }
 
