@@ -197,6 +197,7 @@ impl Pair {
             excluded,
             excluded_counts,
             window: None,
+            costs_ms: BTreeMap::new(),
         };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn local_minutes_are_those_of_the_market_and_the_way_is_estimated() {
-        let text = format!("pickup_local,{PLACES},pax\n2013-11-18T16:05,40.75,-73.99,40.76,-73.99,2\n");
+        let text =
+            format!("pickup_local,{PLACES},pax\n2013-11-18T16:05,40.75,-73.99,40.76,-73.99,2\n");
         for name in ["trips.csv", "trips.csv.zst"] {
             let ride = read(name, &text).unwrap().remove(0);
             // 16:05 five hours behind UTC, and 1,112 m at ten a second.
@@ -132,9 +133,13 @@ mod tests {
 
     #[test]
     fn trips_of_a_fleet_tell_cab_and_end() {
-        let text = format!("pickup_ts,cab,{PLACES},dropoff_ts\n1000,c-1,37.7,-122.4,37.8,-122.4,1600\n");
+        let text =
+            format!("pickup_ts,cab,{PLACES},dropoff_ts\n1000,c-1,37.7,-122.4,37.8,-122.4,1600\n");
         let ride = read("trips.csv", &text).unwrap().remove(0);
-        assert_eq!((ride.driver.as_deref(), ride.completed_at.as_millis()), (Some("c-1"), 1_600_000));
+        assert_eq!(
+            (ride.driver.as_deref(), ride.completed_at.as_millis()),
+            (Some("c-1"), 1_600_000)
+        );
     }
 
     #[test]

@@ -50,6 +50,9 @@ fn others(key: &str, value: &Value) -> Vec<Value> {
         ("mode", _) => ["broadcast", "sequential", "quotes", "instant", "queue", "otp", "batched"]
             .map(|mode| json!(mode))
             .to_vec(),
+        ("match_accept", _) => {
+            ["first_accept", "best_of_acceptors"].map(|name| json!(name)).to_vec()
+        }
         ("ranking", _) => ["nearest", "score", "random"].map(|name| json!(name)).to_vec(),
         ("priority_tags", _) => vec![json!(["pet_friendly"]), json!(["wheelchair"]), json!([])],
         (_, Value::Bool(flag)) => vec![json!(!flag)],

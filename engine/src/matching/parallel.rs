@@ -9,10 +9,7 @@ use crate::matching::problem::Row;
 /// The drivers of each request, the matched one first, as many as its policy says. A request that was
 /// matched with nobody gets nobody, and nobody is asked whom it is cheaper to leave the request
 /// unserved than to match with it.
-pub(super) fn drivers_of(
-    rows: &[Row<'_>],
-    matched: &[Option<&DriverId>],
-) -> Vec<Vec<DriverId>> {
+pub(super) fn drivers_of(rows: &[Row<'_>], matched: &[Option<&DriverId>]) -> Vec<Vec<DriverId>> {
     let mut given: BTreeSet<&DriverId> = matched.iter().copied().flatten().collect();
     let mut chosen: Vec<Vec<DriverId>> =
         matched.iter().map(|driver| driver.iter().copied().cloned().collect()).collect();

@@ -40,7 +40,10 @@ fn match_offers_parallel_asks_the_next_cheapest_whom_no_other_request_was_given(
     assert_eq!(asked_by(1), (vec![vec!["d1".to_owned()], vec!["d2".to_owned()]], vec![0, 0]));
     // The first chooses first; the second never gets whom the first was given.
     let (two, costs) = asked_by(2);
-    assert_eq!((two, costs), (vec![vec!["d1".into(), "d3".into()], vec!["d2".into(), "d4".into()]], vec![2, 2]));
+    assert_eq!(
+        (two, costs),
+        (vec![vec!["d1".into(), "d3".into()], vec!["d2".into(), "d4".into()]], vec![2, 2])
+    );
     let (three, _) = asked_by(3);
     assert_eq!(three, [vec!["d1", "d3", "d5"], vec!["d2", "d4"]]);
 }

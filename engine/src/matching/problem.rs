@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::Grid;
 use crate::id::DriverId;
+use crate::matching::advantage::value_ms;
 use crate::matching::command::{
     WindowFacts, WindowMatch, WindowOutcome, WindowQuery, WindowRequest,
 };
-use crate::matching::advantage::value_ms;
 use crate::matching::cost::PairTerms;
 use crate::matching::parallel::drivers_of;
 use crate::matching::pickup_cap::cap_pickups;
@@ -37,11 +37,7 @@ const COMPLETION_FACTOR: usize = 4;
 /// Matches the requests of a window at the least cost of all, and holds a slot of each driver who is
 /// to be asked for the offer that is on its way.
 /// `values` are those of the market, if it has any.
-pub fn match_window(
-    grid: &Grid,
-    values: Option<&ValueTable>,
-    query: WindowQuery,
-) -> WindowOutcome {
+pub fn match_window(grid: &Grid, values: Option<&ValueTable>, query: WindowQuery) -> WindowOutcome {
     let WindowQuery { number, closed_at, requests } = query;
     let row = |request| Row::new(grid, values, request, closed_at);
     let mut rows: Vec<Row<'_>> = requests.into_iter().map(row).collect();

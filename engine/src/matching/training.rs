@@ -53,9 +53,8 @@ pub struct Transition {
 /// next rider of a cell has the driver who waits there longest, and drivers nobody comes for wait
 /// until history ends; nobody waits longer than [`IDLE_MS_MAX`].
 pub fn transitions_of(mut rides: Vec<DrivenRide>, resolution: CellResolution) -> Vec<Transition> {
-    rides.retain(|ride| {
-        ride.assigned_at <= ride.boarded_at && ride.boarded_at <= ride.completed_at
-    });
+    rides
+        .retain(|ride| ride.assigned_at <= ride.boarded_at && ride.boarded_at <= ride.completed_at);
     rides.sort_by_key(|ride| (ride.assigned_at, ride.completed_at));
     let mut transitions = waits_of_known(&rides);
     transitions.extend(waits_of_unknown(&rides, resolution));
@@ -180,8 +179,7 @@ fn mean(samples: &[Step], values_s: &BTreeMap<Cell, Vec<f32>>) -> f64 {
     let value = |(cell, bucket): &(Cell, usize)| {
         values_s.get(cell).map_or(0.0, |values| f64::from(values[*bucket]))
     };
-    let worth =
-        |step: &Step| step.earned_s + step.discount * step.to.as_ref().map_or(0.0, value);
+    let worth = |step: &Step| step.earned_s + step.discount * step.to.as_ref().map_or(0.0, value);
     samples.iter().map(worth).sum::<f64>() / samples.len() as f64
 }
 
@@ -201,7 +199,8 @@ fn steps_of(
         let after_s = seconds(boarded_at);
         let earned_s = spec.discounted_s(after_s, lasts_s - after_s);
         let end = end.map(|end| end.max(begin + 1)).filter(|end| *end < spec.buckets());
-        let step = Step { earned_s, to: end.map(|end| (to, end)), discount: spec.discount(lasts_s) };
+        let step =
+            Step { earned_s, to: end.map(|end| (to, end)), discount: spec.discount(lasts_s) };
         return vec![(begin, from, step)];
     }
     let last = end.unwrap_or(spec.buckets());

@@ -15,9 +15,9 @@ fn cell(place: Position) -> Cell {
 }
 
 fn text(settings: &str, rows: &[(f64, &str, f64)]) -> String {
-    let rows = rows.iter().map(|(east_m, time, value)| {
-        format!("{},{time},{value:.1}\n", cell(place(*east_m)))
-    });
+    let rows = rows
+        .iter()
+        .map(|(east_m, time, value)| format!("{},{time},{value:.1}\n", cell(place(*east_m))));
     format!("{settings}\ncell,time,value_s\n{}", rows.collect::<String>())
 }
 
@@ -68,8 +68,13 @@ fn what_is_ahead_is_worth_less() {
     // An hour's ride at half per hour is worth half an hour over ln 2; its end lies an hour ahead.
     let ride_s = 1_800.0 / std::f64::consts::LN_2;
     assert!((advantage(3_600.0, 3_600.0) - ride_s / 2.0 - 200.0).abs() < 1e-6);
-    assert!((advantage(1_200.0, 3_600.0) - (0.5_f64.powf(1.0 / 3.0) * ride_s)
-        - 0.5_f64.powf(4.0 / 3.0) * 800.0).abs() < 1e-6);
+    assert!(
+        (advantage(1_200.0, 3_600.0)
+            - (0.5_f64.powf(1.0 / 3.0) * ride_s)
+            - 0.5_f64.powf(4.0 / 3.0) * 800.0)
+            .abs()
+            < 1e-6
+    );
 }
 
 #[test]
@@ -81,7 +86,8 @@ fn a_table_reads_back_as_it_was_written() {
 
 #[test]
 fn what_is_wrong_with_a_table_is_named_with_its_line_and_field() {
-    let with = |old: &str, new: &str| error_of(&text(SETTINGS, &[(0.0, "13:00", 1.0)]).replace(old, new));
+    let with =
+        |old: &str, new: &str| error_of(&text(SETTINGS, &[(0.0, "13:00", 1.0)]).replace(old, new));
     assert_eq!(error_of(""), "line 1: format is \"\", allowed is muster-values");
     assert_eq!(
         with("bucket_s=3600", "bucket_s=7000"),

@@ -46,8 +46,7 @@ impl RideMachine {
         now: Timestamp,
     ) {
         let closes_at = self.collection.closes_at;
-        let closes_at =
-            closes_at.unwrap_or_else(|| now.plus_millis(self.policy.match_collect_ms));
+        let closes_at = closes_at.unwrap_or_else(|| now.plus_millis(self.policy.match_collect_ms));
         let latest = live.expires_at.minus_millis(DECISION_MARGIN_MS);
         self.collection.closes_at = Some(closes_at.min(latest));
         self.collection.acceptances.entry(offer).or_insert(acceptance);
@@ -73,7 +72,8 @@ impl RideMachine {
             self.collection.closes_at = None;
             return;
         };
-        let better = |(other, its): (&OfferId, &LiveOffer)| !accepted(other) && cost(its) < cost(live);
+        let better =
+            |(other, its): (&OfferId, &LiveOffer)| !accepted(other) && cost(its) < cost(live);
         let over = self.collection.closes_at.is_none_or(|at| at <= now);
         if !over && offers.iter().any(better) {
             return;

@@ -38,9 +38,7 @@ fn won_by(case: &Case) -> Option<&str> {
 
 fn loses(case: &Case, name: &str) -> bool {
     let taken = WithdrawReason::Taken;
-    let withdrawn = |command: &&&DriverCommand| {
-        matches!(command, DriverCommand::Withdraw { reason, .. } if *reason == taken)
-    };
+    let withdrawn = |command: &&&DriverCommand| matches!(command, DriverCommand::Withdraw { reason, .. } if *reason == taken);
     case.told(name).iter().filter(withdrawn).count() == 1
 }
 
