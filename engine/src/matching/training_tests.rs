@@ -98,7 +98,7 @@ fn the_way_to_the_pickup_earns_nothing() {
 fn what_begins_after_midnight_counts_for_no_evening() {
     let rides = [
         ride(Some("d"), A, minute(23, 50), B, minute(24, 20)),
-        ride(Some("d"), B, minute(24, 30), A, minute(25, 0)),
+        ride(Some("d"), B, minute(24, 30), C, minute(25, 0)),
     ];
     let table = trained_table(1_000, &rides);
     assert_eq!((value(&table, A, 23), value(&table, B, 23)), (1_800.0, 0.0));
