@@ -229,6 +229,7 @@ impl Round {
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                             window: None,
+                            costs_ms: BTreeMap::new(),
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }
