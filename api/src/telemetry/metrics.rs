@@ -272,6 +272,10 @@ impl Metrics {
         }
     }
 
+    fn acceptance_lost(&self, labels: &MarketLabels) {
+        self.acceptances_lost.get_or_create(labels).inc();
+    }
+
     fn offer_ended(&self, market: String, end: OfferEnd, after_ms: u64) {
         match end {
             OfferEnd::Accepted | OfferEnd::Declined => {
@@ -314,9 +318,7 @@ impl EventSink for Metrics {
                 self.candidates_excluded.get_or_create(&labels).inc_by(u64::from(*count));
             }
             EventKind::OfferEnded { end, after_ms } => self.offer_ended(market, *end, *after_ms),
-            EventKind::AcceptanceLost => {
-                self.acceptances_lost.get_or_create(&labels).inc();
-            }
+            EventKind::AcceptanceLost => self.acceptance_lost(&labels),
             EventKind::QuoteReceived => {
                 self.quotes_received.get_or_create(&labels).inc();
             }

@@ -232,7 +232,6 @@ impl Options {
         let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
-        let policy = modes::with_drawn_matching(policy, &mut root.child("matching"));
         let mut zoning = root.child("zone");
         let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
         let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
@@ -305,7 +304,8 @@ fn drawn_rules(root: &Dice) -> DispatchPolicy {
     let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
     let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
     let policy = with_drawn_forward(policy, &mut root.child("forward"));
-    with_drawn_standby(policy, &mut root.child("standby"))
+    let policy = with_drawn_standby(policy, &mut root.child("standby"));
+    modes::with_drawn_matching(policy, &mut root.child("matching"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {

@@ -97,9 +97,8 @@ impl World {
             let detail = format!("r{ride:02} is won at {won_ms} ms, the best is {after_turn:?}");
             return self.broken(Invariant::M3, detail);
         }
-        let waits = |accept: &&&Accept| {
-            !accept.forgotten && after.offers.contains_key(&accept.offer)
-        };
+        let waits =
+            |accept: &&&Accept| !accept.forgotten && after.offers.contains_key(&accept.offer);
         let searching = after.status == RideStatus::Searching;
         let first = accepts.iter().filter(waits).map(|accept| accept.at).min();
         let late = first.filter(|_| searching).is_some_and(|first| {
