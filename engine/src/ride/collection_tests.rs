@@ -69,7 +69,7 @@ fn match_accept_best_waits_for_a_better_driver_and_tells_nobody_anything_meanwhi
 
 #[test]
 fn after_match_collect_ms_the_best_of_those_who_accepted_wins() {
-    let mut case = asked(best());
+    let mut case = asked(DispatchPolicy { match_collect_ms: 3_000, ..best() });
     case.accept("last", 2_000);
     case.accept("next", 3_000);
     assert_eq!(due(&case), (5_000, DeadlineReason::CollectionClose));
