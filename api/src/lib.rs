@@ -9,6 +9,7 @@ pub mod replay;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod values;
 pub mod version;
 pub mod wire;
 pub mod ws;

@@ -10,4 +10,5 @@ mod replay;
 mod server;
 mod standby;
 mod stream;
+mod values;
 mod zones;
