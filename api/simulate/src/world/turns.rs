@@ -123,8 +123,7 @@ impl World<'_> {
             && let Some(told) = &site.told
         {
             let market = Arc::clone(&self.plan.city.market);
-            let machine =
-                RideMachine::restore((**told).clone(), market, Arc::clone(&self.book));
+            let machine = RideMachine::restore((**told).clone(), market, Arc::clone(&self.book));
             site.machine = Some(Box::new(machine));
             self.open_rides += 1;
         }

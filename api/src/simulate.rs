@@ -1,0 +1,58 @@
+//! `muster simulate`: the configured policy of a market and its rivals over a city hour, in virtual
+//! time.
+
+use std::process::ExitCode;
+
+use muster_engine::policy::DispatchPolicy;
+use muster_simulate::Simulation;
+
+use crate::cli::{SimulateArgs, config_file};
+use crate::config::Config;
+
+/// Simulates; the exit code says whether it went without violations (1), or could not begin (2).
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's result")]
+pub fn run(args: &SimulateArgs) -> ExitCode {
+    match simulated(args) {
+        Ok((text, clean)) => {
+            println!("{}", text.trim_end());
+            if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(detail) => {
+            eprintln!("simulation failed: {detail}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn simulated(args: &SimulateArgs) -> Result<(String, bool), String> {
+    let policy = policy_of(args)?;
+    let told = |error: muster_simulate::SimulateError| error.to_string();
+    let simulation = muster_simulate::simulate(&args.options, &policy).map_err(told)?;
+    if let Some(path) = &args.options.html {
+        muster_simulate::write_html(&simulation, path).map_err(told)?;
+    }
+    Ok((shown(&simulation, args.options.json)?, simulation.clean()))
+}
+
+/// The market's policy; its rules and experiments belong to places and times that a simulation
+/// does not know.
+fn policy_of(args: &SimulateArgs) -> Result<DispatchPolicy, String> {
+    let file = config_file(args.config.as_ref());
+    let config = Config::load(file.as_deref()).map_err(|error| error.to_string())?;
+    let Some(section) = config.markets.get(&args.market) else {
+        let known: Vec<&str> = config.markets.keys().map(String::as_str).collect();
+        return Err(format!("--market {} is none of {}", args.market, known.join(", ")));
+    };
+    let mut policy = config.policy;
+    policy.apply(&section.policy);
+    policy.validated().map_err(|error| error.to_string())
+}
+
+/// The result for people, or for programs.
+fn shown(simulation: &Simulation, json: bool) -> Result<String, String> {
+    if json {
+        serde_json::to_string_pretty(simulation).map_err(|error| error.to_string())
+    } else {
+        Ok(simulation.to_string())
+    }
+}
