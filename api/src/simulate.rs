@@ -56,3 +56,39 @@ fn shown(simulation: &Simulation, json: bool) -> Result<String, String> {
         Ok(simulation.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn run_of(more: &[&str]) -> Result<(String, bool), String> {
+        let small = ["muster", "simulate", "--drivers", "60", "--trip-share", "0.01"];
+        let short = ["--minutes", "5", "--seeds", "1", "--quiet"];
+        let arguments = small.iter().chain(&short).chain(more);
+        let Command::Simulate(args) = Cli::try_parse_from(arguments).unwrap().command else {
+            panic!("another subcommand");
+        };
+        simulated(&args)
+    }
+
+    #[test]
+    fn the_configured_policy_is_simulated_and_told_as_json() {
+        let (text, clean) = run_of(&["--json"]).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(clean);
+        assert_eq!(told["columns"].as_array().unwrap().len(), 2);
+        assert_eq!(told["columns"][1]["policy"], "batched");
+        assert!(told["runs"][0]["figures"]["requested"].as_f64().unwrap() > 3.0, "{told}");
+    }
+
+    #[test]
+    fn a_market_or_report_that_is_not_there_is_named() {
+        let unknown = run_of(&["--market", "paris"]).unwrap_err();
+        assert_eq!(unknown, "--market paris is none of nyc, sf");
+        let folder = run_of(&["--html", "/nowhere/at/all.html"]).unwrap_err();
+        assert!(folder.contains("/nowhere/at/all.html"), "{folder}");
+    }
+}

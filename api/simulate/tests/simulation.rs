@@ -1,5 +1,7 @@
 //! Whole simulations: they repeat to the byte, and what is told of them can be read.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use clap::Parser;
 use muster_engine::policy::DispatchPolicy;
 use muster_simulate::{SimulateOptions, Simulation, simulate, write_html};
