@@ -10,7 +10,7 @@ use crate::server::muster;
 fn a_table_is_made_of_an_hour_of_trips_and_knows_where_riders_are() {
     let folder = tempfile::tempdir().unwrap();
     let trips = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("replay/data/manhattan_trips_2013-11-18_16h.csv.zst");
+        .join("city/data/manhattan_trips_2013-11-18_16h.csv.zst");
     let output = folder.path().join("values.csv");
     let mut train = muster(folder.path());
     train.args(["values", "train", "--market", "nyc"]).arg("--trips").arg(trips);
