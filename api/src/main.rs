@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, serve, version};
+use muster_api::{explain, replay, roads, serve, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => replay::run(args.options),
         Command::Explain(args) => explain::run(&args),
+        Command::Roads(command) => roads::run(&command),
         Command::Version => version::print(),
     }
 }

@@ -19,6 +19,8 @@ mod solve;
 #[cfg(test)]
 mod solve_tests;
 mod sparse;
+#[cfg(test)]
+mod travel_tests;
 
 pub use certificate::{Certificate, CertificateFault};
 pub use command::{

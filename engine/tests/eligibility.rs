@@ -178,7 +178,9 @@ impl Pair {
         let driver = self.record.driver.clone();
         let candidate = Candidate {
             driver,
+            at: query.pickup,
             distance: Meters::new(500.0),
+            travel: None,
             tiers,
             instant_tiers: TierSet::EMPTY,
             tags: TagFilter::default(),
@@ -196,6 +198,7 @@ impl Pair {
             excluded,
             excluded_counts,
             window: None,
+            trip: None,
         };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);

@@ -211,7 +211,9 @@ impl Round {
         let candidate = RankedCandidate {
             candidate: Candidate {
                 driver: id,
+                at: place(1),
                 distance: Meters::new(10.0),
+                travel: None,
                 tiers,
                 instant_tiers: TierSet::EMPTY,
                 tags: TagFilter::default(),
@@ -252,6 +254,7 @@ impl Round {
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                             window: None,
+                            trip: None,
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }

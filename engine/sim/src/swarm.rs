@@ -216,6 +216,8 @@ pub struct Options {
     pub rides: Vec<RidePlan>,
     /// The zone of the first market.
     pub zone: Option<ZonePlan>,
+    /// Whether the markets have streets, by which times are told.
+    pub streets: bool,
     /// Length of the phase with faults, in milliseconds.
     pub faulty_ms: u64,
     /// A planted bug.
@@ -291,6 +293,7 @@ impl Options {
             drivers,
             rides,
             zone,
+            streets: root.child("streets").chance(0.4),
             faulty_ms,
             sabotage: None,
             whole_trace: false,

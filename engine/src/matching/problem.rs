@@ -16,10 +16,11 @@ use crate::matching::cost::PairTerms;
 use crate::matching::solve::{Solution, solve};
 use crate::matching::sparse::{Pair, SparseProblem};
 use crate::ride::{
-    CandidateQuery, Candidates, ForwardCandidate, PriorityGroup, RankedCandidate, hold,
-    search_nearest,
+    CandidateQuery, Candidates, ForwardCandidate, Late, PickupTimes, PriorityGroup,
+    RankedCandidate, Times, hold, nearer, search_nearest, time_pickups,
 };
 use crate::time::Timestamp;
+use crate::travel::TravelTime;
 
 /// Live offers from which on a driver is no candidate.
 const LIVE_OFFERS_MAX: u8 = 1;
@@ -34,13 +35,16 @@ const COMPLETION_FACTOR: usize = 4;
 /// for the offer that is on its way.
 pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
     let WindowQuery { number, closed_at, requests } = query;
-    let mut rows: Vec<Row> = requests.into_iter().map(|r| Row::new(grid, r, closed_at)).collect();
+    let travel = grid.travel_times();
+    let times = travel.as_ref().map(|times| times.windows.as_ref());
+    let mut rows: Vec<Row> = requests.into_iter().map(|r| Row::new(r, closed_at)).collect();
+    search(grid, times, rows.iter_mut().collect(), closed_at);
     let mut matched = Matching::of(&rows, closed_at);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
         let starving = starving.filter(|(row, driver)| driver.is_none() && row.may_find_more());
-        let found_more = starving.map(|(row, _)| row.look_farther(grid)).filter(|more| *more);
-        if found_more.count() == 0 {
+        let starving: Vec<&mut Row> = starving.map(|(row, _)| row.looking_farther()).collect();
+        if !search(grid, times, starving, closed_at) {
             break;
         }
         matched = Matching::of(&rows, closed_at);
@@ -65,7 +69,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(grid: &Grid, mut request: WindowRequest, closed_at: Timestamp) -> Self {
+    fn new(mut request: WindowRequest, closed_at: Timestamp) -> Self {
         let query = &mut request.query;
         let policy = &query.ranking.policy;
         query.limit = policy.match_candidates as usize;
@@ -75,18 +79,16 @@ impl Row {
         if let Some(places) = &mut query.forward {
             places.limit = policy.match_candidates as usize;
         }
-        let mut row =
-            Self { request, found: Candidates::default(), terms: BTreeMap::new(), full: false };
-        row.search(grid);
-        row
+        Self { request, found: Candidates::default(), terms: BTreeMap::new(), full: false }
     }
 
     fn query(&self) -> &CandidateQuery {
         &self.request.query
     }
 
-    fn search(&mut self, grid: &Grid) {
-        let mut found = search_nearest(grid, self.query());
+    /// Finds the candidates; what is told of them comes with [`settle`](Self::settle).
+    fn find(&mut self, grid: &Grid, times: Times<'_>) {
+        let mut found = search_nearest(grid, self.query(), times);
         self.full = found.found.len() >= self.query().limit;
         // Whoever was preferred is the solver's to say: all that were found may be matched.
         found.found.append(&mut found.passed_over);
@@ -94,32 +96,53 @@ impl Row {
         if found.found.iter().any(|ranked| !asked_before(ranked)) {
             found.found.retain(|ranked| !asked_before(ranked));
         }
-        found.found.sort_by(nearer);
         // A driver whose ride ended between the two scans is in both.
         let idle: BTreeSet<&DriverId> =
             found.found.iter().map(|ranked| &ranked.candidate.driver).collect();
         found.forward.retain(|forward| !idle.contains(&forward.ranked.candidate.driver));
-        let query = self.query();
+        found.trip = self.found.trip;
+        self.found = found;
+    }
+
+    /// The candidates whose times are to be asked for, and the trip while its time is not known.
+    fn pickup_times(&mut self) -> PickupTimes<'_> {
+        let Candidates { found, forward, trip, .. } = &mut self.found;
+        let idle = found.iter_mut().map(|ranked| (&mut ranked.candidate, None));
+        let on_trip = forward
+            .iter_mut()
+            .map(|forward| (&mut forward.ranked.candidate, Some(forward.link.dropoff)));
+        let query = &self.request.query;
+        let trip_to = query.ranking.dropoff.filter(|_| trip.is_none());
+        PickupTimes { query, candidates: idle.chain(on_trip).collect(), trip_to }
+    }
+
+    /// Leaves out who needs too long, and says what each of the others costs.
+    fn settle(&mut self) {
+        let query = &self.request.query;
+        let policy = &query.ranking.policy;
+        let mut late = Late::default();
+        let found = &mut self.found;
+        found.found.retain(|ranked| !late.takes(policy, &ranked.candidate));
+        found.forward.retain(|forward| !late.takes(policy, &forward.ranked.candidate));
+        late.add_to(query, found);
+        found.found.sort_by(|one, other| nearer(&one.candidate, &other.candidate));
         let terms = |ranked: &RankedCandidate| {
             let candidate = &ranked.candidate;
-            let terms = PairTerms::of(&query.ranking.policy, candidate, query.tiers, query.now);
+            let terms = PairTerms::of(policy, candidate, query.tiers, query.now);
             (candidate.driver.clone(), terms)
         };
-        self.terms =
-            found.found.iter().chain(found.forward.iter().map(|f| &f.ranked)).map(terms).collect();
-        self.found = found;
+        let forward = found.forward.iter().map(|forward| &forward.ranked);
+        self.terms = found.found.iter().chain(forward).map(terms).collect();
     }
 
     const fn may_find_more(&self) -> bool {
         self.full
     }
 
-    /// Searches for more candidates; tells whether there are any.
-    fn look_farther(&mut self, grid: &Grid) -> bool {
-        let before = self.terms.len();
+    /// The same with room for more candidates.
+    fn looking_farther(&mut self) -> &mut Self {
         self.request.query.limit *= COMPLETION_FACTOR;
-        self.search(grid);
-        self.terms.len() > before
+        self
     }
 
     fn candidates(&self) -> impl Iterator<Item = &DriverId> {
@@ -147,10 +170,31 @@ impl Row {
     }
 }
 
-fn nearer(one: &RankedCandidate, other: &RankedCandidate) -> std::cmp::Ordering {
-    let (one, other) = (&one.candidate, &other.candidate);
-    let by_distance = one.distance.get().total_cmp(&other.distance.get());
-    by_distance.then_with(|| one.driver.cmp(&other.driver))
+/// Searches for the candidates of these requests and asks for the times of all of them together;
+/// tells whether any request has more than before.
+fn search(
+    grid: &Grid,
+    times: Option<&dyn TravelTime>,
+    mut rows: Vec<&mut Row>,
+    closed_at: Timestamp,
+) -> bool {
+    if rows.is_empty() {
+        return false;
+    }
+    let before: Vec<usize> = rows.iter().map(|row| row.terms.len()).collect();
+    let asks = times.map_or(Times::StraightLine, |_| Times::Later);
+    rows.iter_mut().for_each(|row| row.find(grid, asks));
+    if let Some(times) = times {
+        let mut pickups: Vec<PickupTimes<'_>> =
+            rows.iter_mut().map(|row| row.pickup_times()).collect();
+        let trips = time_pickups(times, &mut pickups, closed_at);
+        for (row, travel) in rows.iter_mut().zip(trips) {
+            let to = row.query().ranking.dropoff;
+            row.found.trip = row.found.trip.or(to.zip(travel));
+        }
+    }
+    rows.iter_mut().for_each(|row| row.settle());
+    rows.iter().zip(before).any(|(row, before)| row.terms.len() > before)
 }
 
 /// A problem that was solved.

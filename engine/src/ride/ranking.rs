@@ -25,6 +25,7 @@ use crate::grid::{Standing, TagFilter, TierSet};
 use crate::id::{DriverId, RideId, stable_hash};
 use crate::policy::{DispatchPolicy, Ranking};
 use crate::time::Timestamp;
+use crate::travel::Travel;
 use crate::units::Meters;
 
 /// A driver who waited this long since his last ride has the full idle term.
@@ -91,8 +92,12 @@ pub struct RankQuery {
 pub struct Candidate {
     /// The driver.
     pub driver: DriverId,
+    /// Where he is.
+    pub at: Position,
     /// Straight-line distance to the pickup.
     pub distance: Meters,
+    /// How he gets to the pickup, where the market knows better than the straight line.
+    pub travel: Option<Travel>,
     /// Tiers he serves.
     pub tiers: TierSet,
     /// Tiers of them whose rides he takes without being asked.
@@ -194,7 +199,7 @@ impl RankQuery {
         let Standing { acceptance_permille, cancellation_permille, .. } = candidate.standing;
         let policy = &self.policy;
         let farthest = policy.pickup_eta(Meters::new(f64::from(policy.search_radius_m_max)));
-        let eta = u64::from(policy.pickup_eta(candidate.distance).get());
+        let eta = u64::from(candidate.pickup_eta(policy).get());
         let idle_ms = now.millis_since(candidate.standing.idle_since);
         let acceptance = FULL.min(u64::from(acceptance_permille));
         let cancellation = FULL.saturating_sub(u64::from(cancellation_permille));
@@ -250,13 +255,15 @@ pub fn rank(pool: Vec<Candidate>, query: &RankQuery, now: Timestamp) -> Vec<Rank
     let mut ranked: Vec<(u64, RankedCandidate)> = pool.into_iter().map(judge).collect();
     ranked.sort_by(|(order, one), (other_order, other)| {
         let groups = one.group.cmp(&other.group);
-        groups.then(order.cmp(other_order)).then_with(|| by_distance_and_id(one, other))
+        groups.then(order.cmp(other_order)).then_with(|| nearer(&one.candidate, &other.candidate))
     });
     ranked.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
-fn by_distance_and_id(one: &RankedCandidate, other: &RankedCandidate) -> Ordering {
-    let (one, other) = (&one.candidate, &other.candidate);
+/// Who is sooner at the pickup as far as is known, then who is nearer.
+pub(crate) fn nearer(one: &Candidate, other: &Candidate) -> Ordering {
+    let times = one.travel.zip(other.travel);
+    let sooner = times.map_or(Ordering::Equal, |(one, other)| one.time_ms.cmp(&other.time_ms));
     let distance = one.distance.get().total_cmp(&other.distance.get());
-    distance.then_with(|| one.driver.cmp(&other.driver))
+    sooner.then(distance).then_with(|| one.driver.cmp(&other.driver))
 }
