@@ -55,7 +55,7 @@ fn a_refusal_names_file_line_field_and_fact() {
 
 #[test]
 fn the_shipped_network_is_all_of_manhattan() {
-    let network: RoadNetwork =
+    let network =
         super::super::load(super::super::BUILTIN_MANHATTAN, Path::new(".")).unwrap();
     let size = network.size();
     assert!(size.nodes > 4_500 && size.streets > 9_000, "{size:?}");
@@ -67,4 +67,31 @@ fn the_shipped_network_is_all_of_manhattan() {
     let kmh = leg.distance.get() / f64::from(leg.time_ms) * 3_600.0;
     assert!((6_400.0..10_000.0).contains(&leg.distance.get()), "{leg:?}");
     assert!((11.0..25.0).contains(&kmh), "{kmh} km/h");
+}
+
+#[path = "../../../engine/tests/roads/dijkstra.rs"]
+mod dijkstra;
+
+#[test]
+fn ten_thousand_ways_through_manhattan_are_those_of_plain_dijkstra() {
+    let read = |what: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay/data");
+        folder.join(format!("manhattan_drive_{what}.csv.zst"))
+    };
+    let ReadStreets { streets, .. } = super::read(&read("nodes"), &read("edges")).unwrap();
+    let network = RoadNetwork::build(&streets, |_, _| {}).unwrap();
+    let plain = dijkstra::Dijkstra::of(&network);
+    let nodes = network.positions();
+    let some = |offset: usize| (0..100).map(move |i| (i * 7_919 + offset) % nodes.len());
+    let (froms, tos): (Vec<usize>, Vec<usize>) = (some(3).collect(), some(1_000).collect());
+    let places = |of: &[usize]| of.iter().map(|node| nodes[*node]).collect::<Vec<_>>();
+    let table = network.many_to_many(&places(&froms), &places(&tos), 0);
+    for (row, from) in froms.iter().enumerate() {
+        let expected = plain.from(*from);
+        for (column, to) in tos.iter().enumerate() {
+            let leg = table[column][row].unwrap();
+            let own = (leg.time_ms, (leg.distance.get() * 10.0).round() as u32);
+            assert_eq!(Some(own), expected[*to], "from {:?} to {:?}", nodes[*from], nodes[*to]);
+        }
+    }
 }

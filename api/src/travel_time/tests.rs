@@ -263,3 +263,12 @@ fn an_answer_that_is_no_table_is_none() {
         assert_eq!(ways(&matrix, 1), [None], "{text}");
     }
 }
+
+#[test]
+fn an_answer_of_osrm_is_read_as_it_came() {
+    // OSRM 26.10 for Midtown, two places and a pickup.
+    let said = r#"{"code":"Ok","distances":[[2260.3],[2114.1]],"durations":[[293.1],[271.1]]}"#;
+    let case = Case::new(Manner::Says(said));
+    let of = |seconds, metres| Some((seconds, metres, EtaSource::Osrm));
+    assert_eq!(ways(&case.times(TravelProvider::Osrm, false), 2), [of(293, 2_260), of(271, 2_114)]);
+}
