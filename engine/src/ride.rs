@@ -88,7 +88,6 @@ pub(crate) use pickup_times::{Late, PickupTimes, Times, time_pickups};
 pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
 pub use quotes::{ENDED_QUOTES_MAX, SELECTION_ASKERS_MAX};
-pub(crate) use ranking::nearer;
 pub use ranking::{
     Candidate, IDLE_FULL_MS, PriorityGroup, RIDES_FULL, RankQuery, RankedCandidate, ScoreTerms,
     rank,

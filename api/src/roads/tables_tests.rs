@@ -55,8 +55,7 @@ fn a_refusal_names_file_line_field_and_fact() {
 
 #[test]
 fn the_shipped_network_is_all_of_manhattan() {
-    let network =
-        super::super::load(super::super::BUILTIN_MANHATTAN, Path::new(".")).unwrap();
+    let network = super::super::load(super::super::BUILTIN_MANHATTAN, Path::new(".")).unwrap();
     let size = network.size();
     assert!(size.nodes > 4_500 && size.streets > 9_000, "{size:?}");
     assert_eq!(network.attribution(), ATTRIBUTION);

@@ -17,7 +17,7 @@ use crate::matching::solve::{Solution, solve};
 use crate::matching::sparse::{Pair, SparseProblem};
 use crate::ride::{
     CandidateQuery, Candidates, ForwardCandidate, Late, PickupTimes, PriorityGroup,
-    RankedCandidate, Times, hold, nearer, search_nearest, time_pickups,
+    RankedCandidate, Times, hold, search_nearest, time_pickups,
 };
 use crate::time::Timestamp;
 use crate::travel::TravelTime;
@@ -42,7 +42,7 @@ pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
     let mut matched = Matching::of(&rows, closed_at);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
-        let starving = starving.filter(|(row, driver)| driver.is_none() && row.may_find_more());
+        let starving = starving.filter(|(row, driver)| driver.is_none() && row.full);
         let starving: Vec<&mut Row> = starving.map(|(row, _)| row.looking_farther()).collect();
         if !search(grid, times, starving, closed_at) {
             break;
@@ -125,7 +125,7 @@ impl Row {
         found.found.retain(|ranked| !late.takes(policy, &ranked.candidate));
         found.forward.retain(|forward| !late.takes(policy, &forward.ranked.candidate));
         late.add_to(query, found);
-        found.found.sort_by(|one, other| nearer(&one.candidate, &other.candidate));
+        found.found.sort_by(|one, other| one.candidate.nearer(&other.candidate));
         let terms = |ranked: &RankedCandidate| {
             let candidate = &ranked.candidate;
             let terms = PairTerms::of(policy, candidate, query.tiers, query.now);
@@ -133,10 +133,6 @@ impl Row {
         };
         let forward = found.forward.iter().map(|forward| &forward.ranked);
         self.terms = found.found.iter().chain(forward).map(terms).collect();
-    }
-
-    const fn may_find_more(&self) -> bool {
-        self.full
     }
 
     /// The same with room for more candidates.

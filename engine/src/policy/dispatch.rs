@@ -387,6 +387,7 @@ impl DispatchPolicy {
         (self.pickup_s(distance) * 1_000.0).round() as i64
     }
 
+    /// The same in seconds, not rounded.
     fn pickup_s(&self, distance: Meters) -> f64 {
         distance.get() * self.detour_factor / self.pickup_speed_mps
     }

@@ -109,6 +109,15 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// By time, where both are known, by distance, and then by id: the order wherever nothing else
+    /// decides.
+    pub fn nearer(&self, other: &Self) -> Ordering {
+        let times = self.travel.zip(other.travel);
+        let by_time = times.map_or(Ordering::Equal, |(one, other)| one.time_ms.cmp(&other.time_ms));
+        let by_distance = self.distance.get().total_cmp(&other.distance.get());
+        by_time.then(by_distance).then_with(|| self.driver.cmp(&other.driver))
+    }
+
     fn carries_any(&self, tags: &[String]) -> bool {
         tags.iter().any(|tag| self.tags.covers(TagFilter::of([tag.as_str()])))
     }
@@ -255,15 +264,8 @@ pub fn rank(pool: Vec<Candidate>, query: &RankQuery, now: Timestamp) -> Vec<Rank
     let mut ranked: Vec<(u64, RankedCandidate)> = pool.into_iter().map(judge).collect();
     ranked.sort_by(|(order, one), (other_order, other)| {
         let groups = one.group.cmp(&other.group);
-        groups.then(order.cmp(other_order)).then_with(|| nearer(&one.candidate, &other.candidate))
+        let nearer = || one.candidate.nearer(&other.candidate);
+        groups.then(order.cmp(other_order)).then_with(nearer)
     });
     ranked.into_iter().map(|(_, ranked)| ranked).collect()
-}
-
-/// Who is sooner at the pickup as far as is known, then who is nearer.
-pub(crate) fn nearer(one: &Candidate, other: &Candidate) -> Ordering {
-    let times = one.travel.zip(other.travel);
-    let sooner = times.map_or(Ordering::Equal, |(one, other)| one.time_ms.cmp(&other.time_ms));
-    let distance = one.distance.get().total_cmp(&other.distance.get());
-    sooner.then(distance).then_with(|| one.driver.cmp(&other.driver))
 }

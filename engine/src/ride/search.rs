@@ -11,7 +11,7 @@ use crate::ride::decision::WaveExclusion;
 use crate::ride::forward_search::add_forward;
 use crate::ride::pickup_times::{Late, Times};
 use crate::ride::queue_search::find_queued;
-use crate::ride::ranking::{Candidate, RankedCandidate, nearer, rank};
+use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::units::Meters;
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
@@ -165,7 +165,7 @@ fn take_busy(
     let mut busy: Vec<Candidate> = busy.into_values().collect();
     let found = &candidates.found;
     busy.retain(|one| found.iter().all(|found| found.candidate.driver != one.driver));
-    busy.sort_by(nearer);
+    busy.sort_by(Candidate::nearer);
     busy.truncate(places);
     if let Some(count) = candidates.excluded_counts.get_mut(&Exclusion::OfferSlotsBusy) {
         *count = count.saturating_sub(u32::try_from(busy.len()).unwrap_or(u32::MAX));
