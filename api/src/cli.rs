@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use muster_replay::ReplayOptions;
+use muster_simulate::SimulateOptions;
 
 /// Real-time ride dispatch: drivers stream positions, riders request rides, Muster decides in
 /// milliseconds, durably, which drivers are offered which ride.
@@ -24,11 +25,14 @@ Examples:
   MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
   muster replay --compare                       the same minutes under each mode, side by side
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
+  muster simulate --drivers 4000,4400 --html report.html   the hour in virtual time, policies compared
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
+  muster values train --market nyc --database data/muster.db --output nyc-values.csv
+                                                what places and times were worth to drivers so far
 
-Exit codes: 0 done (a clean drain, a replay without violations), 1 failed, 2 bad configuration or
+Exit codes: 0 done (a clean drain, a replay or simulation without violations), 1 failed, 2 bad configuration or
 arguments.";
 
 /// The subcommands.
@@ -40,12 +44,17 @@ pub enum Command {
     ///
     /// Without --url a server is started on embedded defaults and thrown away afterwards.
     Replay(ReplayArgs),
+    /// Run a city in virtual time, without server, store or sockets, under several policies, fleets
+    /// and seeds, and print their figures side by side.
+    Simulate(SimulateArgs),
     /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
     /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
     /// Build a market's street network, or say what is in one.
     #[command(subcommand)]
     Roads(RoadsCommand),
+    /// What places and times of day are worth, for batched dispatch.
+    Values(ValuesArgs),
     /// Print version and source revision.
     Version,
 }
@@ -65,9 +74,14 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// The file to read: the one named, else `./config.toml` if it exists.
     pub fn file(&self) -> Option<PathBuf> {
-        let default = PathBuf::from("config.toml");
-        self.config.clone().or_else(|| default.is_file().then_some(default))
+        config_file(self.config.as_ref())
     }
+}
+
+/// The configuration that is named, else `./config.toml` if it exists.
+pub(crate) fn config_file(named: Option<&PathBuf>) -> Option<PathBuf> {
+    let default = PathBuf::from("config.toml");
+    named.cloned().or_else(|| default.is_file().then_some(default))
 }
 
 /// `muster serve`
@@ -88,6 +102,20 @@ pub struct ReplayArgs {
     /// What to replay.
     #[command(flatten)]
     pub options: ReplayOptions,
+}
+
+/// `muster simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Configuration file whose policy is simulated; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The market whose policy it is.
+    #[arg(long, value_name = "MARKET", default_value = "nyc")]
+    pub market: String,
+    /// What to simulate.
+    #[command(flatten)]
+    pub options: SimulateOptions,
 }
 
 /// `muster explain`
@@ -141,4 +169,49 @@ pub struct RoadsInfoArgs {
     /// The network.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// `muster values`
+#[derive(Debug, Args)]
+pub struct ValuesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ValuesCommand,
+}
+
+/// The subcommands of `muster values`.
+#[derive(Debug, Subcommand)]
+pub enum ValuesCommand {
+    /// Make a table of values of the rides that were driven, and of the waits between them.
+    Train(TrainArgs),
+}
+
+/// `muster values train`
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The market whose policy and clocks hold, as in the configuration.
+    #[arg(long, value_name = "MARKET")]
+    pub market: String,
+    /// Configuration file; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A store: completed rides of the market.
+    #[arg(long, value_name = "FILE", required_unless_present = "trips")]
+    pub database: Option<PathBuf>,
+    /// Trips as CSV or CSV.zst, with the columns pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
+    /// and pickup_ts (Unix seconds) or pickup_local (YYYY-MM-DDTHH:MM); dropoff_ts and cab if known.
+    #[arg(long, value_name = "FILE")]
+    pub trips: Option<PathBuf>,
+    /// Where the table goes.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// H3 resolution of a place.
+    #[arg(long, value_name = "0-15", default_value_t = 8)]
+    pub resolution: u8,
+    /// Seconds of a time of day: whole minutes that divide a day.
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub bucket_s: u32,
+    /// What a second an hour ahead is worth now, in thousandths; 530 is 0.9 per ten minutes.
+    #[arg(long, value_name = "1-1000", default_value_t = 530)]
+    pub discount_permille: u16,
 }

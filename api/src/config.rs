@@ -141,6 +141,9 @@ pub struct MarketSection {
     /// A server that dispatch windows ask for travel times.
     #[serde(default)]
     pub travel_time: Option<TravelTimeSection>,
+    /// The path of a file of values, as `muster values train` writes it; absent: none.
+    #[serde(default)]
+    pub values: Option<String>,
     /// Tiers on sale.
     pub service_tiers: Vec<String>,
     /// The tier of a request that names none.
@@ -274,7 +277,7 @@ pub enum ConfigError {
         /// The key with its section.
         key: String,
         /// What is wrong with it.
-        error: crate::roads::RoadsError,
+        error: Box<crate::roads::RoadsError>,
     },
     /// A key is unknown, missing or of the wrong type.
     #[error("{0}")]

@@ -10,12 +10,14 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A crate of ours, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("muster-engine", &[]),
     ("muster-sim", &["muster-engine"]),
     ("muster-actors", &["muster-engine"]),
-    ("muster-replay", &["muster-engine"]),
-    ("muster-api", &["muster-engine", "muster-actors", "muster-replay"]),
+    ("muster-city", &[]),
+    ("muster-replay", &["muster-engine", "muster-city"]),
+    ("muster-simulate", &["muster-engine", "muster-city"]),
+    ("muster-api", &["muster-engine", "muster-actors", "muster-replay", "muster-simulate"]),
     (
         "muster-benches",
         &["muster-engine", "muster-sim", "muster-actors", "muster-api", "muster-replay"],

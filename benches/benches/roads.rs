@@ -1,7 +1,6 @@
 //! Travel times on Manhattan's streets: building, drivers to a pickup, tables, and what plain Dijkstra
 //! would need.
 
-#![expect(missing_docs, reason = "criterion's macros make public items without documentation")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
 #[path = "../../engine/tests/roads/dijkstra.rs"]
@@ -15,8 +14,8 @@ use dijkstra::Dijkstra;
 use muster_engine::geo::Position;
 use muster_engine::roads::{RoadNetwork, Street, Streets};
 
-const NODES: &[u8] = include_bytes!("../../api/replay/data/manhattan_drive_nodes.csv.zst");
-const EDGES: &[u8] = include_bytes!("../../api/replay/data/manhattan_drive_edges.csv.zst");
+const NODES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_nodes.csv.zst");
+const EDGES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_edges.csv.zst");
 
 /// Metres per second on all streets: what is measured does not depend on them.
 const SPEED_MPS: f64 = 5.0;

@@ -46,7 +46,6 @@ impl EtaSource {
     }
 
     /// Whether it is the straight line of a market that has nothing else: not worth its bytes.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub fn is_great_circle(&self) -> bool {
         *self == Self::GreatCircle
     }

@@ -191,6 +191,7 @@ impl Pair {
             excluded_counts,
             window: None,
             trip: None,
+            costs_ms: BTreeMap::new(),
         };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);

@@ -64,6 +64,13 @@ pub enum ReplayError {
     },
 }
 
+impl From<muster_city::CityError> for ReplayError {
+    fn from(error: muster_city::CityError) -> Self {
+        let muster_city::CityError::Data { what, detail } = error;
+        Self::Data { what, detail }
+    }
+}
+
 impl ReplayError {
     pub(crate) fn data(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Data { what: what.to_owned(), detail: error.to_string() }

@@ -7,21 +7,21 @@
 //!
 //! ```text
 //! run ── server (own child process, or --url)
-//!  ├─ trips, roads, sf      what is replayed
+//!  ├─ muster_city, sf       what is replayed: trips, roads, people
 //!  ├─ fleet ── driver/      vehicle (moves) + machine (decides) + session (socket), per driver
 //!  ├─ rider ── sse, http    one per trip
 //!  ├─ measure, checks ── summary, progress
 //!  └─ compare               run, once per mode of dispatch
 //! ```
 
-mod behaviour;
+use muster_city::{behaviour, geo, roads, trips};
+
 mod checks;
 mod clock;
 mod compare;
 mod driver;
 mod error;
 mod fleet;
-mod geo;
 mod http;
 mod line;
 mod measure;
@@ -29,14 +29,12 @@ mod options;
 mod progress;
 mod quoting;
 mod rider;
-mod roads;
 mod run;
 mod server;
 mod sf;
 mod sse;
 mod stands;
 mod summary;
-mod trips;
 mod wire;
 mod world;
 

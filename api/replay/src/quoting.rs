@@ -44,9 +44,17 @@ impl ChoicePlan {
     }
 }
 
-impl Behaviour {
+/// What people say where the rider chooses among fares.
+pub(crate) trait Quoting {
     /// How the rider of `ride` chooses among quotes.
-    pub(crate) fn choice(&self, ride: &str) -> ChoicePlan {
+    fn choice(&self, ride: &str) -> ChoicePlan;
+
+    /// What `driver` asks for `ride`, if the offer is one to quote for; within its bounds.
+    fn asks(&self, driver: &str, ride: &str, offer: &OfferView, eta_s: f64) -> Option<Money>;
+}
+
+impl Quoting for Behaviour {
+    fn choice(&self, ride: &str) -> ChoicePlan {
         let mut random = self.stream("choice", &[ride]);
         let looking_ms = random.random_range(LOOKING_MS.0..LOOKING_MS.1);
         let waiting_cents_per_minute =
@@ -54,14 +62,7 @@ impl Behaviour {
         ChoicePlan { looking_ms, waiting_cents_per_minute }
     }
 
-    /// What `driver` asks for `ride`, if the offer is one to quote for; within its bounds.
-    pub(crate) fn asks(
-        &self,
-        driver: &str,
-        ride: &str,
-        offer: &OfferView,
-        eta_s: f64,
-    ) -> Option<Money> {
+    fn asks(&self, driver: &str, ride: &str, offer: &OfferView, eta_s: f64) -> Option<Money> {
         let requested = offer.fare.as_ref().filter(|_| offer.is_quote())?;
         let mut random = self.stream("asks", &[driver, ride]);
         let share = random.random_range(ASKED_SHARE.0..ASKED_SHARE.1)

@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::behaviour::RiderPlan;
 use crate::line::StandCode;
 use crate::measure::End;
+use crate::quoting::Quoting as _;
 use crate::sse::{SseEvent, SseParser};
-use crate::trips::Trip;
+use crate::trips::{Trip, fare_cents};
 use crate::wire::{RideStatus, RideView};
 use crate::world::World;
 
@@ -273,21 +274,9 @@ fn ride_of(data: &str) -> Option<RideView> {
         .ok()
 }
 
-/// New York's meter of 2013 at rush hour: 2.50 to start, 2.50 a mile, 1.00 and 0.50 extra.
-fn fare_cents(driven_m: f64) -> u64 {
-    let fifths_of_a_mile = (driven_m / 321.869).ceil();
-    400 + 50 * fifths_of_a_mile as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fares_follow_the_meter() {
-        assert_eq!(fare_cents(0.0), 400);
-        assert_eq!(fare_cents(1_609.0), 650);
-    }
 
     #[test]
     fn a_ride_is_found_in_an_events_data_however_it_is_wrapped() {

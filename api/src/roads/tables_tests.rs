@@ -74,7 +74,7 @@ mod dijkstra;
 #[test]
 fn ten_thousand_ways_through_manhattan_are_those_of_plain_dijkstra() {
     let read = |what: &str| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay/data");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("city/data");
         folder.join(format!("manhattan_drive_{what}.csv.zst"))
     };
     let ReadStreets { streets, .. } = super::read(&read("nodes"), &read("edges")).unwrap();

@@ -112,7 +112,7 @@ fn needs_restart(then: &Config, now: &Config) -> Vec<String> {
 }
 
 type FixedParts<'s> =
-    (&'s str, [Option<&'s str>; 3], Option<&'s TravelTimeSection>, &'s [String], &'s str, u8);
+    (&'s str, [Option<&'s str>; 4], Option<&'s TravelTimeSection>, &'s [String], &'s str, u8);
 
 fn without_policies(section: &MarketSection) -> FixedParts<'_> {
     let MarketSection {
@@ -121,6 +121,7 @@ fn without_policies(section: &MarketSection) -> FixedParts<'_> {
         zones,
         roads,
         travel_time,
+        values,
         service_tiers,
         default_tier,
         grid_resolution,
@@ -129,7 +130,7 @@ fn without_policies(section: &MarketSection) -> FixedParts<'_> {
         rules: _,
         experiment: _,
     } = section;
-    let places = [Some(boundary.as_str()), zones.as_deref(), roads.as_deref()];
+    let places = [Some(boundary.as_str()), zones.as_deref(), roads.as_deref(), values.as_deref()];
     (name, places, travel_time.as_ref(), service_tiers, default_tier, *grid_resolution)
 }
 

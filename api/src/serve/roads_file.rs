@@ -92,7 +92,7 @@ impl RoadsFiles {
             roads.load().map_err(|error| ConfigError::Roads {
                 origin: config.origin.clone(),
                 key: format!("markets.{market}.roads"),
-                error,
+                error: Box::new(error),
             })?;
             if let Some(network) = &roads.network {
                 let (nodes, data) = (network.size().nodes, network.attribution());

@@ -11,4 +11,5 @@ mod roads;
 mod server;
 mod standby;
 mod stream;
+mod values;
 mod zones;

@@ -231,6 +231,7 @@ impl Round {
                             excluded_counts: BTreeMap::new(),
                             window: None,
                             trip: None,
+                            costs_ms: BTreeMap::new(),
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }

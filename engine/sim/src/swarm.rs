@@ -234,6 +234,7 @@ impl Options {
         let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
+        let streets = root.child("streets").chance(0.4);
         let mut zoning = root.child("zone");
         let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
         let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
@@ -275,12 +276,7 @@ impl Options {
                 wishes: Wishes {
                     fare: modes.chance(0.7).then(|| modes.between(300, 3_000)),
                     chooses: modes.chance(choosing),
-                    ..if choosy {
-                        Wishes::drawn(&mut wishes, rides as usize)
-                    } else {
-                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
-                        Wishes { trip_m, ..Wishes::default() }
-                    }
+                    ..Wishes::of(choosy, rides, &mut wishes)
                 }
                 .with_otp(otp),
             }
@@ -293,7 +289,7 @@ impl Options {
             drivers,
             rides,
             zone,
-            streets: root.child("streets").chance(0.4),
+            streets,
             faulty_ms,
             sabotage: None,
             whole_trace: false,
@@ -307,7 +303,8 @@ fn drawn_rules(root: &Dice) -> DispatchPolicy {
     let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
     let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
     let policy = with_drawn_forward(policy, &mut root.child("forward"));
-    with_drawn_standby(policy, &mut root.child("standby"))
+    let policy = with_drawn_standby(policy, &mut root.child("standby"));
+    modes::with_drawn_matching(policy, &mut root.child("matching"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {

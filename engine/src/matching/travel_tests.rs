@@ -61,7 +61,7 @@ fn by_a_river(grid: &Grid) -> Arc<River> {
 }
 
 fn matched(grid: &Grid, requests: Vec<WindowRequest>) -> WindowOutcome {
-    match_window(grid, WindowQuery { number: 7, closed_at: at(1_000), requests })
+    match_window(grid, None, WindowQuery { number: 7, closed_at: at(1_000), requests })
 }
 
 #[test]

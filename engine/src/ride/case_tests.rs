@@ -160,6 +160,7 @@ impl Case {
             excluded_counts: BTreeMap::new(),
             window: None,
             trip: None,
+            costs_ms: BTreeMap::new(),
         }))
     }
 

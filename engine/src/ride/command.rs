@@ -284,4 +284,7 @@ pub struct Candidates {
     pub window: Option<WindowFacts>,
     /// The drop-off and the way there, where the market knows better than the straight line.
     pub trip: Option<(Position, Travel)>,
+    /// What each of the drivers to be asked costs, in milliseconds to the pickup, where a dispatch
+    /// window has more than one of them asked.
+    pub costs_ms: std::collections::BTreeMap<DriverId, i64>,
 }

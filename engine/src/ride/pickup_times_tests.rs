@@ -25,11 +25,9 @@ fn offer_assignment_and_decision_say_how_long_by_what() {
     assert_eq!(told(&case, "d1"), (242, EtaSource::Roads));
     // 100 m by the straight line.
     assert_eq!(told(&case, "d2"), (31, EtaSource::GreatCircle));
-    let offered = case.effects.iter().find_map(|effect| match effect {
-        Effect::ToDriver(to, DriverCommand::Offer { offer, .. }) if *to == driver("d1") => {
-            Some((offer.pickup_eta.get(), offer.eta_source))
-        }
-        _ => None,
+    let offered = case.effects.iter().find_map(|effect| {
+        let Effect::ToDriver(to, DriverCommand::Offer { offer, .. }) = effect else { return None };
+        (*to == driver("d1")).then_some((offer.pickup_eta.get(), offer.eta_source))
     });
     assert_eq!(offered, Some((242, EtaSource::Roads)));
     case.accept("d1", 1_000);

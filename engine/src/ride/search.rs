@@ -123,6 +123,7 @@ fn search_pool(grid: &Grid, query: &CandidateQuery, times: Times<'_>, pool_max: 
         excluded_counts: result.excluded_counts,
         window: None,
         trip: times.trip(query),
+        costs_ms: BTreeMap::new(),
     };
     let filling = take_busy(&mut candidates, busy, places);
     let filling = times.sort_out_late(query, filling, &mut late);

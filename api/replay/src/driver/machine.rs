@@ -16,6 +16,7 @@ use super::ride::OnRide;
 use super::stand::{Entering, is_about_codes};
 use crate::behaviour::{Answer, Behaviour};
 use crate::geo::Point;
+use crate::quoting::Quoting as _;
 use crate::wire::{
     AcceptOutcome, ClientFrame, Money, OfferView, QueueCall, RideStatus, RideView, ServerFrame,
 };

@@ -7,17 +7,20 @@ use super::{Edge, NodeIndex, RoadNetwork};
 
 /// Consecutive street segments, the first one leaving the start.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Route {
+pub struct Route {
     /// For each segment: the node it ends at, its length and its driving time.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 /// One segment of a route.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Step {
-    pub(crate) to: NodeIndex,
-    pub(crate) length_m: f64,
-    pub(crate) time_ms: u32,
+pub struct Step {
+    /// The node it ends at.
+    pub to: NodeIndex,
+    /// Its length in metres.
+    pub length_m: f64,
+    /// Driving time in milliseconds.
+    pub time_ms: u32,
 }
 
 impl From<Edge> for Step {
@@ -29,13 +32,13 @@ impl From<Edge> for Step {
 impl Route {
     /// Driven distance in metres.
     #[cfg(test)]
-    pub(crate) fn length_m(&self) -> f64 {
+    pub fn length_m(&self) -> f64 {
         self.steps.iter().map(|step| step.length_m).sum()
     }
 
     /// Driving time in milliseconds.
     #[cfg(test)]
-    pub(crate) fn time_ms(&self) -> u64 {
+    pub fn time_ms(&self) -> u64 {
         self.steps.iter().map(|step| u64::from(step.time_ms)).sum()
     }
 }
@@ -46,7 +49,8 @@ impl RoadNetwork {
     /// The fastest route; empty when both ends are the same node.
     ///
     /// The network is strongly connected, so there always is one.
-    pub(crate) fn route(&self, from: NodeIndex, to: NodeIndex) -> Route {
+    #[must_use]
+    pub fn route(&self, from: NodeIndex, to: NodeIndex) -> Route {
         let goal = self.point(to);
         // Never more than the true remaining time: straight line at the highest speed.
         let remaining_ms = |node: NodeIndex| {

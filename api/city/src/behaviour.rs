@@ -2,7 +2,7 @@
 //!
 //! Each decision has a random stream of its own, keyed by the seed, what is decided and who
 //! decides about what (`offer`, driver 17, ride 42, second time asked). So an answer does not
-//! depend on the order in which frames happen to arrive. `BEHAVIOUR.md` explains the choices.
+//! depend on the order in which frames happen to arrive. The replay's `BEHAVIOUR.md` explains the choices.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -55,22 +55,25 @@ const PATIENCE_S: [(f64, f64); 7] = [
 
 /// The model, with its seed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Behaviour {
+pub struct Behaviour {
     seed: u64,
 }
 
 /// What a driver does about an offer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct OfferPlan {
-    pub(crate) answer: Answer,
+pub struct OfferPlan {
+    /// What he says.
+    pub answer: Answer,
     /// From the moment the driver looks at the offer.
-    pub(crate) delay_ms: i64,
+    pub delay_ms: i64,
 }
 
 /// A driver's answer to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// Yes.
     Accept,
+    /// No, for this reason.
     Decline(&'static str),
     /// The phone is in a pocket.
     Silent,
@@ -78,30 +81,37 @@ pub(crate) enum Answer {
 
 /// What a driver does on a ride.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RidePlan {
-    pub(crate) dwell_ms: i64,
+pub struct RidePlan {
+    /// From his arrival until the rider sits in the car.
+    pub dwell_ms: i64,
     /// Gives up this long after assignment, if still on the way to the pickup.
-    pub(crate) cancel_after_ms: Option<i64>,
+    pub cancel_after_ms: Option<i64>,
 }
 
 /// What a rider does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RiderPlan {
-    pub(crate) patience_ms: i64,
+pub struct RiderPlan {
+    /// Leaves this long after the request, if nobody is assigned.
+    pub patience_ms: i64,
     /// Cancels this long after assignment, if not yet on board.
-    pub(crate) cancel_after_assigned_ms: Option<i64>,
+    pub cancel_after_assigned_ms: Option<i64>,
 }
 
 /// A vehicle as its driver registers it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct VehiclePlan {
-    pub(crate) make: &'static str,
-    pub(crate) model: &'static str,
-    pub(crate) plate: String,
-    pub(crate) xl: bool,
-    pub(crate) rating: f64,
+pub struct VehiclePlan {
+    /// Its maker.
+    pub make: &'static str,
+    /// Its model.
+    pub model: &'static str,
+    /// Its plate.
+    pub plate: String,
+    /// Whether it also serves the tier `xl`.
+    pub xl: bool,
+    /// The driver's mean rating, 4.4 to 5.0.
+    pub rating: f64,
     /// Whether the driver opted in to rides without being asked.
-    pub(crate) instant: bool,
+    pub instant: bool,
 }
 
 const STANDARD_MODELS: [(&str, &str); 4] =
@@ -109,12 +119,15 @@ const STANDARD_MODELS: [(&str, &str); 4] =
 const XL_MODELS: [(&str, &str); 2] = [("Toyota", "Sienna"), ("Nissan", "NV200")];
 
 impl Behaviour {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The model's people of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
     /// The random stream of one decision.
-    pub(crate) fn stream(&self, purpose: &str, who: &[&str]) -> ChaCha8Rng {
+    #[must_use]
+    pub fn stream(&self, purpose: &str, who: &[&str]) -> ChaCha8Rng {
         // FNV-1a: stable across releases and platforms, which std's hashers do not promise.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for part in std::iter::once(&purpose).chain(who) {
@@ -126,7 +139,8 @@ impl Behaviour {
     }
 
     /// How `driver` answers the `asked`-th offer of `ride`, `live_ms` before it ends.
-    pub(crate) fn offer(
+    #[must_use]
+    pub fn offer(
         &self,
         driver: &str,
         ride: &str,
@@ -156,7 +170,8 @@ impl Behaviour {
     }
 
     /// How `driver` carries out `ride`.
-    pub(crate) fn ride(&self, driver: &str, ride: &str) -> RidePlan {
+    #[must_use]
+    pub fn ride(&self, driver: &str, ride: &str) -> RidePlan {
         let mut random = self.stream("ride", &[driver, ride]);
         let dwell_ms = (random.random_range(DWELL_S.0..DWELL_S.1) * 1_000.0) as i64;
         let cancel_after_ms = cancel_after_ms(&mut random, DRIVER_CANCEL_SHARE);
@@ -164,7 +179,8 @@ impl Behaviour {
     }
 
     /// How the rider of `ride` waits.
-    pub(crate) fn rider(&self, ride: &str) -> RiderPlan {
+    #[must_use]
+    pub fn rider(&self, ride: &str) -> RiderPlan {
         let mut random = self.stream("rider", &[ride]);
         let patience_ms = (patience_s(random.random::<f64>()) * 1_000.0) as i64;
         let cancel_after_assigned_ms = cancel_after_ms(&mut random, RIDER_CANCEL_SHARE);
@@ -172,7 +188,8 @@ impl Behaviour {
     }
 
     /// The vehicle of `driver`.
-    pub(crate) fn vehicle(&self, driver: &str) -> VehiclePlan {
+    #[must_use]
+    pub fn vehicle(&self, driver: &str) -> VehiclePlan {
         let mut random = self.stream("vehicle", &[driver]);
         let xl = random.random::<f64>() < XL_SHARE;
         let models: &[(&str, &str)] = if xl { &XL_MODELS } else { &STANDARD_MODELS };
@@ -190,13 +207,15 @@ impl Behaviour {
 }
 
 /// Probability of accepting an offer by its pickup ETA, if it is answered at all.
-pub(crate) fn accept_probability(eta_s: f64) -> f64 {
+#[must_use]
+pub fn accept_probability(eta_s: f64) -> f64 {
     let log_odds = ACCEPT_LOG_ODDS_AT_ZERO - ACCEPT_LOG_ODDS_PER_MINUTE * (eta_s.max(0.0) / 60.0);
     1.0 / (1.0 + (-log_odds).exp())
 }
 
 /// The patience that a share `quantile` of the riders does not exceed.
-pub(crate) fn patience_s(quantile: f64) -> f64 {
+#[must_use]
+pub fn patience_s(quantile: f64) -> f64 {
     let quantile = quantile.clamp(0.0, 1.0);
     let above = PATIENCE_S.iter().position(|&(q, _)| q >= quantile).unwrap_or(1).max(1);
     let ((q0, s0), (q1, s1)) = (PATIENCE_S[above - 1], PATIENCE_S[above]);

@@ -1,4 +1,4 @@
-//! Points on the ground and the few measures the replay needs of them.
+//! Points on the ground and the few measures that a city needs of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +6,23 @@ const EARTH_RADIUS_M: f64 = 6_371_007.2;
 
 /// A WGS 84 position in degrees, spelled as on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Point {
-    pub(crate) lat: f64,
-    pub(crate) lng: f64,
+pub struct Point {
+    /// Latitude.
+    pub lat: f64,
+    /// Longitude.
+    pub lng: f64,
 }
 
 impl Point {
-    pub(crate) const fn new(lat: f64, lng: f64) -> Self {
+    /// The position of these degrees.
+    #[must_use]
+    pub const fn new(lat: f64, lng: f64) -> Self {
         Self { lat, lng }
     }
 
     /// Great-circle distance in metres.
-    pub(crate) fn distance_m(self, other: Self) -> f64 {
+    #[must_use]
+    pub fn distance_m(self, other: Self) -> f64 {
         let (lat_a, lat_b) = (self.lat.to_radians(), other.lat.to_radians());
         let half_lat = (lat_b - lat_a) / 2.0;
         let half_lng = (other.lng - self.lng).to_radians() / 2.0;
@@ -26,14 +31,16 @@ impl Point {
     }
 
     /// Direction of travel toward `other`, 0 = north, clockwise; exact enough within a city.
-    pub(crate) fn bearing_deg(self, other: Self) -> f64 {
+    #[must_use]
+    pub fn bearing_deg(self, other: Self) -> f64 {
         let east = (other.lng - self.lng) * self.lat.to_radians().cos();
         let north = other.lat - self.lat;
         east.atan2(north).to_degrees().rem_euclid(360.0)
     }
 
     /// The point at `fraction` (0..=1) of the straight line to `other`.
-    pub(crate) fn toward(self, other: Self, fraction: f64) -> Self {
+    #[must_use]
+    pub fn toward(self, other: Self, fraction: f64) -> Self {
         Self {
             lat: self.lat + (other.lat - self.lat) * fraction,
             lng: self.lng + (other.lng - self.lng) * fraction,

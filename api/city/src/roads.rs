@@ -12,9 +12,9 @@ use rstar::primitives::GeomWithData;
 use rstar::{PointDistance, RTree};
 use serde::Deserialize;
 
-pub(crate) use route::Step;
+pub use route::{Route, Step};
 
-use crate::error::ReplayError;
+use crate::error::CityError;
 use crate::geo::Point;
 use crate::trips::decompress;
 
@@ -24,19 +24,22 @@ pub const MANHATTAN_NODES: &[u8] = include_bytes!("../data/manhattan_drive_nodes
 pub const MANHATTAN_EDGES: &[u8] = include_bytes!("../data/manhattan_drive_edges.csv.zst");
 
 /// Index of a node of the network.
-pub(crate) type NodeIndex = u32;
+pub type NodeIndex = u32;
 
 /// A directed street segment that leaves a node.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Edge {
-    pub(crate) to: NodeIndex,
-    pub(crate) length_m: f32,
-    pub(crate) time_ms: u32,
+pub struct Edge {
+    /// Where it ends.
+    pub to: NodeIndex,
+    /// Its length in metres.
+    pub length_m: f32,
+    /// Driving time in milliseconds.
+    pub time_ms: u32,
 }
 
 /// A strongly connected drive network.
 #[derive(Debug)]
-pub(crate) struct RoadNetwork {
+pub struct RoadNetwork {
     points: Vec<Point>,
     /// Edges of node `n` are `edges[first_edge[n]..first_edge[n + 1]]`.
     first_edge: Vec<u32>,
@@ -63,11 +66,15 @@ struct EdgeRow {
 
 /// A segment between two nodes by index, before the graph is built.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Segment {
-    pub(crate) from: NodeIndex,
-    pub(crate) to: NodeIndex,
-    pub(crate) length_m: f64,
-    pub(crate) speed_kmh: f64,
+pub struct Segment {
+    /// Where it begins.
+    pub from: NodeIndex,
+    /// Where it ends.
+    pub to: NodeIndex,
+    /// Its length in metres.
+    pub length_m: f64,
+    /// Mean driving speed.
+    pub speed_kmh: f64,
 }
 
 const METRES_PER_DEGREE_LAT: f64 = 111_195.0;
@@ -93,7 +100,10 @@ fn speed_kmh(highway: &str) -> f64 {
 
 impl RoadNetwork {
     /// The bundled network of Manhattan.
-    pub(crate) fn manhattan() -> Result<Self, ReplayError> {
+    ///
+    /// # Errors
+    /// [`CityError::Data`] when the bundle cannot be read.
+    pub fn manhattan() -> Result<Self, CityError> {
         let mut index_of = HashMap::new();
         let mut points = Vec::new();
         for row in rows::<NodeRow>("manhattan_drive_nodes", MANHATTAN_NODES)? {
@@ -112,7 +122,8 @@ impl RoadNetwork {
     }
 
     /// The largest strongly connected part of the given streets.
-    pub(crate) fn build(all_points: &[Point], segments: &[Segment]) -> Self {
+    #[must_use]
+    pub fn build(all_points: &[Point], segments: &[Segment]) -> Self {
         let kept = connected::largest_component(all_points.len(), segments);
         let mut new_index = vec![NodeIndex::MAX; all_points.len()];
         for (new, &old) in kept.iter().enumerate() {
@@ -155,25 +166,28 @@ impl RoadNetwork {
     }
 
     /// Nodes of the network.
-    #[cfg(test)]
-    pub(crate) fn node_count(&self) -> usize {
+    #[must_use]
+    pub fn node_count(&self) -> usize {
         self.points.len()
     }
 
     /// Where a node lies.
-    pub(crate) fn point(&self, node: NodeIndex) -> Point {
+    #[must_use]
+    pub fn point(&self, node: NodeIndex) -> Point {
         self.points[node as usize]
     }
 
     /// Street segments that may be driven from a node.
-    pub(crate) fn leaving(&self, node: NodeIndex) -> &[Edge] {
+    #[must_use]
+    pub fn leaving(&self, node: NodeIndex) -> &[Edge] {
         let first = self.first_edge[node as usize] as usize;
         let end = self.first_edge[node as usize + 1] as usize;
         &self.edges[first..end]
     }
 
     /// The node nearest to a point, and its distance in metres.
-    pub(crate) fn snap(&self, point: Point) -> (NodeIndex, f64) {
+    #[must_use]
+    pub fn snap(&self, point: Point) -> (NodeIndex, f64) {
         let target = [point.lng * self.metres_per_degree_lng, point.lat * METRES_PER_DEGREE_LAT];
         let found = self.nearest.nearest_neighbor(target);
         found.map_or((0, f64::INFINITY), |entry| {
@@ -182,12 +196,12 @@ impl RoadNetwork {
     }
 }
 
-fn rows<T: serde::de::DeserializeOwned>(what: &str, packed: &[u8]) -> Result<Vec<T>, ReplayError> {
+fn rows<T: serde::de::DeserializeOwned>(what: &str, packed: &[u8]) -> Result<Vec<T>, CityError> {
     let text = decompress(what, packed)?;
     csv::Reader::from_reader(text.as_slice())
         .deserialize()
         .collect::<Result<_, _>>()
-        .map_err(|error| ReplayError::data(what, error))
+        .map_err(|error| CityError::data(what, error))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Trips to request: the bundled Manhattan hour.
+//! Trips to request: the bundled Manhattan hour, or those of a file.
 
 use std::io::Read;
 
@@ -6,19 +6,28 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-use crate::error::ReplayError;
+use crate::error::CityError;
 use crate::geo::Point;
 
 const MANHATTAN: &[u8] = include_bytes!("../data/manhattan_trips_2013-11-18_16h.csv.zst");
 
 /// One rider's wish, at a time after the start of the window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Trip {
+pub struct Trip {
     /// City milliseconds after the start of the window.
-    pub(crate) after_ms: i64,
-    pub(crate) pickup: Point,
-    pub(crate) dropoff: Point,
-    pub(crate) passengers: u8,
+    pub after_ms: i64,
+    /// Where the rider waits.
+    pub pickup: Point,
+    /// Where the rider goes.
+    pub dropoff: Point,
+    /// How many ride.
+    pub passengers: u8,
+}
+
+/// New York's meter of 2013 at rush hour: 2.50 to start, 2.50 a mile, 1.00 and 0.50 extra.
+pub fn fare_cents(driven_m: f64) -> u64 {
+    let fifths_of_a_mile = (driven_m / 321.869).ceil();
+    400 + 50 * fifths_of_a_mile as u64
 }
 
 #[derive(Deserialize)]
@@ -34,15 +43,18 @@ struct Row {
 /// The 16,010 taxi trips inside Manhattan of Monday 18 November 2013, 16:00 to 17:00, by time.
 ///
 /// The records know whole minutes; each trip is put at a seeded millisecond inside its minute.
-pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
+///
+/// # Errors
+/// [`CityError::Data`] when the bundle cannot be read.
+pub fn manhattan(seed: u64) -> Result<Vec<Trip>, CityError> {
     let what = "manhattan_trips";
     let text = decompress(what, MANHATTAN)?;
     let mut within_minute = ChaCha8Rng::seed_from_u64(seed ^ 0x0074_7269_7073);
     let mut trips = Vec::with_capacity(16_010);
     for row in csv::Reader::from_reader(text.as_slice()).deserialize() {
-        let row: Row = row.map_err(|error| ReplayError::data(what, error))?;
+        let row: Row = row.map_err(|error| CityError::data(what, error))?;
         let minute = minute_of_the_hour(&row.pickup_local)
-            .ok_or_else(|| ReplayError::data(what, format!("time {}", row.pickup_local)))?;
+            .ok_or_else(|| CityError::data(what, format!("time {}", row.pickup_local)))?;
         // The 138 records of 17:00 are half a minute's worth: the rate stays even.
         let spread_ms = if minute == 60 { 30_000 } else { 60_000 };
         trips.push(Trip {
@@ -57,7 +69,7 @@ pub(crate) fn manhattan(seed: u64) -> Result<Vec<Trip>, ReplayError> {
 }
 
 /// Leaves a seeded share of the trips, all over the window: a smaller city with a smaller fleet.
-pub(crate) fn keep_share(trips: &mut Vec<Trip>, share: f64, seed: u64) {
+pub fn keep_share(trips: &mut Vec<Trip>, share: f64, seed: u64) {
     if share < 1.0 {
         let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x0073_6861_7265);
         trips.retain(|_| random.random::<f64>() < share);
@@ -74,11 +86,14 @@ fn minute_of_the_hour(local: &str) -> Option<i64> {
 }
 
 /// Unpacks a zstd file held in memory.
-pub(crate) fn decompress(what: &str, packed: &[u8]) -> Result<Vec<u8>, ReplayError> {
+///
+/// # Errors
+/// [`CityError::Data`] when it is none.
+pub fn decompress(what: &str, packed: &[u8]) -> Result<Vec<u8>, CityError> {
     let mut text = Vec::new();
     zstd::Decoder::new(packed)
         .and_then(|mut decoder| decoder.read_to_end(&mut text))
-        .map_err(|error| ReplayError::data(what, error))?;
+        .map_err(|error| CityError::data(what, error))?;
     Ok(text)
 }
 
@@ -95,6 +110,12 @@ mod tests {
         for place in trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]) {
             assert!((40.68..40.90).contains(&place.lat) && (-74.03..-73.90).contains(&place.lng));
         }
+    }
+
+    #[test]
+    fn fares_follow_the_meter() {
+        assert_eq!(fare_cents(0.0), 400);
+        assert_eq!(fare_cents(1_609.0), 650);
     }
 
     #[test]
