@@ -3,6 +3,7 @@
 mod drain;
 mod quotes;
 mod supply;
+mod travel;
 mod zones;
 
 use std::sync::Arc;

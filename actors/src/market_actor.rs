@@ -18,7 +18,8 @@ use crate::runtime::{MarketRuntime, Runtime};
 use crate::shell::{Host, MachineActor};
 
 /// Requests up to which a window is matched where its actor lives, in well under a millisecond or
-/// two; a larger one goes to a thread that nobody waits for.
+/// two; a larger one goes to a thread that nobody waits for, and so does any that waits for the travel
+/// times of another process.
 const INLINE_REQUESTS_MAX: usize = 32;
 
 /// The actor of one market's windows.
@@ -32,7 +33,8 @@ pub(crate) struct MarketHost {
 impl MarketHost {
     fn match_window(&self, query: WindowQuery, runtime: &Runtime) {
         let (market, meter) = (Arc::clone(&self.market), Arc::clone(&runtime.meter));
-        if query.requests.len() <= INLINE_REQUESTS_MAX {
+        let waits = market.grid.travel_times().is_some_and(|times| times.windows.waits());
+        if query.requests.len() <= INLINE_REQUESTS_MAX && !waits {
             let outcome = timed(&market, query, meter.as_ref());
             return market.to_matcher(MarketCommand::Matched(Box::new(outcome)));
         }

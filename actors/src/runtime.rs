@@ -16,6 +16,7 @@ use muster_engine::matching::MarketCommand;
 use muster_engine::offer::Exclusion;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
+use muster_engine::travel::TravelTimes;
 use muster_engine::zone::ZoneCommand;
 use tokio::sync::watch;
 
@@ -64,6 +65,8 @@ pub struct DispatchConfig {
     pub markets: Markets,
     /// Policy by market; every market has one.
     pub policies: BTreeMap<MarketId, Arc<PolicyBook>>,
+    /// Travel times of the markets that know better than the straight line.
+    pub travel: BTreeMap<MarketId, TravelTimes>,
     /// How fixes are judged.
     pub fix_limits: FixLimits,
     /// Bounds.
@@ -167,10 +170,12 @@ impl Runtime {
             .iter()
             .map(|market| {
                 let book = config.policies.get(market.id()).unwrap_or(&fallback);
+                let grid = Grid::new(market.resolution());
+                grid.set_travel_times(config.travel.get(market.id()).cloned());
                 let runtime = MarketRuntime {
                     market: Arc::clone(market),
                     book: RwLock::new(Arc::clone(book)),
-                    grid: Grid::new(market.resolution()),
+                    grid,
                     census: Census::default(),
                     zones: OnceLock::new(),
                     matcher: OnceLock::new(),

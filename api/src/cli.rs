@@ -28,6 +28,7 @@ Examples:
   muster simulate --drivers 4000,4400 --html report.html   the hour in virtual time, policies compared
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
+  muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
 
@@ -49,6 +50,9 @@ pub enum Command {
     /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
     /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
+    /// Build a market's street network, or say what is in one.
+    #[command(subcommand)]
+    Roads(RoadsCommand),
     /// What places and times of day are worth, for batched dispatch.
     Values(ValuesArgs),
     /// Print version and source revision.
@@ -126,6 +130,45 @@ pub struct ExplainArgs {
     /// The server that knows it.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
     pub url: String,
+}
+
+/// `muster roads`
+#[derive(Debug, Subcommand)]
+pub enum RoadsCommand {
+    /// Contract streets into a network that a market names as `roads` in its configuration.
+    Build(RoadsBuildArgs),
+    /// Print what a network holds.
+    Info(RoadsInfoArgs),
+}
+
+/// `muster roads build`
+#[derive(Debug, Args)]
+pub struct RoadsBuildArgs {
+    /// An extract of OpenStreetMap.
+    #[arg(long, value_name = "FILE.osm.pbf", required_unless_present_all = ["nodes", "edges"])]
+    #[arg(conflicts_with_all = ["nodes", "edges"])]
+    pub osm: Option<PathBuf>,
+    /// Nodes as CSV with the columns osmid, lat, lon; .zst is unpacked.
+    #[arg(long, value_name = "CSV", requires = "edges")]
+    pub nodes: Option<PathBuf>,
+    /// Directed edges as CSV with the columns u, v, length_m, and highway and maxspeed, or
+    /// speed_kmh, or speed_mph; .zst is unpacked.
+    #[arg(long, value_name = "CSV", requires = "nodes")]
+    pub edges: Option<PathBuf>,
+    /// The network; a server that uses it reads it again.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Factors of the streets' own speeds: one, or 24 from midnight, separated by commas.
+    #[arg(long, value_name = "FACTORS", value_delimiter = ',')]
+    pub hour_factors: Vec<f64>,
+}
+
+/// `muster roads info`
+#[derive(Debug, Args)]
+pub struct RoadsInfoArgs {
+    /// The network.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `muster values`

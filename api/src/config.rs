@@ -135,6 +135,12 @@ pub struct MarketSection {
     /// `builtin:<id>` or the path of a GeoJSON file of zones; absent: none.
     #[serde(default)]
     pub zones: Option<String>,
+    /// `builtin:manhattan` or the path of a street network; absent: straight lines.
+    #[serde(default)]
+    pub roads: Option<String>,
+    /// A server that dispatch windows ask for travel times.
+    #[serde(default)]
+    pub travel_time: Option<TravelTimeSection>,
     /// The path of a file of values, as `muster values train` writes it; absent: none.
     #[serde(default)]
     pub values: Option<String>,
@@ -158,6 +164,100 @@ pub struct MarketSection {
     pub experiment: Option<Experiment>,
 }
 
+/// What serves travel times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TravelProvider {
+    /// OSRM: its table service.
+    Osrm,
+    /// Valhalla: its matrix service.
+    Valhalla,
+}
+
+impl TravelProvider {
+    /// The name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Osrm => "osrm",
+            Self::Valhalla => "valhalla",
+        }
+    }
+}
+
+/// `[markets.<id>.travel_time]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TravelTimeSection {
+    /// What is asked.
+    pub provider: TravelProvider,
+    /// Where it listens: `http://host:port`.
+    pub url: String,
+    /// Milliseconds that a window waits for it.
+    #[serde(default = "TravelTimeSection::deadline_ms_default")]
+    pub deadline_ms: u64,
+    /// Places in one request.
+    #[serde(default = "TravelTimeSection::table_max_default")]
+    pub table_max: usize,
+    /// Failures in a row after which it is left alone.
+    #[serde(default = "TravelTimeSection::failures_max_default")]
+    pub failures_max: u32,
+    /// Milliseconds that it is left alone.
+    #[serde(default = "TravelTimeSection::retry_ms_default")]
+    pub retry_ms: u64,
+}
+
+impl TravelTimeSection {
+    const fn deadline_ms_default() -> u64 {
+        500
+    }
+
+    const fn table_max_default() -> usize {
+        100
+    }
+
+    const fn failures_max_default() -> u32 {
+        5
+    }
+
+    const fn retry_ms_default() -> u64 {
+        10_000
+    }
+
+    /// The first key whose value is not allowed: its name, the value and what is allowed.
+    fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        let url = self.url.strip_prefix("http://").is_some_and(|host| !host.is_empty());
+        let checks = [
+            (url, "url", self.url.clone(), "http://host:port"),
+            (
+                (10..=10_000).contains(&self.deadline_ms),
+                "deadline_ms",
+                self.deadline_ms.to_string(),
+                "10..=10000",
+            ),
+            (
+                (2..=10_000).contains(&self.table_max),
+                "table_max",
+                self.table_max.to_string(),
+                "2..=10000",
+            ),
+            (
+                (1..=1_000).contains(&self.failures_max),
+                "failures_max",
+                self.failures_max.to_string(),
+                "1..=1000",
+            ),
+            (
+                (100..=3_600_000).contains(&self.retry_ms),
+                "retry_ms",
+                self.retry_ms.to_string(),
+                "100..=3600000",
+            ),
+        ];
+        let broken = checks.into_iter().find(|(holds, ..)| !holds);
+        broken.map(|(_, key, value, allowed)| (key, value, allowed))
+    }
+}
+
 /// Why the configuration does not do: the process exits with code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -168,6 +268,16 @@ pub enum ConfigError {
         path: String,
         /// Why.
         error: std::io::Error,
+    },
+    /// The street network of a market cannot be used.
+    #[error("{origin}: {key}: {error}")]
+    Roads {
+        /// The file, or what else was read.
+        origin: String,
+        /// The key with its section.
+        key: String,
+        /// What is wrong with it.
+        error: Box<crate::roads::RoadsError>,
     },
     /// A key is unknown, missing or of the wrong type.
     #[error("{0}")]
@@ -246,7 +356,14 @@ impl Config {
         refuse(fixes > 0, "positions.fixes_per_s_max", fixes.to_string(), "1 or more")?;
         let fast = self.positions.speed_mps_max;
         refuse(fast > 0.0, "positions.speed_mps_max", fast.to_string(), "above 0")?;
-        refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")
+        refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
+        for (id, section) in &self.markets {
+            let fault = section.travel_time.as_ref().and_then(TravelTimeSection::fault);
+            if let Some((key, value, allowed)) = fault {
+                refuse(false, &format!("markets.{id}.travel_time.{key}"), value, allowed)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod policy_file;
+mod roads_file;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use muster_actors::{Dispatch, Ports, StartError, StoreError};
 use socket2::SockRef;
 
 use self::policy_file::{PolicyFile, Stamp};
+use self::roads_file::RoadsFiles;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
@@ -105,9 +107,12 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();
+    let roads = RoadsFiles::load(&config, &dispatch_config.policies, &metrics)?;
+    dispatch_config.travel = roads.times();
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
     let policies = Arc::new(policies);
+    roads.watch(dispatch.clone());
     if let Some((file, read)) = file.zip(read) {
         PolicyFile::new(file, read, config.clone(), Arc::clone(&policies)).watch();
     }

@@ -3,6 +3,7 @@
 mod exposition;
 mod labels;
 mod metrics;
+mod travel;
 mod windows;
 
 pub use exposition::{CLASSIC, OPEN_METRICS, render};

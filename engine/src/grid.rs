@@ -15,6 +15,7 @@ mod reach;
 mod seqlock;
 mod slot;
 mod supply;
+mod travel;
 
 pub use applied::Applied;
 pub use dropoffs::ForwardNearbyQuery;

@@ -19,6 +19,8 @@ pub mod matching;
 pub mod offer;
 pub mod policy;
 pub mod ride;
+pub mod roads;
 pub mod time;
+pub mod travel;
 pub mod units;
 pub mod zone;

@@ -29,6 +29,8 @@ mod sparse;
 mod training;
 #[cfg(test)]
 mod training_tests;
+#[cfg(test)]
+mod travel_tests;
 mod value;
 #[cfg(test)]
 mod value_tests;

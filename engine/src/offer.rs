@@ -13,6 +13,7 @@ use crate::geo::Position;
 use crate::id::{DriverId, OfferId, RideId, ServiceTierId};
 use crate::ride::RideNeeds;
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 use crate::units::{EtaSeconds, Meters, Money};
 
 /// One ride offered to one driver. It is live from `offered_at` until it ends, exactly once, as an
@@ -30,6 +31,8 @@ pub struct Offer {
     pub distance: Meters,
     /// Estimated time to the pickup when the wave was planned.
     pub pickup_eta: EtaSeconds,
+    /// What that comes from.
+    pub eta_source: EtaSource,
     /// The tier the driver would serve.
     pub service_tier: ServiceTierId,
     /// When the wave was planned.

@@ -45,6 +45,9 @@ mod needs;
 mod otp;
 #[cfg(test)]
 mod otp_tests;
+mod pickup_times;
+#[cfg(test)]
+mod pickup_times_tests;
 mod pickup_watch;
 #[cfg(test)]
 mod pickup_watch_tests;
@@ -79,11 +82,12 @@ pub use command::{
     RideProgress,
 };
 pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
-pub use eligibility::{classify, suits, tier_with_least_downgrade};
+pub use eligibility::{classify, suits, suits_untimed, tier_with_least_downgrade};
 pub use forward_search::suits_forward;
 pub use instant::InstantSearch;
 pub use machine::RideMachine;
 pub use needs::{CATEGORY_DEFAULT, RideNeeds, attribute};
+pub(crate) use pickup_times::{Late, PickupTimes, Times, time_pickups};
 pub use places::RidePlaces;
 pub use progress::RIDER_NO_SHOW;
 pub use quotes::{ENDED_QUOTES_MAX, SELECTION_ASKERS_MAX};

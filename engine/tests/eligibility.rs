@@ -170,8 +170,9 @@ impl Pair {
         let driver = self.record.driver.clone();
         let candidate = Candidate {
             driver,
-            from: query.pickup,
+            at: query.pickup,
             distance: Meters::new(500.0),
+            travel: None,
             tiers,
             instant_tiers: TierSet::EMPTY,
             tags: TagFilter::default(),
@@ -189,6 +190,7 @@ impl Pair {
             excluded,
             excluded_counts,
             window: None,
+            trip: None,
             costs_ms: BTreeMap::new(),
         };
         let mut out = Outbox::default();

@@ -9,6 +9,7 @@ use muster_engine::grid::{
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::offer::Exclusion;
 use muster_engine::ride::RideStatus;
+use muster_engine::travel::Approach;
 use muster_engine::units::{EtaSeconds, Meters};
 
 use super::Dispatch;
@@ -100,8 +101,20 @@ impl Dispatch {
                 }
             },
         );
+        let froms: Vec<Position> = result.found.iter().map(|f| f.reading.position).collect();
+        let times = market.grid.travel_times();
+        let mut travels = times
+            .and_then(|times| {
+                times.at_once.as_ref()?.approaches(&[Approach { froms, to: at }], now).pop()
+            })
+            .unwrap_or_default()
+            .into_iter();
+        let mut pickup_eta = |distance| {
+            let travel = travels.next().flatten();
+            travel.map_or_else(|| policy.pickup_eta(distance), |t| EtaSeconds::new(t.seconds()))
+        };
         let near = |found: Found| NearbyDriver {
-            pickup_eta: policy.pickup_eta(found.distance),
+            pickup_eta: pickup_eta(found.distance),
             driver: found.driver,
             distance: found.distance,
             reading: found.reading,

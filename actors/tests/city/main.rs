@@ -50,6 +50,7 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
     DispatchConfig {
         markets: Markets::new([market.unwrap()]).unwrap(),
         policies: BTreeMap::from([(id, Arc::new(PolicyBook::of(policy.validated().unwrap())))]),
+        travel: BTreeMap::new(),
         fix_limits: FixLimits::default(),
         limits: DispatchLimits {
             mailbox_capacity: 64,

@@ -18,8 +18,10 @@ use crate::error::CityError;
 use crate::geo::Point;
 use crate::trips::decompress;
 
-const NODES: &[u8] = include_bytes!("../data/manhattan_drive_nodes.csv.zst");
-const EDGES: &[u8] = include_bytes!("../data/manhattan_drive_edges.csv.zst");
+/// Manhattan's nodes: a table compressed with zstd.
+pub const MANHATTAN_NODES: &[u8] = include_bytes!("../data/manhattan_drive_nodes.csv.zst");
+/// Manhattan's directed street segments: a table compressed with zstd.
+pub const MANHATTAN_EDGES: &[u8] = include_bytes!("../data/manhattan_drive_edges.csv.zst");
 
 /// Index of a node of the network.
 pub type NodeIndex = u32;
@@ -104,12 +106,12 @@ impl RoadNetwork {
     pub fn manhattan() -> Result<Self, CityError> {
         let mut index_of = HashMap::new();
         let mut points = Vec::new();
-        for row in rows::<NodeRow>("manhattan_drive_nodes", NODES)? {
+        for row in rows::<NodeRow>("manhattan_drive_nodes", MANHATTAN_NODES)? {
             index_of.insert(row.osmid, points.len() as NodeIndex);
             points.push(Point::new(row.lat, row.lon));
         }
         let mut segments = Vec::new();
-        for row in rows::<EdgeRow>("manhattan_drive_edges", EDGES)? {
+        for row in rows::<EdgeRow>("manhattan_drive_edges", MANHATTAN_EDGES)? {
             let (Some(&from), Some(&to)) = (index_of.get(&row.u), index_of.get(&row.v)) else {
                 continue;
             };

@@ -41,5 +41,6 @@ mod world;
 pub use compare::{ComparedMode, ComparedRun, Comparison, compare};
 pub use error::ReplayError;
 pub use options::{City, ReplayOptions};
+pub use roads::{MANHATTAN_EDGES, MANHATTAN_NODES};
 pub use run::run;
 pub use summary::{Percentiles, ReplaySummary};

@@ -45,6 +45,7 @@ impl Config {
             markets: Markets::new(markets)
                 .map_err(|error| invalid("markets", &error, "one section per market"))?,
             policies,
+            travel: BTreeMap::new(),
             fix_limits: FixLimits {
                 future_ms_max: self.positions.future_ms_max,
                 speed_mps_max: self.positions.speed_mps_max,
@@ -158,7 +159,7 @@ impl ConfigError {
             Self::Value { origin: _, key, value, allowed } => {
                 Self::Value { origin: read.to_owned(), key, value, allowed }
             }
-            Self::File { .. } | Self::Shape(_) => self,
+            Self::File { .. } | Self::Shape(_) | Self::Roads { .. } => self,
         }
     }
 }

@@ -63,6 +63,7 @@ struct Candidate {
     reason: Option<String>,
     distance_m: f64,
     pickup_eta_s: Option<u32>,
+    eta_source: Option<String>,
     service_tier: Option<String>,
     #[serde(default)]
     forward: bool,
@@ -151,7 +152,11 @@ fn matched_in(window: &Window) -> String {
 }
 
 fn place(candidate: &Candidate) -> String {
-    let eta = candidate.pickup_eta_s.map_or(String::new(), |seconds| format!(", {seconds} s"));
+    let by = match candidate.eta_source.as_deref() {
+        None | Some("great_circle") => String::new(),
+        Some(source) => format!(" by {source}"),
+    };
+    let eta = candidate.pickup_eta_s.map_or(String::new(), |s| format!(", {s} s{by}"));
     format!("{} {:.0} m{eta}", candidate.driver_id, candidate.distance_m)
 }
 
@@ -185,7 +190,7 @@ mod tests {
         let plain = serde_json::json!({"mode": "sequential", "attempt": "retry", "version": 0,
             "rules": [], "arm": null});
         let offered = serde_json::json!({"driver_id": "d-1", "stage": "offered", "reason": null,
-            "distance_m": 120.4, "pickup_eta_s": 29, "offer_id": "o", "service_tier": "xl"});
+            "distance_m": 120.4, "pickup_eta_s": 29, "eta_source": "roads", "offer_id": "o", "service_tier": "xl"});
         let passed = serde_json::json!({"driver_id": "d-9", "stage": "ranked", "reason": null,
             "distance_m": 300.0, "pickup_eta_s": 93, "offer_id": null, "service_tier": null});
         let explanation = serde_json::from_value(serde_json::json!({
@@ -212,7 +217,7 @@ ride ride-1: searching
 
 attempt 1: initial, broadcast, policy version 3, rules xl < rush, arm ttl/long
   wave 1 at 2025-12-01T00:00:00.000Z, within 1000 m: 1 offered, 12 left out
-    offered   d-1 120 m, 29 s, xl
+    offered   d-1 120 m, 29 s by roads, xl
     passed    d-9 300 m, 93 s
     left out  9 stale, nearest: d-2 10 m, 60 s; d-3 20 m, 60 s; d-5 30 m, 60 s
     left out  1 tier, nearest: d-4 25 m, 60 s

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, MarketSection};
+use crate::config::{Config, MarketSection, TravelTimeSection};
 use crate::policy::PolicyDesk;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What tells a changed file from the one that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Stamp(Option<(std::time::SystemTime, u64)>);
 
 impl Stamp {
@@ -111,11 +111,16 @@ fn needs_restart(then: &Config, now: &Config) -> Vec<String> {
     changed
 }
 
-fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 3], &[String], &str, u8) {
+type FixedParts<'s> =
+    (&'s str, [Option<&'s str>; 4], Option<&'s TravelTimeSection>, &'s [String], &'s str, u8);
+
+fn without_policies(section: &MarketSection) -> FixedParts<'_> {
     let MarketSection {
         name,
         boundary,
         zones,
+        roads,
+        travel_time,
         values,
         service_tiers,
         default_tier,
@@ -125,8 +130,8 @@ fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 3], &[Stri
         rules: _,
         experiment: _,
     } = section;
-    let places = [Some(boundary.as_str()), zones.as_deref(), values.as_deref()];
-    (name, places, service_tiers, default_tier, *grid_resolution)
+    let places = [Some(boundary.as_str()), zones.as_deref(), roads.as_deref(), values.as_deref()];
+    (name, places, travel_time.as_ref(), service_tiers, default_tier, *grid_resolution)
 }
 
 #[cfg(test)]

@@ -16,6 +16,13 @@ pub(super) struct ReasonLabels {
     pub(super) reason: &'static str,
 }
 
+/// `{market, source}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SourceLabels {
+    pub(super) market: String,
+    pub(super) source: &'static str,
+}
+
 /// `{market, outcome}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OutcomeLabels {

@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicU64;
 use crate::http::HttpObserver;
 use muster_actors::{Dispatch, EventSink, Meter};
 use muster_engine::event::{Event, EventKind};
+use muster_engine::id::MarketId;
 use muster_engine::invariant::Invariant;
 use muster_engine::offer::OfferEnd;
 use muster_engine::ride::RideStatus;
+use muster_engine::travel::EtaSource;
 use muster_engine::zone::LeaveReason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -20,6 +22,7 @@ use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
+use super::travel::TravelMetrics;
 use super::windows::WindowMetrics;
 
 /// Engine latency: microseconds to seconds.
@@ -75,6 +78,7 @@ pub struct Metrics {
     pickup_eta: Histograms<MarketLabels>,
     match_duration: Histograms<ModeLabels>,
     windows: WindowMetrics,
+    travel: TravelMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -124,6 +128,7 @@ impl Metrics {
             pickup_eta: histograms(&HUMAN_SECONDS),
             match_duration: histograms(&ENGINE_SECONDS),
             windows: WindowMetrics::new(),
+            travel: TravelMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -194,6 +199,7 @@ impl Metrics {
         let help = "One search of the supply index, or one dispatch window matched";
         r.register("match_duration_seconds", help, self.match_duration.clone());
         self.windows.register(r);
+        self.travel.register(r);
     }
 
     fn register_process(&mut self) {
@@ -219,6 +225,16 @@ impl Metrics {
     /// The registry, for the exposition.
     pub(super) const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// So many estimates of travel times came from this source.
+    pub fn travel_times(&self, market: &MarketId, source: EtaSource, count: u64) {
+        self.travel.estimated(market, source, count);
+    }
+
+    /// What became of a request to a server of travel times.
+    pub fn travel_time_request(&self, market: &MarketId, outcome: &'static str) {
+        self.travel.requested(market, outcome);
     }
 
     /// A fix was judged in `seconds`.
@@ -301,6 +317,12 @@ impl Metrics {
 
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
 }
 
 impl EventSink for Metrics {

@@ -7,6 +7,8 @@ use muster_engine::policy::DispatchPolicy;
 use muster_engine::ride::{
     LiveOffer, PinnedPolicy, RankedDriver, RideRecord, ScoreTerms, WaveDecision, WaveExclusion,
 };
+use muster_engine::travel::EtaSource;
+use muster_engine::units::EtaSeconds;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -104,6 +106,10 @@ pub struct CandidateView {
     pub distance_m: Metres,
     /// Estimated time to the pickup.
     pub pickup_eta_s: Option<u32>,
+    /// What that comes from: `great_circle` (the straight line), `roads` (the market's street
+    /// network), `osrm`, `valhalla`, or `fallback` when what the market asks first had no answer.
+    #[schema(example = "roads")]
+    pub eta_source: &'static str,
     /// What put him before others, where more than distance did: `favourite`, `heading_home`,
     /// `priority_tag` or `other`; `asked_before` comes last.
     #[schema(example = "favourite")]
@@ -212,6 +218,7 @@ impl CandidateView {
             reason: None,
             distance_m: metres(live.distance),
             pickup_eta_s: Some(live.pickup_eta.get()),
+            eta_source: live.eta_source.name(),
             group: place.map(|place| place.group.name()),
             score: place.and_then(|place| place.score).map(ScoreView::from),
             forward: live.forward.is_some(),
@@ -222,12 +229,15 @@ impl CandidateView {
     }
 
     fn passed_over(ranked: &RankedDriver, policy: Option<&DispatchPolicy>) -> Self {
+        let straight = || policy.map(|policy| policy.pickup_eta(ranked.distance));
+        let pickup_eta = ranked.pickup_eta.or_else(straight);
         Self {
             driver_id: ranked.driver.to_string(),
             stage: "ranked",
             reason: None,
             distance_m: metres(ranked.distance),
-            pickup_eta_s: policy.map(|policy| policy.pickup_eta(ranked.distance).get()),
+            pickup_eta_s: pickup_eta.map(EtaSeconds::get),
+            eta_source: ranked.eta_source.name(),
             group: Some(ranked.group.name()),
             score: ranked.score.map(ScoreView::from),
             forward: false,
@@ -244,6 +254,7 @@ impl CandidateView {
             reason: Some(excluded.reason.name()),
             distance_m: metres(excluded.distance),
             pickup_eta_s: policy.map(|policy| policy.pickup_eta(excluded.distance).get()),
+            eta_source: EtaSource::GreatCircle.name(),
             group: None,
             score: None,
             forward: false,

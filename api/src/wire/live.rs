@@ -21,11 +21,9 @@ impl LiveDriver {
         let reading = dispatch.position(&assignment.driver.id)?;
         let pickup_eta = match ride.status {
             RideStatus::Assigned => {
-                let (from, pickup) = (reading.position, ride.request.pickup);
-                let forward = ride.forward().map(|link| link.way(from, pickup).distance);
-                let distance = forward.unwrap_or_else(|| from.distance(pickup));
-                let policies = dispatch.policies(&ride.request.market);
-                policies.map(|policies| policies.base().pickup_eta(distance))
+                let by = ride.forward().map(|link| link.dropoff);
+                let (from, request) = (reading.position, &ride.request);
+                dispatch.pickup_eta(&request.market, from, by, request.pickup)
             }
             RideStatus::Scheduled
             | RideStatus::Searching

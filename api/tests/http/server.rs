@@ -132,6 +132,7 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
     DispatchConfig {
         markets: Markets::new(markets).unwrap(),
         policies: BTreeMap::from(policies),
+        travel: BTreeMap::new(),
         fix_limits: FixLimits::default(),
         limits: DispatchLimits {
             mailbox_capacity: 64,

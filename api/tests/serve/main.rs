@@ -7,6 +7,7 @@ mod phone;
 mod policies;
 mod process;
 mod replay;
+mod roads;
 mod server;
 mod standby;
 mod stream;

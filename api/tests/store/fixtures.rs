@@ -21,6 +21,7 @@ use muster_engine::ride::{
     ScoreTerms, WaveDecision, WaveExclusion,
 };
 use muster_engine::time::Timestamp;
+use muster_engine::travel::EtaSource;
 use muster_engine::units::{EtaSeconds, Meters, Money};
 use tempfile::TempDir;
 
@@ -103,6 +104,7 @@ pub(crate) fn live_offer(driver: &str) -> LiveOffer {
         service_tier: tier("xl"),
         distance: Meters::new(1.0 / 3.0 * 1_000.0),
         pickup_eta: EtaSeconds::new(240),
+        eta_source: EtaSource::Roads,
         offered_at: at(1),
         visible_at: at(1),
         expires_at: at(15_001),
@@ -183,6 +185,7 @@ pub(crate) fn assignment(driver: &str) -> Assignment {
         },
         distance: Meters::new(0.1 + 0.2),
         pickup_eta: EtaSeconds::new(90),
+        eta_source: EtaSource::Fallback,
         assigned_at: at(30_000),
         forward: None,
         fare: Some(usd(450)),
@@ -212,6 +215,8 @@ pub(crate) fn decision(wave: u32) -> WaveDecision {
         ranked: vec![RankedDriver {
             driver: driver_id("d-1"),
             distance: Meters::new(12.5),
+            pickup_eta: Some(EtaSeconds::new(7)),
+            eta_source: EtaSource::Osrm,
             group: PriorityGroup::Favourite,
             score: Some(ScoreTerms {
                 score: 500,

@@ -187,8 +187,9 @@ impl Round {
         let candidate = RankedCandidate {
             candidate: Candidate {
                 driver: id,
-                from: place(1),
+                at: place(1),
                 distance: Meters::new(10.0),
+                travel: None,
                 tiers,
                 instant_tiers: TierSet::EMPTY,
                 tags: TagFilter::default(),
@@ -229,6 +230,7 @@ impl Round {
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                             window: None,
+                            trip: None,
                             costs_ms: BTreeMap::new(),
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);

@@ -15,6 +15,7 @@ use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 use muster_engine::zone::Zones;
 
+use crate::streets;
 use crate::swarm::{Options, RidePlan};
 use crate::taste::Taste;
 use crate::world::EPOCH;
@@ -49,6 +50,7 @@ impl MarketSite {
             None => market,
         });
         let grid = Grid::new(market.resolution());
+        grid.set_travel_times(options.streets.then(|| streets::of_market(ordinal)));
         let book = Arc::new(PolicyBook::of(policy.clone()));
         let policy = Arc::clone(book.base());
         Self { market, policy, book, grid, limits: FixLimits::default() }

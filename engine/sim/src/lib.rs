@@ -14,6 +14,7 @@ mod run;
 mod sabotage;
 mod shell;
 mod store;
+mod streets;
 mod swarm;
 mod taste;
 mod trace;

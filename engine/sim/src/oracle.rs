@@ -5,6 +5,7 @@
 //! | [`durable`], before a transition is kept | M1 M2 M3 M4 M9 M10 M12 M13 M15 |
 //! | [`modes`], the same three times, for quotes and assignments without being asked | M2 M3 M4 M8 M13 |
 //! | [`standby`], the same for drivers who stand by | M1 M2 M3 M8 M11 M13 |
+//! | [`travel`], before a transition is kept, for the times drivers need | M8 |
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
 //! | [`windows`], a dispatch window when it is matched, and what rides make of it | M2 M3 M14 |
@@ -27,6 +28,7 @@ mod modes;
 pub(crate) mod queues;
 mod standby;
 mod told;
+mod travel;
 mod windows;
 
 /// An invariant that broke.

@@ -216,6 +216,8 @@ pub struct Options {
     pub rides: Vec<RidePlan>,
     /// The zone of the first market.
     pub zone: Option<ZonePlan>,
+    /// Whether the markets have streets, by which times are told.
+    pub streets: bool,
     /// Length of the phase with faults, in milliseconds.
     pub faulty_ms: u64,
     /// A planted bug.
@@ -232,6 +234,7 @@ impl Options {
         let policy = drawn_rules(&root);
         let mut modes = root.child("modes");
         let policy = modes::with_drawn_mode(policy, &mut modes);
+        let streets = root.child("streets").chance(0.4);
         let mut zoning = root.child("zone");
         let zone = zoning.chance(0.5).then(|| ZonePlan::drawn(&mut zoning));
         let policy = with_drawn_queue(policy, zone.is_some(), &mut zoning);
@@ -273,12 +276,7 @@ impl Options {
                 wishes: Wishes {
                     fare: modes.chance(0.7).then(|| modes.between(300, 3_000)),
                     chooses: modes.chance(choosing),
-                    ..if choosy {
-                        Wishes::drawn(&mut wishes, rides as usize)
-                    } else {
-                        let trip_m = wishes.chance(0.8).then(|| wishes.unit() * 3_000.0);
-                        Wishes { trip_m, ..Wishes::default() }
-                    }
+                    ..Wishes::of(choosy, rides, &mut wishes)
                 }
                 .with_otp(otp),
             }
@@ -291,6 +289,7 @@ impl Options {
             drivers,
             rides,
             zone,
+            streets,
             faulty_ms,
             sabotage: None,
             whole_trace: false,

@@ -98,6 +98,14 @@ impl Wishes {
         self
     }
 
+    /// Those of one of `rides` where people are choosy; else at most where the trip goes.
+    pub(crate) fn of(choosy: bool, rides: u64, dice: &mut Dice) -> Self {
+        if choosy {
+            return Self::drawn(dice, rides as usize);
+        }
+        Self { trip_m: dice.chance(0.8).then(|| dice.unit() * 3_000.0), ..Self::default() }
+    }
+
     /// The wishes of one of `rides`, whose riders ask for two or three each.
     pub(crate) fn drawn(dice: &mut Dice, rides: usize) -> Self {
         let mut attributes = BTreeMap::new();

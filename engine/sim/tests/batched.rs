@@ -50,6 +50,7 @@ fn city(policy: DispatchPolicy, drivers: Vec<DriverPlan>, rides: Vec<RidePlan>) 
         zone: None,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     })
 }

@@ -53,6 +53,7 @@ fn city(policy: DispatchPolicy) -> World {
         zone: None,
         faulty_ms: 900_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     });
     run_until(&mut world, ON_TRIP_MS);

@@ -65,6 +65,7 @@ fn options(policy: DispatchPolicy, drivers: Vec<DriverPlan>, rides: Vec<RidePlan
         rides,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     }
 }

@@ -48,6 +48,7 @@ fn city(policy: DispatchPolicy, habits: &[Habit], rides: usize) -> World {
         zone: None,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     })
 }

@@ -53,6 +53,7 @@ fn city_with_zone(
         zone: Some(zone),
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     };
     World::new(options)
@@ -84,6 +85,7 @@ fn city(policy: DispatchPolicy, drivers: Vec<DriverPlan>, rides: Vec<RidePlan>) 
         zone: None,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     })
 }
@@ -227,6 +229,7 @@ fn scheduled_ride_tries_again_although_the_process_dies_in_between() {
         zone: None,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     });
     run_until(&mut world, 90_000);

@@ -52,6 +52,7 @@ fn far_away(policy: DispatchPolicy) -> World {
         zone: None,
         faulty_ms: 600_000,
         sabotage: None,
+        streets: false,
         whole_trace: false,
     });
     run_while_not(&mut world, 20_000, |world| driver_of(world).as_deref() == Some("d00"));

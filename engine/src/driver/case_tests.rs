@@ -19,6 +19,7 @@ use crate::ride::{
     RideStatus,
 };
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 use crate::units::{EtaSeconds, Meters, Money};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
@@ -79,6 +80,7 @@ pub(super) fn offer(name: &str) -> Offer {
         driver: DriverId::new("d").unwrap(),
         distance: Meters::new(100.0),
         pickup_eta: EtaSeconds::new(30),
+        eta_source: EtaSource::GreatCircle,
         service_tier: tier(),
         offered_at: START,
         visible_at: START,
@@ -125,6 +127,7 @@ pub(super) fn ride(name: &str, status: RideStatus, assigned_ms: u64) -> Arc<Ride
         driver: AssignedDriver { id: driver, service_tier: tier(), vehicle: Arc::from("{}") },
         distance: Meters::new(100.0),
         pickup_eta: EtaSeconds::new(30),
+        eta_source: EtaSource::GreatCircle,
         assigned_at: at(assigned_ms),
         nudged_at: None,
         forward: None,

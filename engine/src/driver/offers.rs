@@ -6,8 +6,9 @@ use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::grid::Contact;
 use crate::id::OfferId;
 use crate::offer::{Exclusion, Offer, OfferEnd, OfferKind, WithdrawReason};
-use crate::ride::{RideCommand, suits, tier_with_least_downgrade};
+use crate::ride::{RideCommand, suits, suits_untimed, tier_with_least_downgrade};
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 
 impl DriverMachine {
     /// Holds a slot and shows the offer, now or at its time, or answers why not: this check is the
@@ -154,7 +155,13 @@ impl DriverMachine {
     fn suits(&self, offer: &Offer, now: Timestamp) -> Result<(), Exclusion> {
         let needs = &offer.terms.needs;
         let reading = self.slot.read().ok_or(Exclusion::StalePosition)?;
-        suits(needs, &self.facts, reading.position, now)
+        // What the search knew better than the straight line is not judged by it again.
+        match offer.eta_source {
+            EtaSource::GreatCircle => suits(needs, &self.facts, reading.position, now),
+            EtaSource::Roads | EtaSource::Osrm | EtaSource::Valhalla | EtaSource::Fallback => {
+                suits_untimed(needs, &self.facts, reading.position, now)
+            }
+        }
     }
 
     pub(super) fn ended_offer(&self, id: &OfferId) -> Option<EndedOffer> {

@@ -20,6 +20,7 @@ use super::supply::{DriverStatus, Supply, TierSet};
 use crate::geo::{Cell, CellResolution};
 use crate::id::{DriverId, ZoneId};
 use crate::time::Timestamp;
+use crate::travel::TravelSlot;
 use crate::zone::QueueOrder;
 
 /// How many locks the cells are spread over.
@@ -90,6 +91,7 @@ pub struct Grid {
     pub(super) dropoffs: Dropoffs,
     queues: DashMap<ZoneId, Arc<QueueOrder>, BuildHasherDefault<DefaultHasher>>,
     pub(super) reach: ReachTable,
+    pub(super) travel: TravelSlot,
 }
 
 impl Grid {
@@ -104,6 +106,7 @@ impl Grid {
             dropoffs: Dropoffs::default(),
             queues: DashMap::default(),
             reach: ReachTable::default(),
+            travel: TravelSlot::default(),
         }
     }
 

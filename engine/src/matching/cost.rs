@@ -35,7 +35,7 @@ impl PairTerms {
         now: Timestamp,
     ) -> Self {
         Self {
-            pickup_eta_ms: pickup_eta_ms(policy, candidate),
+            pickup_eta_ms: candidate.pickup_eta_ms(policy),
             downgrade_ms: downgrade_levels(policy, candidate, wanted)
                 * i64::from(policy.match_downgrade_s)
                 * 1_000,
@@ -49,11 +49,6 @@ impl PairTerms {
     pub const fn total_ms(&self) -> i64 {
         self.pickup_eta_ms + self.downgrade_ms + self.refusal_ms + self.idle_ms + self.value_ms
     }
-}
-
-fn pickup_eta_ms(policy: &DispatchPolicy, candidate: &Candidate) -> i64 {
-    // Saturates: `as` clamps floats to the integer's range.
-    (policy.pickup_s(candidate.distance) * 1_000.0).round() as i64
 }
 
 fn downgrade_levels(policy: &DispatchPolicy, candidate: &Candidate, wanted: TierSet) -> i64 {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::geo::Position;
 use crate::grid::Grid;
 use crate::id::DriverId;
 use crate::matching::advantage::value_ms;
@@ -20,10 +21,11 @@ use crate::matching::solve::{Solution, solve};
 use crate::matching::sparse::{Pair, SparseProblem};
 use crate::matching::value::ValueTable;
 use crate::ride::{
-    CandidateQuery, Candidates, ForwardCandidate, PriorityGroup, RankedCandidate, hold,
-    search_nearest,
+    CandidateQuery, Candidates, ForwardCandidate, Late, PickupTimes, PriorityGroup,
+    RankedCandidate, Times, hold, search_nearest, time_pickups,
 };
 use crate::time::Timestamp;
+use crate::travel::TravelTime;
 
 /// Live offers from which on a driver is no candidate.
 const LIVE_OFFERS_MAX: u8 = 1;
@@ -39,15 +41,18 @@ const COMPLETION_FACTOR: usize = 4;
 /// `values` are those of the market, if it has any.
 pub fn match_window(grid: &Grid, values: Option<&ValueTable>, query: WindowQuery) -> WindowOutcome {
     let WindowQuery { number, closed_at, requests } = query;
-    let row = |request| Row::new(grid, values, request, closed_at);
+    let travel = grid.travel_times();
+    let times = travel.as_ref().map(|times| times.windows.as_ref());
+    let row = |request| Row::new(values, request, closed_at);
     let mut rows: Vec<Row<'_>> = requests.into_iter().map(row).collect();
+    search(grid, times, rows.iter_mut().collect(), closed_at);
     let pickup_eta_cap_s = cap_pickups(&mut rows);
     let mut matched = Matching::of(&rows);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
         let starving = starving.filter(|(row, driver)| driver.is_none() && row.full);
-        let found_more = starving.map(|(row, _)| row.look_farther(grid)).filter(|more| *more);
-        if found_more.count() == 0 {
+        let starving: Vec<&mut Row<'_>> = starving.map(|(row, _)| row.looking_farther()).collect();
+        if !search(grid, times, starving, closed_at) {
             break;
         }
         matched = Matching::of(&rows);
@@ -74,7 +79,6 @@ pub(super) struct Row<'v> {
 
 impl<'v> Row<'v> {
     fn new(
-        grid: &Grid,
         values: Option<&'v ValueTable>,
         mut request: WindowRequest,
         closed_at: Timestamp,
@@ -89,9 +93,7 @@ impl<'v> Row<'v> {
             places.limit = policy.match_candidates as usize;
         }
         let (found, terms) = (Candidates::default(), BTreeMap::new());
-        let mut row = Self { request, found, terms, cap_s: None, values, full: false };
-        row.search(grid);
-        row
+        Self { request, found, terms, cap_s: None, values, full: false }
     }
 
     pub(super) const fn query(&self) -> &CandidateQuery {
@@ -104,8 +106,9 @@ impl<'v> Row<'v> {
         self.query().ranking.policy.unserved_ms(waited_ms)
     }
 
-    fn search(&mut self, grid: &Grid) {
-        let mut found = search_nearest(grid, self.query());
+    /// Finds the candidates; what is told of them comes with [`settle`](Self::settle).
+    fn find(&mut self, grid: &Grid, times: Times<'_>) {
+        let mut found = search_nearest(grid, self.query(), times);
         self.full = found.found.len() >= self.query().limit;
         // Whoever was preferred is the solver's to say: all that were found may be matched.
         found.found.append(&mut found.passed_over);
@@ -113,30 +116,54 @@ impl<'v> Row<'v> {
         if found.found.iter().any(|ranked| !asked_before(ranked)) {
             found.found.retain(|ranked| !asked_before(ranked));
         }
-        found.found.sort_by(|one, other| one.candidate.nearer(&other.candidate));
         // A driver whose ride ended between the two scans is in both.
         let idle: BTreeSet<&DriverId> =
             found.found.iter().map(|ranked| &ranked.candidate.driver).collect();
         found.forward.retain(|forward| !idle.contains(&forward.ranked.candidate.driver));
-        let query = self.query();
-        let terms = |ranked: &RankedCandidate| {
+        found.trip = self.found.trip;
+        self.found = found;
+    }
+
+    /// The candidates whose times are to be asked for, and the trip while its time is not known.
+    fn pickup_times(&mut self) -> PickupTimes<'_> {
+        let Candidates { found, forward, trip, .. } = &mut self.found;
+        let idle = found.iter_mut().map(|ranked| (&mut ranked.candidate, None));
+        let on_trip = forward
+            .iter_mut()
+            .map(|forward| (&mut forward.ranked.candidate, Some(forward.link.dropoff)));
+        let query = &self.request.query;
+        let trip_to = query.ranking.dropoff.filter(|_| trip.is_none());
+        PickupTimes { query, candidates: idle.chain(on_trip).collect(), trip_to }
+    }
+
+    /// Leaves out who needs too long, and says what each of the others costs.
+    fn settle(&mut self) {
+        let query = &self.request.query;
+        let policy = &query.ranking.policy;
+        let mut late = Late::default();
+        let found = &mut self.found;
+        found.found.retain(|ranked| !late.takes(policy, &ranked.candidate));
+        found.forward.retain(|forward| !late.takes(policy, &forward.ranked.candidate));
+        late.add_to(query, found);
+        found.found.sort_by(|one, other| one.candidate.nearer(&other.candidate));
+        let trip = found.trip.map(|(_, travel)| travel);
+        let terms = |(ranked, freed_at): (&RankedCandidate, Option<Position>)| {
             let candidate = &ranked.candidate;
-            let terms = PairTerms::of(&query.ranking.policy, candidate, query.tiers, query.now);
-            let value_ms = value_ms(self.values, query, candidate, &terms);
+            let terms = PairTerms::of(policy, candidate, query.tiers, query.now);
+            let from = freed_at.unwrap_or(candidate.at);
+            let value_ms = value_ms(self.values, query, (candidate, from), trip, &terms);
             (candidate.driver.clone(), PairTerms { value_ms, ..terms })
         };
-        self.terms =
-            found.found.iter().chain(found.forward.iter().map(|f| &f.ranked)).map(terms).collect();
-        self.found = found;
+        let idle = found.found.iter().map(|ranked| (ranked, None));
+        let forward = found.forward.iter().map(|one| (&one.ranked, Some(one.link.dropoff)));
+        self.terms = idle.chain(forward).map(terms).collect();
         self.leave_out_beyond_cap();
     }
 
-    /// Searches for more candidates; tells whether there are any.
-    fn look_farther(&mut self, grid: &Grid) -> bool {
-        let before = self.terms.len();
+    /// The same with room for more candidates.
+    fn looking_farther(&mut self) -> &mut Self {
         self.request.query.limit *= COMPLETION_FACTOR;
-        self.search(grid);
-        self.terms.len() > before
+        self
     }
 
     pub(super) fn candidates(&self) -> impl Iterator<Item = &DriverId> {
@@ -172,6 +199,33 @@ impl<'v> Row<'v> {
             Candidates { found: chosen, forward, passed_over, window, costs_ms, ..found };
         WindowMatch { ride: request.ride, join: request.join, candidates }
     }
+}
+
+/// Searches for the candidates of these requests and asks for the times of all of them together;
+/// tells whether any request has more than before.
+fn search(
+    grid: &Grid,
+    times: Option<&dyn TravelTime>,
+    mut rows: Vec<&mut Row<'_>>,
+    closed_at: Timestamp,
+) -> bool {
+    if rows.is_empty() {
+        return false;
+    }
+    let before: Vec<usize> = rows.iter().map(|row| row.terms.len()).collect();
+    let asks = times.map_or(Times::StraightLine, |_| Times::Later);
+    rows.iter_mut().for_each(|row| row.find(grid, asks));
+    if let Some(times) = times {
+        let mut pickups: Vec<PickupTimes<'_>> =
+            rows.iter_mut().map(|row| row.pickup_times()).collect();
+        let trips = time_pickups(times, &mut pickups, closed_at);
+        for (row, travel) in rows.iter_mut().zip(trips) {
+            let to = row.query().ranking.dropoff;
+            row.found.trip = row.found.trip.or(to.zip(travel));
+        }
+    }
+    rows.iter_mut().for_each(|row| row.settle());
+    rows.iter().zip(before).any(|(row, before)| row.terms.len() > before)
 }
 
 /// A problem that was solved.

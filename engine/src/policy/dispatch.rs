@@ -424,8 +424,14 @@ impl DispatchPolicy {
         EtaSeconds::new(self.pickup_s(distance).round() as u32)
     }
 
+    /// The same in milliseconds.
+    pub fn pickup_eta_ms(&self, distance: Meters) -> i64 {
+        // Saturates: `as` clamps floats to the integer's range.
+        (self.pickup_s(distance) * 1_000.0).round() as i64
+    }
+
     /// The same in seconds, not rounded.
-    pub(crate) fn pickup_s(&self, distance: Meters) -> f64 {
+    fn pickup_s(&self, distance: Meters) -> f64 {
         distance.get() * self.detour_factor / self.pickup_speed_mps
     }
 }

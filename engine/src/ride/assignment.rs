@@ -78,6 +78,7 @@ impl RideMachine {
             driver,
             distance: live.distance,
             pickup_eta: live.pickup_eta,
+            eta_source: live.eta_source,
             assigned_at: now,
             nudged_at: None,
             forward: live.forward,

@@ -109,6 +109,7 @@ impl RideMachine {
             return;
         }
         let Some(fills_up) = self.end_wait(matched.join) else { return };
+        self.trip_travel = candidates.trip;
         let widest = self.policy.search_radius_m_max;
         if candidates.found.is_empty() && candidates.forward.is_empty() {
             self.empty_searches = self.empty_searches.saturating_add(1);

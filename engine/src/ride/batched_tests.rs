@@ -57,8 +57,9 @@ impl Case {
         let candidate = |name: &&str| RankedCandidate {
             candidate: Candidate {
                 driver: driver(name),
-                from: request.query.pickup,
+                at: request.query.pickup,
                 distance: Meters::new(300.0),
+                travel: None,
                 tiers: TierSet::EMPTY.with(0),
                 instant_tiers: TierSet::EMPTY,
                 tags: TagFilter::default(),

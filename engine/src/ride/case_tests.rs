@@ -18,6 +18,7 @@ use crate::ride::{
     RideStatus, rank,
 };
 use crate::time::Timestamp;
+use crate::travel::Travel;
 use crate::units::{Meters, Money};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000);
@@ -74,6 +75,8 @@ pub(super) struct Case {
     /// Those of them who need not be asked.
     pub(super) opted_in: Vec<DriverId>,
     pub(super) standings: BTreeMap<DriverId, Standing>,
+    /// The ways of those of them whom the market knows better than by the straight line.
+    pub(super) travels: BTreeMap<DriverId, Travel>,
     pub(super) radii: Vec<f64>,
     /// Where any driver is who is looked at.
     pub(super) seen: Option<Reading>,
@@ -94,6 +97,7 @@ impl Case {
             on_trip: Vec::new(),
             opted_in: Vec::new(),
             standings: BTreeMap::new(),
+            travels: BTreeMap::new(),
             radii: Vec::new(),
             seen: None,
             effects: Vec::new(),
@@ -123,8 +127,9 @@ impl Case {
         };
         let candidate = |id: &DriverId| Candidate {
             driver: id.clone(),
-            from: query.pickup,
+            at: query.pickup,
             distance: Meters::new(100.0),
+            travel: self.travels.get(id).copied(),
             tiers: TierSet::EMPTY.with(0),
             instant_tiers: TierSet::EMPTY.with(0),
             tags: TagFilter::default(),
@@ -154,6 +159,7 @@ impl Case {
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
             window: None,
+            trip: None,
             costs_ms: BTreeMap::new(),
         }))
     }

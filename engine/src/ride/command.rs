@@ -14,6 +14,7 @@ use crate::ride::needs::RideNeeds;
 use crate::ride::ranking::{RankQuery, RankedCandidate};
 use crate::ride::record::CancelledBy;
 use crate::time::Timestamp;
+use crate::travel::Travel;
 use crate::units::{Meters, Money};
 
 /// A command to a [`RideMachine`](super::RideMachine).
@@ -281,6 +282,8 @@ pub struct Candidates {
     pub excluded_counts: std::collections::BTreeMap<Exclusion, u32>,
     /// The dispatch window they come from, if they do.
     pub window: Option<WindowFacts>,
+    /// The drop-off and the way there, where the market knows better than the straight line.
+    pub trip: Option<(Position, Travel)>,
     /// What each of the drivers to be asked costs, in milliseconds to the pickup, where a dispatch
     /// window has more than one of them asked.
     pub costs_ms: std::collections::BTreeMap<DriverId, i64>,

@@ -15,7 +15,8 @@ use crate::ride::machine::RideMachine;
 use crate::ride::ranking::{PriorityGroup, RankedCandidate, ScoreTerms};
 use crate::ride::record::{LiveOffer, PinnedPolicy};
 use crate::time::Timestamp;
-use crate::units::Meters;
+use crate::travel::EtaSource;
+use crate::units::{EtaSeconds, Meters};
 
 /// Who was considered for a wave, and why the others were not offered the ride.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,15 @@ pub struct RankedDriver {
     pub distance: Meters,
     /// The group he came in.
     pub group: PriorityGroup,
+    /// Estimated time to the pickup, where the market knows better than the straight line.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub pickup_eta: Option<EtaSeconds>,
+    /// What that comes from.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "EtaSource::is_great_circle")
+    )]
+    pub eta_source: EtaSource,
     /// His score, when the policy ranks by it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub score: Option<ScoreTerms>,
@@ -76,6 +86,8 @@ impl From<&RankedCandidate> for RankedDriver {
         Self {
             driver: ranked.candidate.driver.clone(),
             distance: ranked.candidate.distance.to_decimetre(),
+            pickup_eta: ranked.candidate.travel.map(|travel| EtaSeconds::new(travel.seconds())),
+            eta_source: ranked.candidate.eta_source(),
             group: ranked.group,
             score: ranked.score,
         }

@@ -27,6 +27,28 @@ pub fn classify(
     supply: &Supply,
     reading: &Reading,
 ) -> Result<(), Exclusion> {
+    let near_by_time = |query: &CandidateQuery| near_by_time(&query.needs, reading.position);
+    judge(query, driver, supply, reading, near_by_time)
+}
+
+/// As [`classify`], where how long he needs to the pickup is judged by what is better than the
+/// straight line.
+pub(super) fn classify_untimed(
+    query: &CandidateQuery,
+    driver: &DriverId,
+    supply: &Supply,
+    reading: &Reading,
+) -> Result<(), Exclusion> {
+    judge(query, driver, supply, reading, |_| Ok(()))
+}
+
+fn judge(
+    query: &CandidateQuery,
+    driver: &DriverId,
+    supply: &Supply,
+    reading: &Reading,
+    near_by_time: impl FnOnce(&CandidateQuery) -> Result<(), Exclusion>,
+) -> Result<(), Exclusion> {
     if let Some(taken) = supply.taken() {
         let why = Exclusion::from(taken);
         let on_ride = why == Exclusion::OnRide;
@@ -37,7 +59,8 @@ pub fn classify(
     admits(query, driver, supply, reading, free)?;
     let wanted = if query.instant { instant_tiers(query, supply)? } else { query.tiers };
     has_tier(query, supply, wanted)?;
-    suits(&query.needs, &supply.facts, reading.position, query.now)?;
+    suits_untimed(&query.needs, &supply.facts, reading.position, query.now)?;
+    near_by_time(query)?;
     // Last, so that nothing else keeps those from the wave who are taken in when it is short.
     first_of([(
         supply.slots_taken(query.now) >= query.live_offers_soft_max,
@@ -113,6 +136,20 @@ pub fn suits(
     from: Position,
     now: Timestamp,
 ) -> Result<(), Exclusion> {
+    suits_untimed(needs, facts, from, now)?;
+    near_by_time(needs, from)
+}
+
+/// As [`suits`], where how long he needs to the pickup is judged already.
+///
+/// # Errors
+/// The first [`Exclusion`] that holds.
+pub fn suits_untimed(
+    needs: &RideNeeds,
+    facts: &DriverFacts,
+    from: Position,
+    now: Timestamp,
+) -> Result<(), Exclusion> {
     let request = &needs.request;
     let likes = &facts.preferences;
     let carries = |tag: &String| facts.tags.contains(tag);
@@ -131,7 +168,6 @@ pub fn suits(
         (facts.rider_blocks.hold(needs.rider(), now), Exclusion::BlockedForRider),
         (below_floor(facts, needs), Exclusion::WalletFloor),
         (comes_late_to_next(facts, needs, from, now), Exclusion::ScheduledConflict),
-        (too_far_by_time(needs, from), Exclusion::PickupEta),
     ])
 }
 
@@ -204,7 +240,8 @@ fn comes_late_to_next(
     next < begins.plus_millis(trip_ms).plus_millis(needs.policy.scheduled_buffer_ms)
 }
 
-fn too_far_by_time(needs: &RideNeeds, from: Position) -> bool {
+fn near_by_time(needs: &RideNeeds, from: Position) -> Result<(), Exclusion> {
     let most_s = needs.policy.pickup_eta_s_max;
-    most_s > 0 && needs.pickup_eta(from).get() > most_s
+    let too_far = most_s > 0 && needs.pickup_eta(from).get() > most_s;
+    first_of([(too_far, Exclusion::PickupEta)])
 }

@@ -16,6 +16,7 @@ use crate::ride::machine::RideMachine;
 use crate::ride::record::{RideEventKind, RideStatus};
 use crate::ride::seeking::Seeking;
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 
 impl RideMachine {
     /// The places that a search has for drivers on a trip. Idle drivers come first: only a search
@@ -100,6 +101,7 @@ impl RideMachine {
         if let Some(assignment) = self.record.assignment.as_mut() {
             assignment.distance = way.distance;
             assignment.pickup_eta = pickup_eta;
+            assignment.eta_source = EtaSource::GreatCircle;
             assignment.forward = Some(link);
         }
         self.commit(RideEventKind::ForwardUpdated, now, None, out);

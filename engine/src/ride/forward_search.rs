@@ -14,6 +14,7 @@ use crate::ride::command::{CandidateQuery, Candidates, ForwardCandidate, Forward
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{admits, first_of, has_tier, suits};
 use crate::ride::needs::RideNeeds;
+use crate::ride::pickup_times::Times;
 use crate::ride::ranking::{RankedCandidate, rank};
 use crate::ride::search::candidate;
 use crate::time::Timestamp;
@@ -59,6 +60,7 @@ pub(super) fn add_forward(
     grid: &Grid,
     query: &CandidateQuery,
     places: &ForwardPlaces,
+    times: Times<'_>,
     on_trip: &BTreeSet<DriverId>,
     candidates: &mut Candidates,
 ) {
@@ -81,13 +83,13 @@ pub(super) fn add_forward(
     let mut links = BTreeMap::new();
     let mut pool = Vec::new();
     for found in result.found {
-        let link = found.supply.forward.link();
-        let from = link.map_or(found.reading.position, |link| link.dropoff);
-        if let Some(link) = link {
+        if let Some(link) = found.supply.forward.link() {
             links.insert(found.driver.clone(), link.clone());
         }
-        pool.push(candidate(found.driver, from, found.distance, &found.supply));
+        let at = found.reading.position;
+        pool.push(candidate(found.driver, at, found.distance, &found.supply));
     }
+    times.time_forward(query, &mut pool, &links);
     let mut ranked = rank(pool, &query.ranking, query.now);
     candidates.passed_over.extend(ranked.split_off(places.limit.min(ranked.len())));
     let linked = |ranked: RankedCandidate| {

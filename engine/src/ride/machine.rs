@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Answer, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::{Event, EventKind};
+use crate::geo::Position;
 use crate::id::{DriverId, OfferId, stable_hash};
 use crate::machine::Machine;
 use crate::market::Market;
@@ -27,6 +28,7 @@ use crate::ride::record::{
 use crate::ride::seeking::Seeking;
 use crate::ride::standby_search::StandbyWatch;
 use crate::time::{Deadline, DeadlineReason, Timestamp};
+use crate::travel::Travel;
 
 /// The only writer of one ride.
 #[derive(Debug)]
@@ -71,6 +73,8 @@ pub struct RideMachine {
     pub(super) zone_told: ZoneTold,
     /// What the market's matcher knows of it.
     pub(super) window: WindowPlace,
+    /// The way to this drop-off, as the newest search knew it.
+    pub(super) trip_travel: Option<(Position, Travel)>,
 }
 
 impl RideMachine {
@@ -143,6 +147,7 @@ impl RideMachine {
             places,
             zone_told: ZoneTold::default(),
             window: WindowPlace::default(),
+            trip_travel: None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::policy::{DispatchMode, DispatchPolicy};
 use crate::ride::machine::RideMachine;
 use crate::ride::places::RidePlaces;
 use crate::ride::record::RideRequest;
+use crate::travel::Travel;
 use crate::units::{EtaSeconds, Meters};
 
 /// Names of the attributes of a request that dispatch reads; all others are only shown back.
@@ -52,6 +53,8 @@ pub struct RideNeeds {
     pub(super) request: Arc<RideRequest>,
     pub(super) policy: Arc<DispatchPolicy>,
     pub(super) trip: Option<Meters>,
+    /// How long the trip takes, where the market knows better than the straight line.
+    pub(super) trip_travel: Option<Travel>,
     pub(super) pets: bool,
     pub(super) seats_min: u32,
     pub(super) luggage_min: u32,
@@ -68,6 +71,7 @@ impl RideNeeds {
         let number = |name| text(name).and_then(|value| value.parse().ok()).unwrap_or(0);
         Self {
             trip: request.dropoff.map(|to| request.pickup.distance(to)),
+            trip_travel: None,
             pets: text(attribute::PETS).is_some_and(|value| value == "true"),
             seats_min: number(attribute::SEATS_MIN),
             luggage_min: number(attribute::LUGGAGE_MIN),
@@ -132,7 +136,8 @@ impl RideNeeds {
 
     /// How long the trip takes; nothing for a ride whose drop-off is unknown.
     pub(super) fn trip_duration(&self) -> EtaSeconds {
-        self.policy.pickup_eta(self.trip.unwrap_or_default())
+        let straight = || self.policy.pickup_eta(self.trip.unwrap_or_default());
+        self.trip_travel.map_or_else(straight, |travel| EtaSeconds::new(travel.seconds()))
     }
 }
 
@@ -142,6 +147,8 @@ impl RideMachine {
         let mut needs = RideNeeds::of(&self.record.request, &self.policy);
         let pickup = self.record.request.pickup;
         needs.trip = self.record.dropoff().map(|to| pickup.distance(to));
+        let known = self.trip_travel.filter(|(to, _)| Some(*to) == self.record.dropoff());
+        needs.trip_travel = known.map(|(_, travel)| travel);
         Arc::new(needs.at(&self.places, &self.record.service_tiers))
     }
 }

@@ -13,6 +13,7 @@ use crate::ride::machine::RideMachine;
 use crate::ride::needs::attribute;
 use crate::ride::record::{AssignedDriver, Assignment, RideEventKind, RideStatus};
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 use crate::zone::StandingOffer;
 
 /// Ordinals of offers that are sent stay far below this: the standing offer's is above.
@@ -108,6 +109,7 @@ impl RideMachine {
             driver: AssignedDriver { id: driver, service_tier, vehicle },
             distance,
             pickup_eta: self.policy.pickup_eta(distance),
+            eta_source: EtaSource::GreatCircle,
             assigned_at: now,
             nudged_at: None,
             forward: None,

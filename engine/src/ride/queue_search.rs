@@ -6,6 +6,7 @@ use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates, QueueQuery};
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::classify;
+use crate::ride::pickup_times::Times;
 use crate::ride::ranking::{PriorityGroup, RankedCandidate};
 use crate::ride::search::{candidate, find_nearest, hold};
 use crate::units::Meters;
@@ -26,7 +27,9 @@ struct Queued {
 /// places that the queue leaves are filled from around.
 pub(super) fn find_queued(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery) -> Candidates {
     let places = queue.places.unwrap_or(query.limit);
-    let queued = search_queue(grid, query, queue, places);
+    let mut queued = search_queue(grid, query, queue, places);
+    let travel = grid.travel_times();
+    Times::at_once(travel.as_deref()).time_ranked(query, &mut queued.found);
     let around = match queue.places {
         Some(_) => {
             let exhausted = queued.found.is_empty() && !queued.busy;

@@ -25,6 +25,7 @@ use crate::grid::{Standing, TagFilter, TierSet};
 use crate::id::{DriverId, RideId, stable_hash};
 use crate::policy::{DispatchPolicy, Ranking};
 use crate::time::Timestamp;
+use crate::travel::Travel;
 use crate::units::Meters;
 
 /// A driver who waited this long since his last ride has the full idle term.
@@ -91,10 +92,12 @@ pub struct RankQuery {
 pub struct Candidate {
     /// The driver.
     pub driver: DriverId,
-    /// Where he is, or will be when his present ride has ended.
-    pub from: Position,
+    /// Where he is.
+    pub at: Position,
     /// Straight-line distance to the pickup.
     pub distance: Meters,
+    /// How he gets to the pickup, where the market knows better than the straight line.
+    pub travel: Option<Travel>,
     /// Tiers he serves.
     pub tiers: TierSet,
     /// Tiers of them whose rides he takes without being asked.
@@ -106,10 +109,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// By distance, and then by id: the order wherever nothing else decides.
+    /// By time, where both are known, by distance, and then by id: the order wherever nothing else
+    /// decides.
     pub fn nearer(&self, other: &Self) -> Ordering {
+        let times = self.travel.zip(other.travel);
+        let by_time = times.map_or(Ordering::Equal, |(one, other)| one.time_ms.cmp(&other.time_ms));
         let by_distance = self.distance.get().total_cmp(&other.distance.get());
-        by_distance.then_with(|| self.driver.cmp(&other.driver))
+        by_time.then(by_distance).then_with(|| self.driver.cmp(&other.driver))
     }
 
     fn carries_any(&self, tags: &[String]) -> bool {
@@ -202,7 +208,7 @@ impl RankQuery {
         let Standing { acceptance_permille, cancellation_permille, .. } = candidate.standing;
         let policy = &self.policy;
         let farthest = policy.pickup_eta(Meters::new(f64::from(policy.search_radius_m_max)));
-        let eta = u64::from(policy.pickup_eta(candidate.distance).get());
+        let eta = u64::from(candidate.pickup_eta(policy).get());
         let idle_ms = now.millis_since(candidate.standing.idle_since);
         let acceptance = FULL.min(u64::from(acceptance_permille));
         let cancellation = FULL.saturating_sub(u64::from(cancellation_permille));

@@ -27,8 +27,9 @@ fn place(lat: f64) -> Position {
 fn candidate(name: &str, distance_m: f64) -> Candidate {
     Candidate {
         driver: driver(name),
-        from: place(0.0),
+        at: place(0.5),
         distance: Meters::new(distance_m),
+        travel: None,
         tiers: TierSet::EMPTY.with(0),
         instant_tiers: TierSet::EMPTY,
         tags: TagFilter::default(),

@@ -16,6 +16,7 @@ use crate::ride::decision::WaveDecision;
 pub use crate::ride::event_kind::RideEventKind;
 use crate::ride::instant::InstantSearch;
 use crate::time::Timestamp;
+use crate::travel::EtaSource;
 use crate::units::{EtaSeconds, Meters, Money};
 
 /// What the rider asked for; validated at the edge, immutable after.
@@ -213,6 +214,12 @@ pub struct LiveOffer {
     pub distance: Meters,
     /// Estimated time to the pickup when planned.
     pub pickup_eta: EtaSeconds,
+    /// What that comes from.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "EtaSource::is_great_circle")
+    )]
+    pub eta_source: EtaSource,
     /// When planned.
     pub offered_at: Timestamp,
     /// From when the driver sees it; records from before this was kept say the beginning of time.
@@ -290,6 +297,12 @@ pub struct Assignment {
     pub distance: Meters,
     /// Estimated time to the pickup when offered.
     pub pickup_eta: EtaSeconds,
+    /// What that comes from.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "EtaSource::is_great_circle")
+    )]
+    pub eta_source: EtaSource,
     /// When the accept won.
     pub assigned_at: Timestamp,
     /// When he was last told that he does not come nearer to the pickup.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::geo::Position;
-use crate::grid::{Found, Grid, NearbyQuery, Supply};
+use crate::grid::{Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
 use crate::ride::decision::WaveExclusion;
-use crate::ride::eligibility::classify;
 use crate::ride::forward_search::add_forward;
+use crate::ride::pickup_times::{Late, Times};
 use crate::ride::queue_search::find_queued;
 use crate::ride::ranking::{Candidate, RankedCandidate, rank};
 use crate::units::Meters;
@@ -18,6 +18,12 @@ use crate::units::Meters;
 /// than a slow commit it would end in a storm: rides choose the same drivers, are refused, and make
 /// commits slower by choosing again.
 const HOLD_MS: u64 = 15_000;
+
+/// How often a search looks farther because drivers need too long.
+const LATE_POOLS_MAX: u32 = 2;
+
+/// How many times as many drivers it then looks at.
+const LATE_POOL_FACTOR: usize = 4;
 
 /// Finds the nearest eligible drivers, exactly, with a reason for every nearer one left out, ranks
 /// them, and holds a slot of each that is chosen for the offer that is on its way.
@@ -35,18 +41,42 @@ pub fn find_candidates(grid: &Grid, query: &CandidateQuery) -> Candidates {
 
 /// As [`find_candidates`], whoever may wait in a queue.
 pub(super) fn find_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
-    let candidates = search_nearest(grid, query);
+    let travel = grid.travel_times();
+    let candidates = search_nearest(grid, query, Times::at_once(travel.as_deref()));
     let forward = candidates.forward.iter().map(|forward| &forward.ranked);
     hold(grid, query, candidates.found.iter().chain(forward));
     candidates
 }
 
 /// As [`find_candidates`], whoever may wait in a queue, and without holding a slot of anyone.
-pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates {
+///
+/// Where all who are nearest by distance come too late by time, it looks farther, a few times.
+pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery, times: Times<'_>) -> Candidates {
+    let mut pool_max = if query.limit == 0 { 0 } else { times.pool_size(query) };
+    for _ in 0..LATE_POOLS_MAX {
+        let pool = search_pool(grid, query, times, pool_max);
+        if pool.late == 0 || !pool.full || pool.candidates.found.len() >= query.limit {
+            return pool.candidates;
+        }
+        pool_max *= LATE_POOL_FACTOR;
+    }
+    search_pool(grid, query, times, pool_max).candidates
+}
+
+/// What came of one look.
+struct Pool {
+    candidates: Candidates,
+    /// How many need too long.
+    late: usize,
+    /// Whether there may be others farther away.
+    full: bool,
+}
+
+fn search_pool(grid: &Grid, query: &CandidateQuery, times: Times<'_>, pool_max: usize) -> Pool {
     let nearby = NearbyQuery {
         at: query.pickup,
         radius: query.radius,
-        limit: if query.limit == 0 { 0 } else { query.ranking.pool_size(query.limit) },
+        limit: pool_max,
         excluded_max: query.explained_max,
         live_offers_max: query.live_offers_max,
         now: query.now,
@@ -56,11 +86,11 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
     let mut busy = BTreeMap::new();
     let mut on_trip = BTreeMap::new();
     let result = grid.nearest(&nearby, Exclusion::from, |driver, supply, reading| {
-        let verdict = classify(query, driver, supply, reading);
+        let verdict = times.classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
-            let busy_one = candidate(driver.clone(), reading.position, distance, supply);
-            busy.insert(driver.clone(), busy_one);
+            let at = reading.position;
+            busy.insert(driver.clone(), candidate(driver.clone(), at, distance, supply));
         }
         if query.forward.is_some() && supply.forward.link().is_some() {
             on_trip.insert(driver.clone(), query.pickup.distance(reading.position));
@@ -71,10 +101,11 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
     let seen = result.found.last().filter(|_| full).map_or(query.radius, |last| last.distance);
     on_trip.retain(|_, distance| *distance <= seen);
     let on_trip: BTreeSet<DriverId> = on_trip.into_keys().collect();
-    let of_found = |found: Found| {
+    let pool = result.found.into_iter().map(|found| {
         candidate(found.driver, found.reading.position, found.distance, &found.supply)
-    };
-    let pool: Vec<Candidate> = result.found.into_iter().map(of_found).collect();
+    });
+    let mut late = Late::default();
+    let pool = times.sort_out_late(query, pool.collect(), &mut late);
     let places = query.limit.saturating_sub(pool.len());
     let mut found = rank(pool, &query.ranking, query.now);
     let passed_over = found.split_off(query.limit.min(found.len()));
@@ -91,14 +122,17 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
         passed_over,
         excluded_counts: result.excluded_counts,
         window: None,
+        trip: times.trip(query),
         costs_ms: BTreeMap::new(),
     };
     let filling = take_busy(&mut candidates, busy, places);
+    let filling = times.sort_out_late(query, filling, &mut late);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
     if let Some(places) = &query.forward {
-        add_forward(grid, query, places, &on_trip, &mut candidates);
+        add_forward(grid, query, places, times, &on_trip, &mut candidates);
     }
-    candidates
+    let late = late.add_to(query, &mut candidates);
+    Pool { candidates, late, full }
 }
 
 /// Holds a slot of each chosen driver for the offer that is on its way.
@@ -114,13 +148,13 @@ pub(crate) fn hold<'c>(
 
 pub(super) fn candidate(
     driver: DriverId,
-    from: Position,
+    at: Position,
     distance: Meters,
     supply: &Supply,
 ) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
     let instant_tiers = supply.instant_tiers;
-    Candidate { driver, from, distance, tiers, instant_tiers, tags, standing }
+    Candidate { driver, at, distance, travel: None, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

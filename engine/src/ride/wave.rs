@@ -167,6 +167,7 @@ impl RideMachine {
             return;
         }
         let Some(seeking) = self.seeking.take() else { return };
+        self.trip_travel = candidates.trip;
         if let Seeking::Standby(radius) = seeking {
             return self.on_better_drivers(radius, candidates, now, out);
         }
@@ -303,7 +304,8 @@ impl RideMachine {
             driver: candidate.driver.clone(),
             service_tier,
             distance: candidate.distance.to_decimetre(),
-            pickup_eta: self.policy.pickup_eta(candidate.distance),
+            pickup_eta: candidate.pickup_eta(&self.policy),
+            eta_source: candidate.eta_source(),
             offered_at: now,
             visible_at,
             expires_at,
@@ -342,6 +344,7 @@ impl RideMachine {
             driver: live.driver.clone(),
             distance: live.distance,
             pickup_eta: live.pickup_eta,
+            eta_source: live.eta_source,
             service_tier: live.service_tier.clone(),
             offered_at: live.offered_at,
             visible_at: live.visible_at.max(live.offered_at),

@@ -37,7 +37,8 @@ impl World {
             .and_then(|()| attempts::keep_their_limits(&self.options.policy, before, commit))
             .and_then(|()| self.m2_one_match(commit))
             .and_then(|()| self.modes_are_kept(before, commit))
-            .and_then(|()| self.standby_is_kept(before, commit));
+            .and_then(|()| self.standby_is_kept(before, commit))
+            .and_then(|()| self.m8_times_agree(before, commit));
         match judgement {
             Ok(()) => self.remember(before.map(|_| ()), commit),
             Err((invariant, what)) => {

@@ -189,7 +189,10 @@ impl World {
             self.phones[driver].lose_session();
         }
         for market in &mut self.markets {
+            // The streets are read again with the configuration.
+            let streets = market.grid.travel_times();
             market.grid = Grid::new(market.market.resolution());
+            market.grid.set_travel_times(streets.as_deref().cloned());
         }
         let dead = std::mem::take(&mut self.writer);
         self.writer.batches = dead.batches;

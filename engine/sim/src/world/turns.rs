@@ -18,6 +18,7 @@ use crate::oracle::queues::queue_fault;
 use crate::sabotage::Sabotage;
 use crate::shell::Shell;
 use crate::store::{Durable, Submission};
+use crate::streets;
 use crate::trace;
 use crate::world::outcomes::{forward_line, standby_line};
 use crate::world::{RideSite, World};
@@ -138,6 +139,7 @@ impl World {
         let grid = &self.markets[site.market].grid;
         let drivers = &self.drivers;
         let mut unfair = None;
+        let mut untimely = None;
         let jumps = self.options.sabotage == Some(Sabotage::JumpQueue);
         let search = |effect: &Effect| {
             if let Effect::LocateDriver(driver) = effect {
@@ -147,6 +149,8 @@ impl World {
             }
             let Effect::FindCandidates(query) = effect else { return None };
             let mut found = find_candidates(grid, query);
+            let times = grid.travel_times();
+            untimely = untimely.take().or_else(|| streets::fault(times.as_deref(), query, &found));
             if jumps && query.queue.is_some() {
                 found.found.reverse();
             }
@@ -187,6 +191,9 @@ impl World {
         }
         if let Some(fault) = unfair {
             self.broken(Invariant::M15, format!("r{ride:02}: {fault}"));
+        }
+        if let Some(fault) = untimely {
+            self.broken(Invariant::M8, format!("r{ride:02}: {fault}"));
         }
         self.check_accepts(&before, &effects);
         self.check_collection(ride, &before, &effects);
