@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use muster_replay::ReplayOptions;
+use muster_simulate::SimulateOptions;
 
 /// Real-time ride dispatch: drivers stream positions, riders request rides, Muster decides in
 /// milliseconds, durably, which drivers are offered which ride.
@@ -24,10 +25,11 @@ Examples:
   MUSTER__CLOCK__SPEED=20 muster serve          a server whose deadlines run 20 times as fast
   muster replay --compare                       the same minutes under each mode, side by side
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
+  muster simulate --drivers 4000,4400 --html report.html   the hour in virtual time, policies compared
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
 
-Exit codes: 0 done (a clean drain, a replay without violations), 1 failed, 2 bad configuration or
+Exit codes: 0 done (a clean drain, a replay or simulation without violations), 1 failed, 2 bad configuration or
 arguments.";
 
 /// The subcommands.
@@ -39,6 +41,9 @@ pub enum Command {
     ///
     /// Without --url a server is started on embedded defaults and thrown away afterwards.
     Replay(ReplayArgs),
+    /// Run a city in virtual time, without server, store or sockets, under several policies, fleets
+    /// and seeds, and print their figures side by side.
+    Simulate(SimulateArgs),
     /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
     /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
@@ -61,9 +66,14 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// The file to read: the one named, else `./config.toml` if it exists.
     pub fn file(&self) -> Option<PathBuf> {
-        let default = PathBuf::from("config.toml");
-        self.config.clone().or_else(|| default.is_file().then_some(default))
+        config_file(self.config.as_ref())
     }
+}
+
+/// The configuration that is named, else `./config.toml` if it exists.
+pub(crate) fn config_file(named: Option<&PathBuf>) -> Option<PathBuf> {
+    let default = PathBuf::from("config.toml");
+    named.cloned().or_else(|| default.is_file().then_some(default))
 }
 
 /// `muster serve`
@@ -84,6 +94,20 @@ pub struct ReplayArgs {
     /// What to replay.
     #[command(flatten)]
     pub options: ReplayOptions,
+}
+
+/// `muster simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Configuration file whose policy is simulated; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The market whose policy it is.
+    #[arg(long, value_name = "MARKET", default_value = "nyc")]
+    pub market: String,
+    /// What to simulate.
+    #[command(flatten)]
+    pub options: SimulateOptions,
 }
 
 /// `muster explain`

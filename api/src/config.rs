@@ -11,6 +11,8 @@ use figment::providers::{Env, Format, Toml};
 use muster_engine::policy::{DispatchPolicy, Experiment, PolicyPatch, PolicyRule};
 use serde::{Deserialize, Serialize};
 
+use crate::store::THREAD_NICE_MIN;
+
 /// The shipped `config.toml`.
 pub const DEFAULT_CONFIG: &str = include_str!("../../config.toml");
 
@@ -96,6 +98,8 @@ pub struct StoreConfig {
     pub decisions_kept_h: u64,
     /// Hours that finished rides are kept.
     pub history_kept_h: u64,
+    /// Nice value of the store's threads.
+    pub thread_nice: i32,
 }
 
 /// `[positions]`
@@ -229,6 +233,9 @@ impl Config {
         let within = engine.answer_within_ms;
         let holds = (100..=60_000).contains(&within);
         refuse(holds, "engine.answer_within_ms", within.to_string(), "100..=60000")?;
+        let nice = self.store.thread_nice;
+        let holds = (THREAD_NICE_MIN..=0).contains(&nice);
+        refuse(holds, "store.thread_nice", nice.to_string(), "-20..=0")?;
         let speed = self.clock.speed;
         let holds = (0.1..=1_000.0).contains(&speed);
         refuse(holds, "clock.speed", speed.to_string(), "0.1..=1000")?;

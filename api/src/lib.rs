@@ -7,6 +7,7 @@ pub mod http;
 pub mod policy;
 pub mod replay;
 pub mod serve;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod version;

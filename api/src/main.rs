@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, serve, version};
+use muster_api::{explain, replay, serve, simulate, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => replay::run(args.options),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Version => version::print(),
     }

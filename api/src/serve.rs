@@ -19,7 +19,7 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
 use crate::policy::{PolicyDesk, Standings};
-use crate::store::{ANSWER_KEPT_MS, Retention, SqliteStore};
+use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
 use crate::ws::{self, StreamState};
@@ -97,7 +97,10 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     telemetry::init_logs(&config.log.level).map_err(ServeError::Logs)?;
     let listener =
         TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
-    let store = Arc::new(SqliteStore::open(&args.config.data.join(DATABASE)).await?);
+    let options =
+        SqliteOptions { thread_nice: config.store.thread_nice, ..SqliteOptions::default() };
+    let path = args.config.data.join(DATABASE);
+    let store = Arc::new(SqliteStore::open_with(&path, &options).await?);
     let metrics = Metrics::new();
     let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;

@@ -10,6 +10,7 @@ mod connection;
 mod error;
 mod history;
 mod policies;
+mod priority;
 mod reads;
 mod recover;
 mod rows;
@@ -27,6 +28,7 @@ use muster_engine::time::Timestamp;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
+pub use self::priority::THREAD_NICE_MIN;
 pub use self::reads::{
     CursorError, DriverDecisions, LOOKED_AT_MAX, NAMING_MAX, READ_ROWS_MAX, RideCursor, RideFilter,
     RidePage, StoredRideEvent,
@@ -48,11 +50,20 @@ pub struct SqliteOptions {
     pub bytes_max: Option<u64>,
     /// Refuse every write: for tools that look at the file of a living process.
     pub read_only: bool,
+    /// The nice value of the threads that commit and read, [`THREAD_NICE_MIN`]..=0: how far they go
+    /// before others where the system allows it; 0 leaves them as they are.
+    pub thread_nice: i32,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), bytes_max: None, read_only: false }
+        Self {
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            bytes_max: None,
+            read_only: false,
+            thread_nice: 0,
+        }
     }
 }
 
@@ -84,13 +95,15 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`]; a read-only store must exist.
     pub async fn open_with(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
-        let connect = connection::connect_options(path, options);
+        let connect = connection::connect_options(path, options, connection::FOLDER_THREAD);
+        let writing = connection::connect_options(path, options, connection::WRITER_THREAD);
         if let Some(folder) = path.parent().filter(|_| !options.read_only) {
             let created = tokio::fs::create_dir_all(folder).await;
             created.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
-        let first = connect.clone().create_if_missing(!options.read_only);
+        let first = writing.clone().create_if_missing(!options.read_only);
         let mut writer = SqliteConnection::connect_with(&first).await.map_err(from_sql)?;
+        priority::prefer(connection::WRITER_THREAD, options.thread_nice);
         if !options.read_only {
             let migrations = sqlx::migrate!("migrations/sqlite");
             migrations.run(&mut writer).await.map_err(from_migration)?;
@@ -98,8 +111,9 @@ impl SqliteStore {
         let answered = AnsweredKeys::load(&mut writer).await?;
         Ok(Self {
             path: path.to_owned(),
-            folder: Writer::lazy(connect.clone()),
-            writer: Writer::new(connect, writer),
+            // Folding is long work that nobody waits for.
+            folder: Writer::lazy(connect),
+            writer: Writer::new(writing, writer, options.thread_nice),
             readers: connection::reader_pool(path, options),
             answers: AnswerQueue::default(),
             answered,

@@ -35,6 +35,17 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs(1) * ticks / TICKS_PER_S)
 }
 
+/// Processor time so far that this machine wanted and its host gave to others, over all cores: where it
+/// grows during a run, latencies are the host's as well.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub fn stolen_time() -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let stolen = stat.lines().find_map(|line| line.strip_prefix("cpu ")?.split_whitespace().nth(7));
+    Ok(Duration::from_secs(1) * stolen.context("no stolen time")?.parse::<u32>()? / TICKS_PER_S)
+}
+
 /// Resident memory and processor time together.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
@@ -63,5 +74,6 @@ mod tests {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.resident > 100_000);
         assert!(Usage::of(u32::MAX).is_err());
+        assert!(stolen_time().is_ok());
     }
 }

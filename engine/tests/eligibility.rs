@@ -61,23 +61,15 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let request = RideRequest {
-            ride: RideId::new("ride").unwrap(),
-            rider: RiderId::new("rider").unwrap(),
-            market: MarketId::new("m").unwrap(),
-            pickup: north(0.0),
-            dropoff: None,
-            service_tiers: vec![tier("economy")],
-            fare: None,
-            tip: None,
-            pickup_at: None,
-            attributes: BTreeMap::new(),
-            require_tags: Vec::new(),
-            forbid_tags: Vec::new(),
-            blocked_drivers: BTreeSet::new(),
-            favourite_drivers: BTreeSet::new(),
-            requested_at: NOW,
             entropy: 7,
-            request_key: None,
+            ..RideRequest::plain(
+                RideId::new("ride").unwrap(),
+                RiderId::new("rider").unwrap(),
+                MarketId::new("m").unwrap(),
+                north(0.0),
+                vec![tier("economy")],
+                NOW,
+            )
         };
         let profile = DriverProfile {
             market: MarketId::new("m").unwrap(),

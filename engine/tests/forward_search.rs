@@ -9,8 +9,8 @@ use muster_engine::driver::DriverFacts;
 use muster_engine::forward::{ForwardLink, ForwardSupply};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, ForwardNearbyQuery, Grid, Hold, Standing,
-    Supply, TagFilter, TierSet,
+    Contact, DriverSlot, DriverStatus, Fix, FixLimits, ForwardNearbyQuery, Grid, Supply, TagFilter,
+    TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -53,21 +53,7 @@ fn slot(name: &str, at: Position) -> Arc<DriverSlot> {
 }
 
 fn supply(status: DriverStatus, forward: ForwardSupply) -> Supply {
-    Supply {
-        tiers: TierSet::EMPTY.with(0),
-        tags: TagFilter::default(),
-        status,
-        contact: Contact::Live,
-        live_offers: 0,
-        cooling_down: false,
-        blocked: false,
-        hold: Hold::default(),
-        instant_tiers: TierSet::EMPTY,
-        in_session: false,
-        forward,
-        facts: Arc::default(),
-        standing: Standing::default(),
-    }
+    Supply { status, forward, ..Supply::free(TierSet::EMPTY.with(0)) }
 }
 
 fn after(dropoff: Position) -> ForwardSupply {
@@ -83,23 +69,15 @@ fn on_trip(at: (f64, f64), dropoff: (f64, f64)) -> (Position, Supply) {
 fn query(policy: DispatchPolicy, places: usize) -> CandidateQuery {
     let policy = Arc::new(policy);
     let request = Arc::new(RideRequest {
-        ride: RideId::new("ride").unwrap(),
-        rider: RiderId::new("rider").unwrap(),
-        market: MarketId::new("m").unwrap(),
-        pickup: place(0.0, 0.0),
-        dropoff: None,
-        service_tiers: vec![ServiceTierId::new("economy").unwrap()],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: NOW,
         entropy: 7,
-        request_key: None,
+        ..RideRequest::plain(
+            RideId::new("ride").unwrap(),
+            RiderId::new("rider").unwrap(),
+            MarketId::new("m").unwrap(),
+            place(0.0, 0.0),
+            vec![ServiceTierId::new("economy").unwrap()],
+            NOW,
+        )
     });
     CandidateQuery {
         attempt: 1,

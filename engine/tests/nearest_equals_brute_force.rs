@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use muster_engine::forward::ForwardSupply;
 use muster_engine::geo::{Cell, CellResolution, Position, UnitVector};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Hold, Nearby,
-    NearbyQuery, Standing, Supply, TagFilter, Taken, TierSet,
+    DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Nearby, NearbyQuery, Supply,
+    Taken, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -138,19 +137,8 @@ fn scenes() -> impl Strategy<Value = Scene> {
 fn supply(driver: &DriverId) -> Supply {
     let on_trip = number(driver) % 3 == 1;
     Supply {
-        tiers: TierSet::EMPTY.with(0),
-        tags: TagFilter::default(),
         status: if on_trip { DriverStatus::OnTrip } else { DriverStatus::Available },
-        contact: Contact::Live,
-        live_offers: 0,
-        cooling_down: false,
-        blocked: false,
-        instant_tiers: TierSet::EMPTY,
-        in_session: false,
-        hold: Hold::default(),
-        forward: ForwardSupply::default(),
-        facts: Arc::default(),
-        standing: Standing::default(),
+        ..Supply::free(TierSet::EMPTY.with(0))
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod memory;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -121,23 +121,15 @@ impl City {
 
     fn request(&self, name: &str) -> RideRequest {
         RideRequest {
-            ride: RideId::new(name).unwrap(),
-            rider: RiderId::new("r-1").unwrap(),
-            market: MarketId::new("nyc").unwrap(),
-            pickup: Position::from_degrees(40.75, -74.0).unwrap(),
-            dropoff: None,
-            service_tiers: vec![tier("standard")],
-            fare: None,
-            tip: None,
-            pickup_at: None,
-            attributes: BTreeMap::new(),
-            require_tags: Vec::new(),
-            forbid_tags: Vec::new(),
-            blocked_drivers: BTreeSet::new(),
-            favourite_drivers: BTreeSet::new(),
-            requested_at: self.dispatch.now(),
             entropy: 7,
-            request_key: None,
+            ..RideRequest::plain(
+                RideId::new(name).unwrap(),
+                RiderId::new("r-1").unwrap(),
+                MarketId::new("nyc").unwrap(),
+                Position::from_degrees(40.75, -74.0).unwrap(),
+                vec![tier("standard")],
+                self.dispatch.now(),
+            )
         }
     }
 }

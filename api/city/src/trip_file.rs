@@ -46,7 +46,8 @@ fn parse(what: &str, text: &[u8], seed: u64) -> Result<Vec<Trip>, CityError> {
     let mut trips = Vec::new();
     for (number, row) in csv::Reader::from_reader(text).deserialize::<Row>().enumerate() {
         let row = row.map_err(|error| CityError::data(what, error))?;
-        let fault = |detail: String| CityError::data(what, format!("line {}: {detail}", number + 2));
+        let fault =
+            |detail: String| CityError::data(what, format!("line {}: {detail}", number + 2));
         let (mut after_ms, is_minute) = time_ms(&row).map_err(fault)?;
         if is_minute {
             after_ms += within_minute.random_range(0..60_000);
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn minutes_are_filled_and_seconds_kept_from_the_first_minute_on() {
-        let rows = "2024-02-29T23:59,40.7,-74,40.8,-73.9,2\n2024-03-01T00:01:30,40.7,-74,40.8,-73.9,1\n";
+        let rows =
+            "2024-02-29T23:59,40.7,-74,40.8,-73.9,2\n2024-03-01T00:01:30,40.7,-74,40.8,-73.9,1\n";
         let trips = parsed(&format!("{HEAD}{rows}")).unwrap();
         assert!((0..60_000).contains(&trips[0].after_ms));
         assert_eq!((trips[1].after_ms, trips[1].passengers), (150_000, 1));

@@ -15,7 +15,12 @@ pub(crate) struct Figure {
     pub(crate) digits: usize,
 }
 
-const fn figure(key: &'static str, label: &'static str, unit: &'static str, digits: usize) -> Figure {
+const fn figure(
+    key: &'static str,
+    label: &'static str,
+    unit: &'static str,
+    digits: usize,
+) -> Figure {
     Figure { key, label, unit, digits }
 }
 
@@ -98,10 +103,6 @@ impl Sample {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         Self(values)
-    }
-
-    pub(crate) fn values(&self) -> &[f64] {
-        &self.0
     }
 
     /// 0 of nothing.

@@ -15,6 +15,7 @@
 mod city;
 mod error;
 mod figures;
+mod html;
 mod ledger;
 mod options;
 mod outcome;
@@ -28,6 +29,7 @@ mod world;
 
 pub use error::SimulateError;
 pub use figures::Estimate;
+pub use html::write_html;
 pub use options::SimulateOptions;
 pub use outcome::{CellOutcome, RunOutcome};
 pub use people::{DWELL_REFERENCE_S, PATIENCE_REFERENCE_S, PeopleModel, Traits};

@@ -90,6 +90,17 @@ impl SimulateOptions {
         Travel { detour_factor: self.detour, speed_mps: self.speed_kmh / 3.6 }
     }
 
+    /// The sizes of the fleet, each once, in the order given.
+    pub(crate) fn fleets(&self) -> Vec<usize> {
+        let mut fleets = Vec::new();
+        for &drivers in &self.drivers {
+            if !fleets.contains(&drivers) {
+                fleets.push(drivers);
+            }
+        }
+        fleets
+    }
+
     /// How people behave.
     pub(crate) fn traits(&self) -> Result<Traits, SimulateError> {
         let model = Traits::of(self.people);

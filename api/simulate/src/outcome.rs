@@ -80,8 +80,7 @@ impl Riders<'_> {
 
 impl RunOutcome {
     pub(crate) fn of(policy: &str, plan: &Plan<'_>, ledger: &Ledger) -> Self {
-        let riders =
-            Riders { rides: ledger.measured().collect(), until_ms: ledger.until_ms() };
+        let riders = Riders { rides: ledger.measured().collect(), until_ms: ledger.until_ms() };
         let waits = |ride: &RideEntry| riders.wait_s(ride, ride.left_ms());
         let wait = Sample::of(riders.rides.iter().map(|(_, ride)| waits(ride)));
         let pickup = Sample::of(riders.served().map(|ride| seconds(ride.pickup_ms)));
@@ -114,7 +113,8 @@ impl RunOutcome {
 fn service(figures: &mut Figures, riders: &Riders<'_>, wait: &Sample, pickup: &Sample) {
     let (all, served) = (riders.rides.len(), riders.served().count());
     let assign = Sample::of(riders.served().map(|ride| riders.wait_s(ride, None)));
-    let total = |ride: &RideEntry| seconds(ride.arrived_ms) - seconds(ride.requested_ms.unwrap_or(0));
+    let total =
+        |ride: &RideEntry| seconds(ride.arrived_ms) - seconds(ride.requested_ms.unwrap_or(0));
     let total = Sample::of(riders.served().map(total));
     let ended = || riders.rides.iter().filter_map(|(_, ride)| ride.ended.as_ref());
     let per_ride = |sum: u32| f64::from(sum) / all.max(1) as f64;
@@ -153,7 +153,8 @@ fn places(figures: &mut Figures, cells: &[CellOutcome]) {
 }
 
 fn fleet(figures: &mut Figures, ledger: &Ledger) {
-    let sum = |of: fn(&crate::ledger::DriverEntry) -> u64| ledger.drivers.iter().map(of).sum::<u64>();
+    let sum =
+        |of: fn(&crate::ledger::DriverEntry) -> u64| ledger.drivers.iter().map(of).sum::<u64>();
     let (idle, to_pickup) = (sum(|d| d.idle_ms), sum(|d| d.to_pickup_ms));
     let (at_pickup, on_trip) = (sum(|d| d.at_pickup_ms), sum(|d| d.on_trip_ms));
     let all = (idle + to_pickup + at_pickup + on_trip).max(1) as f64;
@@ -171,7 +172,8 @@ fn fleet(figures: &mut Figures, ledger: &Ledger) {
 fn unserved(riders: &Riders<'_>) -> BTreeMap<String, usize> {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for (_, ride) in riders.rides.iter().filter(|(_, ride)| !riders.is_served(ride)) {
-        let late = ride.boarded_ms.is_some() || ride.left_ms().is_some_and(|ms| ms > riders.until_ms);
+        let late =
+            ride.boarded_ms.is_some() || ride.left_ms().is_some_and(|ms| ms > riders.until_ms);
         let reason = ride.ended.as_ref().filter(|_| !late).map(|ended| ended.reason.clone());
         *reasons.entry(reason.unwrap_or_else(|| "waiting_at_end".to_owned())).or_default() += 1;
     }

@@ -153,7 +153,11 @@ fn fault(name: &str, detail: impl std::fmt::Display) -> SimulateError {
 mod tests {
     use super::*;
 
-    fn of(modes: &[SimulatedMode], named: &[&str], set: &[&str]) -> Result<Vec<NamedPolicy>, String> {
+    fn of(
+        modes: &[SimulatedMode],
+        named: &[&str],
+        set: &[&str],
+    ) -> Result<Vec<NamedPolicy>, String> {
         let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         compared(&DispatchPolicy::default(), modes, &owned(named), &owned(set))
             .map_err(|error| error.to_string())

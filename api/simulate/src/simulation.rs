@@ -67,6 +67,12 @@ impl Simulation {
     pub fn clean(&self) -> bool {
         self.runs.iter().all(|run| run.violations.is_empty())
     }
+
+    /// The runs behind a column.
+    pub(crate) fn runs_of(&self, column: &Column) -> impl Iterator<Item = &RunOutcome> + Clone {
+        let (policy, drivers) = (column.policy.clone(), column.drivers);
+        self.runs.iter().filter(move |run| run.policy == policy && run.drivers == drivers)
+    }
 }
 
 /// Runs every fleet, policy and seed that `options` name; policies stand upon `base`.
@@ -84,10 +90,11 @@ pub fn simulate(
     let days = seeds.iter().map(|seed| Day::of(options, *seed)).collect::<Result<Vec<Day>, _>>()?;
     let pass_ms = u64::from(options.minutes) * MINUTE_MS;
     let passes = u64::from(options.warm_up);
-    let runs_all = seeds.len() * options.drivers.len() * policies.len();
+    let fleets = options.fleets();
+    let runs_all = seeds.len() * fleets.len() * policies.len();
     let mut progress = Progress::new(runs_all, pass_ms * (passes + 1), options.quiet);
     let mut runs = Vec::with_capacity(runs_all);
-    for &drivers in &options.drivers {
+    for drivers in fleets {
         for NamedPolicy { name, policy } in &policies {
             for (day, &seed) in days.iter().zip(&seeds) {
                 let plan = Plan {
@@ -151,7 +158,8 @@ impl Day {
             return Err(SimulateError::Options("no trip is left to request".to_owned()));
         }
         let passes = (0..=i64::from(options.warm_up)).flat_map(|pass| {
-            let later = move |trip: &Trip| Trip { after_ms: trip.after_ms + pass * pass_ms, ..*trip };
+            let later =
+                move |trip: &Trip| Trip { after_ms: trip.after_ms + pass * pass_ms, ..*trip };
             hour.iter().map(later)
         });
         Ok(Self { city: City::of(&hour)?, trips: passes.collect() })
@@ -159,9 +167,8 @@ impl Day {
 }
 
 fn column(runs: &[RunOutcome]) -> Column {
-    let estimate = |of: &dyn Fn(&RunOutcome) -> f64| {
-        Estimate::of(&runs.iter().map(of).collect::<Vec<f64>>())
-    };
+    let estimate =
+        |of: &dyn Fn(&RunOutcome) -> f64| Estimate::of(&runs.iter().map(of).collect::<Vec<f64>>());
     let figure = |key: &'static str| {
         (key, estimate(&|run: &RunOutcome| run.figures.get(key).copied().unwrap_or(0.0)))
     };

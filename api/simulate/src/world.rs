@@ -12,6 +12,8 @@
 mod cars;
 mod ending;
 mod phone;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::cmp::Reverse;
@@ -44,7 +46,8 @@ const FIX_INTERVAL_MS: u64 = 10_000;
 /// How long the city may go on after the last request before open rides count as a fault.
 const DRAIN_MS: u64 = 4 * 3_600_000;
 
-/// Share of the cars that come on the road during the first minutes, as if from a ride before.
+/// Share of the cars that come on the road during the first minutes of a warm-up, as if from a ride
+/// before.
 const LATE_SHARE: f64 = 0.8;
 
 /// These minutes, in milliseconds.
@@ -183,7 +186,8 @@ impl<'p> World<'p> {
         let drawn = self.plan.trips.get(random.random_range(0..self.plan.trips.len().max(1)));
         let near = drawn.map_or(Point::new(0.0, 0.0), |trip| trip.dropoff);
         let at = cars::scattered(near, START_SPREAD_M, &mut random);
-        let late = random.random::<f64>() < LATE_SHARE;
+        let warms_up = self.plan.measured_from_ms > 0;
+        let late = warms_up && random.random::<f64>() < LATE_SHARE;
         let online_ms = if late { random.random_range(0..LATE_MS) } else { 0 };
         let (xl, instant) = self.people.vehicle(id.as_str());
         let record = self.plan.city.driver_record(id.clone(), xl, instant);

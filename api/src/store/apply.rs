@@ -42,6 +42,16 @@ struct Change<'l, 'r, 'a> {
     first_version: u64,
 }
 
+impl Change<'_, '_, '_> {
+    /// Whether writing the state of `later` alone tells all that the states before it would tell.
+    fn may_end_with(&self, later: &RideRow<'_>) -> bool {
+        let (held, holds) = (self.last.row.active_driver(), later.active_driver());
+        let is_new = self.first_version == 1;
+        self.last.row.record().version + 1 == later.record().version
+            && (held == holds || (held.is_none() && is_new))
+    }
+}
+
 /// Statements that are run together.
 pub(super) struct Script {
     pub(super) sql: QueryBuilder<Sqlite>,
@@ -120,7 +130,8 @@ fn ride<'r, 'a>(row: &'r Row<'a>) -> Option<&'r RideRow<'a>> {
 /// Cuts transitions into groups with one write per ride: its last state, at the place of its first.
 ///
 /// A state that holds a driver may only be skipped for one that holds the same driver alike: else a
-/// driver who served two rides for a moment would go unnoticed, and someone would have been told.
+/// driver who served two rides for a moment would go unnoticed, and someone would have been told. Nor
+/// may a state without a driver, where the store may hold one: in between he was another ride's.
 fn segments<'l, 'r, 'a>(rides: &'l [Linked<'r, 'a>]) -> Vec<Vec<Change<'l, 'r, 'a>>> {
     let mut segments: Vec<Vec<Change<'l, 'r, 'a>>> = Vec::new();
     let mut segment: Vec<Change<'l, 'r, 'a>> = Vec::new();
@@ -129,7 +140,7 @@ fn segments<'l, 'r, 'a>(rides: &'l [Linked<'r, 'a>]) -> Vec<Vec<Change<'l, 'r, '
         let id = linked.row.record().request.ride.as_str();
         let change = Change { last: linked, first_version: linked.row.record().version };
         match places.get(id) {
-            Some(place) if replaces(segment[*place].last.row, linked.row) => {
+            Some(place) if segment[*place].may_end_with(linked.row) => {
                 segment[*place].last = linked;
             }
             Some(_) => {
@@ -145,12 +156,6 @@ fn segments<'l, 'r, 'a>(rides: &'l [Linked<'r, 'a>]) -> Vec<Vec<Change<'l, 'r, '
     }
     segments.push(segment);
     segments
-}
-
-fn replaces(earlier: &RideRow<'_>, later: &RideRow<'_>) -> bool {
-    let held = earlier.active_driver();
-    earlier.record().version + 1 == later.record().version
-        && (held.is_none() || held == later.active_driver())
 }
 
 type Values<'b> = Separated<'b, Sqlite, &'static str>;

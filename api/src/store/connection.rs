@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::SqliteOptions;
 use super::error::from_sql;
+use super::priority::prefer;
 
 /// The page size of a new database, in bytes; the default of SQLite.
 pub(super) const PAGE_BYTES: u64 = 4_096;
@@ -25,13 +26,23 @@ const WRITER_CACHE_KIB: u32 = 64 * 1024;
 /// Above the number of distinct statements and scripts, so that each is compiled once.
 const STATEMENTS_CACHED: usize = 128;
 
-pub(super) fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+/// Names of threads, at most 15 bytes as the system keeps them.
+pub(super) const WRITER_THREAD: &str = "store-writer";
+pub(super) const FOLDER_THREAD: &str = "store-folder";
+const READER_THREAD: &str = "store-reader";
+
+pub(super) fn connect_options(
+    path: &Path,
+    options: &SqliteOptions,
+    thread: &'static str,
+) -> SqliteConnectOptions {
     let mut connect = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
         .foreign_keys(true)
         .busy_timeout(options.busy_timeout)
         .statement_cache_capacity(STATEMENTS_CACHED)
+        .thread_name(move |_| thread.to_owned())
         .disable_statement_logging();
     if options.read_only {
         return connect.pragma("query_only", "ON");
@@ -51,41 +62,51 @@ pub(super) fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteCon
 /// Readers see every commit that ended before they began and wait for no writer.
 pub(super) fn reader_pool(path: &Path, options: &SqliteOptions) -> SqlitePool {
     let read_only = SqliteOptions { read_only: true, ..options.clone() };
+    let thread_nice = options.thread_nice;
     SqlitePoolOptions::new()
+        .after_connect(move |_, _| {
+            prefer(READER_THREAD, thread_nice);
+            Box::pin(std::future::ready(Ok(())))
+        })
         .max_connections(options.readers)
         .acquire_timeout(options.busy_timeout)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(connect_options(path, &read_only))
+        .connect_lazy_with(connect_options(path, &read_only, READER_THREAD))
 }
 
 /// The only connection that writes.
 pub(super) struct Writer {
     options: SqliteConnectOptions,
+    thread_nice: i32,
     connection: Mutex<Option<SqliteConnection>>,
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self { options, connection: Mutex::new(Some(connection)) }
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+        thread_nice: i32,
+    ) -> Self {
+        Self { options, thread_nice, connection: Mutex::new(Some(connection)) }
     }
 
     /// A connection that opens with its first use.
     pub(super) fn lazy(options: SqliteConnectOptions) -> Self {
-        Self { options, connection: Mutex::new(None) }
+        Self { options, thread_nice: 0, connection: Mutex::new(None) }
     }
 
     /// Waits, first come first served, until nobody else writes.
     pub(super) async fn lock(&self) -> WriterSlot<'_> {
         let connection = self.connection.lock().await;
-        WriterSlot { options: &self.options, connection, in_use: false }
+        WriterSlot { writer: self, connection, in_use: false }
     }
 }
 
 /// The right to write.
 pub(super) struct WriterSlot<'a> {
-    options: &'a SqliteConnectOptions,
+    writer: &'a Writer,
     connection: MutexGuard<'a, Option<SqliteConnection>>,
     in_use: bool,
 }
@@ -103,7 +124,9 @@ impl WriterSlot<'_> {
     /// The connection; opened again when the last use broke it.
     pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         if self.connection.is_none() {
-            let fresh = SqliteConnection::connect_with(self.options).await.map_err(from_sql)?;
+            let options = &self.writer.options;
+            let fresh = SqliteConnection::connect_with(options).await.map_err(from_sql)?;
+            prefer(WRITER_THREAD, self.writer.thread_nice);
             *self.connection = Some(fresh);
         }
         self.in_use = true;

@@ -1,7 +1,7 @@
 //! The queues of zones: few, each written as a whole.
 
 use muster_actors::StoreError;
-use muster_engine::zone::{LeaveReason, QueueRecord, ZoneEventKind};
+use muster_engine::zone::{LeaveReason, QueueRecord};
 use sqlx::SqliteConnection;
 
 use super::apply::Script;
@@ -43,24 +43,9 @@ pub(super) fn write(script: &mut Script, epoch: u64, rows: &[&Row<'_>]) {
             .push_bind(instant(commit.at))
             .push_bind(commit.kind.name())
             .push_bind(commit.driver.to_string())
-            .push_bind(reason(commit.kind).map(LeaveReason::name))
+            .push_bind(commit.kind.leave_reason().map(LeaveReason::name))
             .push_bind(commit.note.clone());
         script.sql.push(")");
-    }
-}
-
-const fn reason(kind: ZoneEventKind) -> Option<LeaveReason> {
-    match kind {
-        ZoneEventKind::Left(reason) => Some(reason),
-        ZoneEventKind::Joined
-        | ZoneEventKind::Confirmed
-        | ZoneEventKind::Placed
-        | ZoneEventKind::Unbarred
-        | ZoneEventKind::Skipped
-        | ZoneEventKind::GateChanged
-        | ZoneEventKind::Called
-        | ZoneEventKind::CallAccepted
-        | ZoneEventKind::SentBack => None,
     }
 }
 

@@ -9,7 +9,7 @@ use muster_engine::event::{Event, EventKind};
 use muster_engine::invariant::Invariant;
 use muster_engine::offer::OfferEnd;
 use muster_engine::ride::RideStatus;
-use muster_engine::zone::ZoneEventKind;
+use muster_engine::zone::LeaveReason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -291,22 +291,6 @@ impl Metrics {
     }
 }
 
-/// The label of a change of a queue: why he left, for who did.
-const fn queue_outcome(change: ZoneEventKind) -> &'static str {
-    match change {
-        ZoneEventKind::Left(reason) => reason.name(),
-        ZoneEventKind::Joined
-        | ZoneEventKind::Confirmed
-        | ZoneEventKind::Placed
-        | ZoneEventKind::Unbarred
-        | ZoneEventKind::Skipped
-        | ZoneEventKind::GateChanged
-        | ZoneEventKind::Called
-        | ZoneEventKind::CallAccepted
-        | ZoneEventKind::SentBack => change.name(),
-    }
-}
-
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
@@ -362,7 +346,8 @@ impl EventSink for Metrics {
                 self.experiment_rides.get_or_create(&labels).inc();
             }
             EventKind::QueueChanged { change } => {
-                let outcome = queue_outcome(*change);
+                let outcome =
+                    change.leave_reason().map_or_else(|| change.name(), LeaveReason::name);
                 self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::WindowMatched { facts } => self.windows.matched(market, facts),

@@ -221,6 +221,19 @@ fn waiting_step(ride: &str, version: u64, driver: &str) -> Durable {
     transition(record, RideEventKind::DriverAssigned, version)
 }
 
+#[tokio::test]
+async fn a_ride_that_took_its_driver_again_hides_no_ride_that_took_him_in_between() {
+    let world = World::new().await;
+    world.commit_all(&[waiting_step("r-2", 1, "d-1"), step("r-3", 1, None)]).await;
+    let batch = [
+        waiting_step("r-3", 2, "d-1"),
+        step("r-2", 2, None),
+        // No longer waiting for him but his ride: what the other wanted is free by now, too late.
+        step("r-2", 3, Some("d-1")),
+    ];
+    assert_eq!(kept(&world.store.commit(&batch).await), [false, true, true]);
+}
+
 /// What the store must do, said simply: one item after the other. A place is twice the number of a
 /// driver, and one more where the ride waits for him.
 

@@ -9,11 +9,9 @@ use muster_engine::driver::{
     RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
-use muster_engine::forward::ForwardSupply;
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
-    TierSet,
+    DriverSlot, DriverStatus, Fix, FixLimits, Grid, Standing, Supply, TagFilter, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::machine::Machine;
@@ -64,21 +62,7 @@ pub(crate) fn slot_at(id: &str, position: Position) -> Arc<DriverSlot> {
 }
 
 pub(crate) fn supply(status: DriverStatus) -> Supply {
-    Supply {
-        tiers: TierSet::EMPTY.with(0),
-        tags: TagFilter::default(),
-        status,
-        contact: Contact::Live,
-        live_offers: 0,
-        cooling_down: false,
-        blocked: false,
-        instant_tiers: TierSet::EMPTY,
-        in_session: false,
-        hold: Hold::default(),
-        forward: ForwardSupply::default(),
-        facts: Arc::default(),
-        standing: Standing::default(),
-    }
+    Supply { status, ..Supply::free(TierSet::EMPTY.with(0)) }
 }
 
 /// Drivers spread over Manhattan as the load generator spreads them.
@@ -119,23 +103,15 @@ static NEEDS: LazyLock<Arc<RideNeeds>> = LazyLock::new(|| {
 /// A plain request.
 fn request(market: &Market, pickup: Position) -> RideRequest {
     RideRequest {
-        ride: RideId::new("ride").expect("a valid id"),
-        rider: RiderId::new("rider").expect("a valid id"),
-        market: market.id().clone(),
-        pickup,
-        dropoff: None,
-        service_tiers: vec![ServiceTierId::new("standard").expect("a valid id")],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: NOW,
         entropy: 42,
-        request_key: None,
+        ..RideRequest::plain(
+            RideId::new("ride").expect("a valid id"),
+            RiderId::new("rider").expect("a valid id"),
+            market.id().clone(),
+            pickup,
+            vec![ServiceTierId::new("standard").expect("a valid id")],
+            NOW,
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Target, TargetArgs, check_sockets, progress};
 use crate::fleet::Fleet;
 use crate::http::Pool;
 use crate::phone::{Behaviour, Crew};
-use crate::process::Usage;
+use crate::process::{Usage, stolen_time};
 use crate::report::{Latencies, Report};
 use crate::riders::{Outcomes, RiderPlan, Riders};
 use crate::scrape::Scrape;
@@ -84,6 +84,7 @@ struct Run {
     took: Duration,
     server: (Usage, Usage),
     own: (Usage, Usage),
+    stolen: Duration,
     scrapes: (Scrape, Scrape),
     open_max: u64,
     fixes: u64,
@@ -147,6 +148,7 @@ async fn requests(
     });
     let own = std::process::id();
     let (server_before, own_before) = (target.usage()?, Usage::of(own)?);
+    let stolen_before = stolen_time()?;
     let scrape_before = Scrape::of(&target.pool).await?;
     let fixes_before = measure.fixes.load(Ordering::Relaxed);
     let open_max = Arc::new(AtomicU64::new(0));
@@ -159,6 +161,7 @@ async fn requests(
         took,
         server: (server_before, target.usage()?),
         own: (own_before, Usage::of(own)?),
+        stolen: stolen_time()?.saturating_sub(stolen_before),
         scrapes: (scrape_before, Scrape::of(&target.pool).await?),
         open_max: open_max.load(Ordering::Relaxed),
         fixes: measure.fixes.load(Ordering::Relaxed) - fixes_before,
@@ -205,6 +208,8 @@ fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
     report.number("server_cpu_s", "server processor time", cpu, "s");
     let own = (run.own.1.cpu - run.own.0.cpu).as_secs_f64();
     report.number("generator_cpu_s", "generator processor time", own, "s");
+    let stolen = run.stolen.as_secs_f64();
+    report.number("stolen_cpu_s", "processor time the host gave to others", stolen, "s");
     report.bytes("rss_before", "server memory, before", before.resident);
     report.bytes("rss_after", "server memory, after", after.resident);
     let odd = measure.odd.line();

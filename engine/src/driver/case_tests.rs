@@ -1,6 +1,5 @@
 //! A driver machine on its own, with what it is told and what it asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::driver::{
@@ -101,23 +100,15 @@ pub(super) fn offer(name: &str) -> Offer {
 /// What the rider of ride `name` asked for.
 pub(super) fn request(name: &str) -> Arc<RideRequest> {
     Arc::new(RideRequest {
-        ride: RideId::new(name).unwrap(),
-        rider: RiderId::new("rider").unwrap(),
-        market: MarketId::new("m").unwrap(),
-        pickup: place(),
-        dropoff: None,
-        service_tiers: vec![tier()],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: START,
         entropy: 7,
-        request_key: None,
+        ..RideRequest::plain(
+            RideId::new(name).unwrap(),
+            RiderId::new("rider").unwrap(),
+            MarketId::new("m").unwrap(),
+            place(),
+            vec![tier()],
+            START,
+        )
     })
 }
 

@@ -326,28 +326,14 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::forward::ForwardSupply;
+
     use crate::geo::Position;
     use crate::grid::slot::tests::{fix_at, roomy, world};
-    use crate::grid::{Contact, Hold, NearbyQuery, Standing, TagFilter, TierSet};
+    use crate::grid::{NearbyQuery, TierSet};
     use crate::units::Meters;
 
     fn supply(status: DriverStatus) -> Supply {
-        Supply {
-            tiers: TierSet::EMPTY.with(0),
-            tags: TagFilter::default(),
-            status,
-            contact: Contact::Live,
-            live_offers: 0,
-            cooling_down: false,
-            blocked: false,
-            instant_tiers: TierSet::EMPTY,
-            in_session: false,
-            hold: Hold::default(),
-            forward: ForwardSupply::default(),
-            facts: Arc::default(),
-            standing: Standing::default(),
-        }
+        Supply { status, ..Supply::free(TierSet::EMPTY.with(0)) }
     }
 
     fn slot(name: &str) -> Arc<DriverSlot> {

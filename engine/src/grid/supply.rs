@@ -251,6 +251,25 @@ impl Taken {
 }
 
 impl Supply {
+    /// A driver of these tiers who is available and in touch, and of whom nothing else is told.
+    pub fn free(tiers: TierSet) -> Self {
+        Self {
+            tiers,
+            tags: TagFilter::default(),
+            status: DriverStatus::Available,
+            contact: Contact::Live,
+            live_offers: 0,
+            cooling_down: false,
+            blocked: false,
+            instant_tiers: TierSet::EMPTY,
+            in_session: false,
+            hold: Hold::default(),
+            forward: ForwardSupply::default(),
+            facts: Arc::default(),
+            standing: Standing::default(),
+        }
+    }
+
     /// Why the driver is out of the question whatever the slot cap and the time; nothing for one who
     /// may be free.
     pub fn taken(&self) -> Option<Taken> {

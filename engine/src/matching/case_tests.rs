@@ -1,15 +1,10 @@
 //! Rides that wait for a window, and drivers around them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::effect::{Effect, Outbox};
-use crate::forward::ForwardSupply;
 use crate::geo::{CellResolution, Position};
-use crate::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
-    TierSet,
-};
+use crate::grid::{DriverSlot, Fix, FixLimits, Grid, Standing, Supply, TierSet};
 use crate::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use crate::machine::Machine;
 use crate::market::{Boundary, Market, MarketConfig};
@@ -90,23 +85,15 @@ pub(super) fn join_with(
     change: impl FnOnce(&mut RideRequest),
 ) -> WindowRequest {
     let mut request = RideRequest {
-        ride: ride(name),
-        rider: RiderId::new(name).unwrap(),
-        market: MarketId::new("m").unwrap(),
-        pickup: place(east_m),
-        dropoff: None,
-        service_tiers: vec![tier("economy")],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: at(ms),
         entropy: 7,
-        request_key: None,
+        ..RideRequest::plain(
+            ride(name),
+            RiderId::new(name).unwrap(),
+            MarketId::new("m").unwrap(),
+            place(east_m),
+            vec![tier("economy")],
+            at(ms),
+        )
     };
     change(&mut request);
     let book = Arc::new(PolicyBook::of(policy.clone()));
@@ -131,19 +118,8 @@ pub(super) fn put_with(grid: &Grid, name: &str, east_m: f64, change: impl FnOnce
     let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
     slot.apply(&fix, START, &FixLimits::default(), &market()).unwrap();
     let mut supply = Supply {
-        tiers: TierSet::EMPTY.with(0),
-        tags: TagFilter::default(),
-        status: DriverStatus::Available,
-        contact: Contact::Live,
-        live_offers: 0,
-        cooling_down: false,
-        blocked: false,
-        instant_tiers: TierSet::EMPTY,
-        in_session: false,
-        hold: Hold::default(),
-        forward: ForwardSupply::default(),
-        facts: Arc::default(),
         standing: Standing { idle_since: START, ..Standing::default() },
+        ..Supply::free(TierSet::EMPTY.with(0))
     };
     change(&mut supply);
     grid.place(&slot, supply);

@@ -47,9 +47,8 @@ impl PairTerms {
 }
 
 fn pickup_eta_ms(policy: &DispatchPolicy, candidate: &Candidate) -> i64 {
-    let seconds = candidate.distance.get() * policy.detour_factor / policy.pickup_speed_mps;
     // Saturates: `as` clamps floats to the integer's range.
-    (seconds * 1_000.0).round() as i64
+    (policy.pickup_s(candidate.distance) * 1_000.0).round() as i64
 }
 
 fn downgrade_levels(policy: &DispatchPolicy, candidate: &Candidate, wanted: TierSet) -> i64 {

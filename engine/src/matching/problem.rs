@@ -38,7 +38,7 @@ pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
     let mut matched = Matching::of(&rows, closed_at);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
-        let starving = starving.filter(|(row, driver)| driver.is_none() && row.may_find_more());
+        let starving = starving.filter(|(row, driver)| driver.is_none() && row.full);
         let found_more = starving.map(|(row, _)| row.look_farther(grid)).filter(|more| *more);
         if found_more.count() == 0 {
             break;
@@ -94,7 +94,7 @@ impl Row {
         if found.found.iter().any(|ranked| !asked_before(ranked)) {
             found.found.retain(|ranked| !asked_before(ranked));
         }
-        found.found.sort_by(nearer);
+        found.found.sort_by(|one, other| one.candidate.nearer(&other.candidate));
         // A driver whose ride ended between the two scans is in both.
         let idle: BTreeSet<&DriverId> =
             found.found.iter().map(|ranked| &ranked.candidate.driver).collect();
@@ -108,10 +108,6 @@ impl Row {
         self.terms =
             found.found.iter().chain(found.forward.iter().map(|f| &f.ranked)).map(terms).collect();
         self.found = found;
-    }
-
-    const fn may_find_more(&self) -> bool {
-        self.full
     }
 
     /// Searches for more candidates; tells whether there are any.
@@ -145,12 +141,6 @@ impl Row {
         let candidates = Candidates { found: chosen, forward, passed_over, window, ..found };
         WindowMatch { ride: request.ride, join: request.join, candidates }
     }
-}
-
-fn nearer(one: &RankedCandidate, other: &RankedCandidate) -> std::cmp::Ordering {
-    let (one, other) = (&one.candidate, &other.candidate);
-    let by_distance = one.distance.get().total_cmp(&other.distance.get());
-    by_distance.then_with(|| one.driver.cmp(&other.driver))
 }
 
 /// A problem that was solved.

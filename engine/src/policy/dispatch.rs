@@ -378,8 +378,12 @@ impl DispatchPolicy {
 
     /// The time a driver `distance` away (straight line) needs to the pickup.
     pub fn pickup_eta(&self, distance: Meters) -> EtaSeconds {
-        let seconds = distance.get() * self.detour_factor / self.pickup_speed_mps;
-        EtaSeconds::new(seconds.round() as u32)
+        EtaSeconds::new(self.pickup_s(distance).round() as u32)
+    }
+
+    /// The same in seconds, not rounded.
+    pub(crate) fn pickup_s(&self, distance: Meters) -> f64 {
+        distance.get() * self.detour_factor / self.pickup_speed_mps
     }
 }
 

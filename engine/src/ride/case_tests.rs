@@ -1,6 +1,6 @@
 //! A ride machine on its own, with what it is told and what it asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::driver::DriverCommand;
@@ -46,23 +46,16 @@ pub(super) fn market() -> Arc<Market> {
 
 pub(super) fn request(pickup_at: Option<Timestamp>) -> RideRequest {
     RideRequest {
-        ride: RideId::new("ride").unwrap(),
-        rider: RiderId::new("rider").unwrap(),
-        market: MarketId::new("m").unwrap(),
-        pickup: Position::from_degrees(0.5, 0.5).unwrap(),
-        dropoff: None,
-        service_tiers: vec![ServiceTierId::new("economy").unwrap()],
-        fare: None,
-        tip: None,
         pickup_at,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: START,
         entropy: 7,
-        request_key: None,
+        ..RideRequest::plain(
+            RideId::new("ride").unwrap(),
+            RiderId::new("rider").unwrap(),
+            MarketId::new("m").unwrap(),
+            Position::from_degrees(0.5, 0.5).unwrap(),
+            vec![ServiceTierId::new("economy").unwrap()],
+            START,
+        )
     }
 }
 

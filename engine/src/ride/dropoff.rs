@@ -14,7 +14,8 @@ impl RideMachine {
     ///
     /// Live offers of a search are withdrawn and made anew to the same drivers: each has the whole
     /// time to answer again, and his machine checks whether he takes that trip; a quote for the old
-    /// one is off, and so is standing by for it. An assigned driver is told; his machine checks whether the ride after it can wait.
+    /// one is off, and so is standing by for it. An assigned driver is told; his machine checks whether
+    /// the ride after it can wait.
     pub(super) fn on_change_dropoff(
         &mut self,
         dropoff: Position,

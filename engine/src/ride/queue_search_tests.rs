@@ -3,14 +3,9 @@
 use std::sync::Arc;
 
 use super::case_tests::*;
-use crate::driver::DriverFacts;
 use crate::effect::{Effect, Outbox};
-use crate::forward::ForwardSupply;
 use crate::geo::Position;
-use crate::grid::{
-    Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing, Supply, TagFilter,
-    TierSet,
-};
+use crate::grid::{DriverSlot, Fix, FixLimits, Grid, Supply, TierSet};
 use crate::id::{MarketId, ServiceTierId, ZoneId};
 use crate::machine::Machine;
 use crate::market::Market;
@@ -70,21 +65,7 @@ impl City {
         let position = Position::from_degrees(0.5 + metres / 111_195.0, 0.5).unwrap();
         let fix = Fix { position, at: at(0), accuracy_m: None, speed_mps: None, bearing_deg: None };
         slot.apply(&fix, at(0), &FixLimits::default(), &zoned()).unwrap();
-        let mut supply = Supply {
-            tiers: TierSet::EMPTY.with(0),
-            tags: TagFilter::default(),
-            status: DriverStatus::Available,
-            contact: Contact::Live,
-            live_offers: 0,
-            cooling_down: false,
-            blocked: false,
-            hold: Hold::default(),
-            forward: ForwardSupply::default(),
-            facts: Arc::new(DriverFacts::default()),
-            standing: Standing::default(),
-            instant_tiers: TierSet::EMPTY,
-            in_session: true,
-        };
+        let mut supply = Supply { in_session: true, ..Supply::free(TierSet::EMPTY.with(0)) };
         change(&mut supply);
         self.grid.place(&slot, supply);
     }

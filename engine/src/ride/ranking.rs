@@ -104,6 +104,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// By distance, and then by id: the order wherever nothing else decides.
+    pub fn nearer(&self, other: &Self) -> Ordering {
+        let by_distance = self.distance.get().total_cmp(&other.distance.get());
+        by_distance.then_with(|| self.driver.cmp(&other.driver))
+    }
+
     fn carries_any(&self, tags: &[String]) -> bool {
         tags.iter().any(|tag| self.tags.covers(TagFilter::of([tag.as_str()])))
     }
@@ -250,13 +256,8 @@ pub fn rank(pool: Vec<Candidate>, query: &RankQuery, now: Timestamp) -> Vec<Rank
     let mut ranked: Vec<(u64, RankedCandidate)> = pool.into_iter().map(judge).collect();
     ranked.sort_by(|(order, one), (other_order, other)| {
         let groups = one.group.cmp(&other.group);
-        groups.then(order.cmp(other_order)).then_with(|| by_distance_and_id(one, other))
+        let nearer = || one.candidate.nearer(&other.candidate);
+        groups.then(order.cmp(other_order)).then_with(nearer)
     });
     ranked.into_iter().map(|(_, ranked)| ranked).collect()
-}
-
-fn by_distance_and_id(one: &RankedCandidate, other: &RankedCandidate) -> Ordering {
-    let (one, other) = (&one.candidate, &other.candidate);
-    let distance = one.distance.get().total_cmp(&other.distance.get());
-    distance.then_with(|| one.driver.cmp(&other.driver))
 }

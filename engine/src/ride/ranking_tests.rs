@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effect::Effect;
-use crate::forward::ForwardSupply;
 use crate::geo::{CellResolution, Position};
-use crate::grid::{Contact, DriverSlot, DriverStatus, Fix, FixLimits, Grid, Hold, Standing};
+use crate::grid::{DriverSlot, Fix, FixLimits, Grid, Standing};
 use crate::grid::{Supply, TagFilter, TierSet};
 use crate::machine::Machine;
 use crate::policy::{DispatchPolicy, Ranking};
@@ -221,19 +220,8 @@ fn placed(grid: &Grid, name: &str, lat: f64, idle_since: Timestamp) {
     let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };
     slot.apply(&fix, START, &FixLimits::default(), &market()).unwrap();
     let supply = Supply {
-        tiers: TierSet::EMPTY.with(0),
-        tags: TagFilter::default(),
-        status: DriverStatus::Available,
-        contact: Contact::Live,
-        live_offers: 0,
-        cooling_down: false,
-        blocked: false,
-        instant_tiers: TierSet::EMPTY,
-        in_session: false,
-        hold: Hold::default(),
-        forward: ForwardSupply::default(),
-        facts: Arc::default(),
         standing: Standing { idle_since, ..Standing::default() },
+        ..Supply::free(TierSet::EMPTY.with(0))
     };
     grid.place(&slot, supply);
 }

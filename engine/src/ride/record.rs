@@ -59,6 +59,39 @@ pub struct RideRequest {
     pub request_key: Option<RequestKey>,
 }
 
+impl RideRequest {
+    /// A request to leave now, with no wish and no fact beside; its secret is not one
+    /// until `entropy` is drawn.
+    pub const fn plain(
+        ride: RideId,
+        rider: RiderId,
+        market: MarketId,
+        pickup: Position,
+        service_tiers: Vec<ServiceTierId>,
+        requested_at: Timestamp,
+    ) -> Self {
+        Self {
+            ride,
+            rider,
+            market,
+            pickup,
+            dropoff: None,
+            service_tiers,
+            fare: None,
+            tip: None,
+            pickup_at: None,
+            attributes: BTreeMap::new(),
+            require_tags: Vec::new(),
+            forbid_tags: Vec::new(),
+            blocked_drivers: BTreeSet::new(),
+            favourite_drivers: BTreeSet::new(),
+            requested_at,
+            entropy: 0,
+            request_key: None,
+        }
+    }
+}
+
 /// An idempotency key with the fingerprint of the request it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]

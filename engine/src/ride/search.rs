@@ -1,6 +1,5 @@
 //! The search of the supply index for a wave.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::{Grid, NearbyQuery, Supply};
@@ -124,7 +123,7 @@ fn take_busy(
     let mut busy: Vec<Candidate> = busy.into_values().collect();
     let found = &candidates.found;
     busy.retain(|one| found.iter().all(|found| found.candidate.driver != one.driver));
-    busy.sort_by(nearer);
+    busy.sort_by(Candidate::nearer);
     busy.truncate(places);
     if let Some(count) = candidates.excluded_counts.get_mut(&Exclusion::OfferSlotsBusy) {
         *count = count.saturating_sub(u32::try_from(busy.len()).unwrap_or(u32::MAX));
@@ -132,9 +131,4 @@ fn take_busy(
     candidates.excluded_counts.retain(|_, count| *count > 0);
     candidates.excluded.retain(|one| busy.iter().all(|taken| taken.driver != one.driver));
     busy
-}
-
-fn nearer(a: &Candidate, b: &Candidate) -> Ordering {
-    let by_distance = a.distance.get().total_cmp(&b.distance.get());
-    by_distance.then_with(|| a.driver.cmp(&b.driver))
 }

@@ -152,6 +152,22 @@ pub enum ZoneEventKind {
 }
 
 impl ZoneEventKind {
+    /// Why a driver left, if that is what happened.
+    pub const fn leave_reason(self) -> Option<LeaveReason> {
+        match self {
+            Self::Left(reason) => Some(reason),
+            Self::Joined
+            | Self::Confirmed
+            | Self::Placed
+            | Self::Unbarred
+            | Self::Skipped
+            | Self::GateChanged
+            | Self::Called
+            | Self::CallAccepted
+            | Self::SentBack => None,
+        }
+    }
+
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {

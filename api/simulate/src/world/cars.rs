@@ -221,7 +221,8 @@ impl World<'_> {
 
     fn progress(&mut self, driver: usize, ride: usize, step: RideProgress) {
         let driver = Some(city::driver_id(driver));
-        self.post.push_back(Message::Ride(ride, RideCommand::Progress { driver, step, reply: None }));
+        self.post
+            .push_back(Message::Ride(ride, RideCommand::Progress { driver, step, reply: None }));
     }
 
     /// What the cars do at the end counts until then.

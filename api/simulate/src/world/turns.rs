@@ -27,7 +27,8 @@ fn call<M: Machine>(machine: &mut M, turn: Turn<M::Command>, now: Timestamp, out
     }
 }
 
-/// Whether a machine must be woken earlier than it will be; then at this instant.
+/// Whether a machine must be woken earlier than it will be; then at this instant. What was armed
+/// before is void then: it must not arm again, or wake-ups multiply.
 fn rearm(machine: &impl Machine, armed: &mut Option<Timestamp>) -> Option<Timestamp> {
     let next = machine.next_deadline()?.at;
     let sooner = armed.is_none_or(|at| next < at);
@@ -58,7 +59,9 @@ impl World<'_> {
 
     pub(super) fn wake_driver(&mut self, driver: usize) {
         let site = &mut self.drivers[driver];
-        site.armed = None;
+        if site.armed.take_if(|at| *at == self.now).is_none() {
+            return;
+        }
         let due = site.machine.next_deadline().map(|deadline| deadline.at);
         if due.is_some_and(|at| at <= self.now) {
             self.driver_turn(driver, Turn::Deadline);
@@ -69,7 +72,9 @@ impl World<'_> {
 
     pub(super) fn wake_ride(&mut self, ride: usize) {
         let site = &mut self.rides[ride];
-        site.armed = None;
+        if site.armed.take_if(|at| *at == self.now).is_none() {
+            return;
+        }
         let Some(machine) = site.machine.as_deref() else { return };
         let due = machine.next_deadline().map(|deadline| deadline.at);
         if due.is_some_and(|at| at <= self.now) {
@@ -80,7 +85,9 @@ impl World<'_> {
     }
 
     pub(super) fn wake_market(&mut self) {
-        self.matcher_armed = None;
+        if self.matcher_armed.take_if(|at| *at == self.now).is_none() {
+            return;
+        }
         let due = self.matcher.next_deadline().map(|deadline| deadline.at);
         if due.is_some_and(|at| at <= self.now) {
             self.market_turn(Turn::Deadline);
@@ -123,8 +130,7 @@ impl World<'_> {
             && let Some(told) = &site.told
         {
             let market = Arc::clone(&self.plan.city.market);
-            let machine =
-                RideMachine::restore((**told).clone(), market, Arc::clone(&self.book));
+            let machine = RideMachine::restore((**told).clone(), market, Arc::clone(&self.book));
             site.machine = Some(Box::new(machine));
             self.open_rides += 1;
         }
