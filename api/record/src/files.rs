@@ -60,6 +60,8 @@ pub(crate) struct OpenFile {
     encoder: zstd::Encoder<'static, Counted>,
     began_at: Timestamp,
     bytes_max: u64,
+    /// What its first lines take, which grows with the fleet.
+    preface_bytes: u64,
 }
 
 impl Folder {
@@ -67,21 +69,30 @@ impl Folder {
         FILE_BYTES_MAX.min(self.bytes_max / FILES_MIN)
     }
 
-    /// Begins a file with its header, after making room for it.
-    pub(crate) fn begin(&self, at: Timestamp) -> io::Result<OpenFile> {
+    /// Begins a file with its header and first lines, after making room for it and for first lines
+    /// as long as those of the file before.
+    pub(crate) fn begin(
+        &self,
+        at: Timestamp,
+        preface: &[Line],
+        preface_bytes: u64,
+    ) -> io::Result<OpenFile> {
         fs::create_dir_all(&self.path)?;
-        self.make_room()?;
+        self.make_room(self.file_bytes_max() + preface_bytes)?;
         let file = self.create(at)?;
         let counted = Counted { inner: BufWriter::new(file), bytes: 0 };
         let encoder = zstd::Encoder::new(counted, LEVEL)?;
-        let mut open = OpenFile { encoder, began_at: at, bytes_max: self.file_bytes_max() };
+        let bytes_max = self.file_bytes_max();
+        let mut open = OpenFile { encoder, began_at: at, bytes_max, preface_bytes: 0 };
         open.write(&Header {
             muster_record: FORMAT,
             began_at: at,
             build: self.build.clone(),
             clock_speed: self.clock_speed,
         })?;
+        preface.iter().try_for_each(|line| open.line(line))?;
         open.flush()?;
+        open.preface_bytes = open.encoder.get_ref().bytes;
         Ok(open)
     }
 
@@ -98,14 +109,14 @@ impl Folder {
         Err(error)
     }
 
-    /// Deletes the oldest files until a whole one more fits.
-    fn make_room(&self) -> io::Result<()> {
+    /// Deletes the oldest files until one of this size fits.
+    fn make_room(&self, file_bytes: u64) -> io::Result<()> {
         let files = files_in(&self.path)?;
         let sizes: Vec<u64> =
             files.iter().map(|file| fs::metadata(file).map_or(0, |facts| facts.len())).collect();
         let mut bytes: u64 = sizes.iter().sum();
         for (file, size) in files.iter().zip(sizes) {
-            if bytes + self.file_bytes_max() <= self.bytes_max {
+            if bytes + file_bytes <= self.bytes_max {
                 break;
             }
             fs::remove_file(file)?;
@@ -134,7 +145,12 @@ impl OpenFile {
     /// Whether the file has had its hour or its size.
     pub(crate) fn is_full(&self, now: Timestamp) -> bool {
         let written = self.encoder.get_ref().bytes;
-        now.millis_since(self.began_at) >= FILE_MS_MAX || written >= self.bytes_max
+        let own = written.saturating_sub(self.preface_bytes);
+        now.millis_since(self.began_at) >= FILE_MS_MAX || own >= self.bytes_max
+    }
+
+    pub(crate) const fn preface_bytes(&self) -> u64 {
+        self.preface_bytes
     }
 
     pub(crate) fn finish(self) -> io::Result<()> {

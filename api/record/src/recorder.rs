@@ -2,9 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,12 @@ pub enum Input {
     OpenRide(Arc<RideRecord>),
 }
 
+/// What the writer is sent.
+enum Order {
+    Take(Input),
+    Finish,
+}
+
 /// Where and how much is recorded.
 pub struct RecorderConfig {
     /// The folder; made if absent.
@@ -71,9 +77,9 @@ impl Counts {
 
 /// Records what it is told, on a thread of its own.
 pub struct Recorder {
-    inputs: SyncSender<Input>,
+    orders: SyncSender<Order>,
     counts: Arc<Counts>,
-    writer: JoinHandle<()>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Recorder {
@@ -84,26 +90,27 @@ impl Recorder {
     pub fn start(config: RecorderConfig, now: Timestamp) -> io::Result<Self> {
         let RecorderConfig { folder, bytes_max, build, clock_speed, on_dropped } = config;
         let folder = Folder { path: folder, bytes_max, build, clock_speed };
-        let file = folder.begin(now)?;
+        let file = folder.begin(now, &[], 0)?;
         let counts = Arc::new(Counts { dropped: AtomicU64::new(0), on_dropped });
-        let (inputs, told) = sync_channel(LINES_WAITING_MAX);
+        let (orders, told) = sync_channel(LINES_WAITING_MAX);
         let mut writer = Writer {
             folder,
             file: Some(file),
             scribe: Scribe::default(),
             counts: Arc::clone(&counts),
             told_dropped: 0,
+            preface_bytes: 0,
             newest_at: now,
             failed: None,
         };
         let builder = std::thread::Builder::new().name("record".to_owned());
-        let writer = builder.spawn(move || writer.run(&told))?;
-        Ok(Self { inputs, counts, writer })
+        let writer = Mutex::new(Some(builder.spawn(move || writer.run(&told))?));
+        Ok(Self { orders, counts, writer })
     }
 
     /// Tells the writer, or drops and counts when it has too much before it.
     pub fn tell(&self, input: Input) {
-        if self.inputs.try_send(input).is_err() {
+        if self.orders.try_send(Order::Take(input)).is_err() {
             self.counts.drop_some(1);
         }
     }
@@ -114,9 +121,12 @@ impl Recorder {
     }
 
     /// Writes what is left and closes the file. Waits for the disk.
-    pub fn finish(self) {
-        drop(self.inputs);
-        if self.writer.join().is_err() {
+    pub fn finish(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
+        // A writer that is gone already has nothing left to write.
+        let _gone = self.orders.send(Order::Finish);
+        if writer.join().is_err() {
             tracing::error!("the writer of the recorded log panicked");
         }
     }
@@ -129,18 +139,20 @@ struct Writer {
     scribe: Scribe,
     counts: Arc<Counts>,
     told_dropped: u64,
+    /// Of the newest file.
+    preface_bytes: u64,
     newest_at: Timestamp,
     failed: Option<Instant>,
 }
 
 impl Writer {
-    fn run(&mut self, told: &Receiver<Input>) {
+    fn run(&mut self, told: &Receiver<Order>) {
         let mut flush_at = Instant::now() + FLUSH_EVERY;
         loop {
             match told.recv_timeout(flush_at.saturating_duration_since(Instant::now())) {
-                Ok(input) => self.take(input),
+                Ok(Order::Take(input)) => self.take(input),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
             }
             if Instant::now() >= flush_at {
                 let flushed = self.file.as_mut().map_or(Ok(()), OpenFile::flush);
@@ -203,10 +215,9 @@ impl Writer {
                 return Ok(false);
             }
             // The lines at hand are part of what the scribe knows; told again, they are no harm.
-            let file = self.file.insert(self.folder.begin(self.newest_at)?);
-            for line in self.scribe.preface(self.newest_at) {
-                file.line(&line)?;
-            }
+            let preface = self.scribe.preface(self.newest_at);
+            let file = self.folder.begin(self.newest_at, &preface, self.preface_bytes)?;
+            self.preface_bytes = self.file.insert(file).preface_bytes();
             self.failed = None;
         }
         let Some(file) = self.file.as_mut() else { return Ok(false) };

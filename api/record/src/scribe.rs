@@ -10,9 +10,7 @@ use muster_engine::offer::OfferEnd;
 use muster_engine::ride::{LiveOffer, RideEventKind, RideRecord};
 use muster_engine::time::Timestamp;
 
-use crate::line::{
-    DriverLine, FixLine, Line, MarketLine, OfferEndedLine, RequestLine, RideLine,
-};
+use crate::line::{DriverLine, FixLine, Line, MarketLine, OfferEndedLine, RequestLine, RideLine};
 
 /// A fix is written when its driver has moved this far since the last one written.
 const FIX_MOVED_M: f64 = 25.0;
@@ -33,9 +31,10 @@ pub(crate) struct Scribe {
 impl Scribe {
     /// The first lines of a file: markets, drivers, where they are.
     pub(crate) fn preface(&self, at: Timestamp) -> Vec<Line> {
-        let markets = self.markets.values().map(|market| {
-            Line::Market(Box::new(MarketLine { at, ..market.clone() }))
-        });
+        let markets = self
+            .markets
+            .values()
+            .map(|market| Line::Market(Box::new(MarketLine { at, ..market.clone() })));
         let drivers = self.drivers.iter().map(|(driver, (profile, online))| {
             let (driver, profile, online) = (driver.clone(), profile.clone(), *online);
             Line::Driver(Box::new(DriverLine { at, driver, online, profile }))
