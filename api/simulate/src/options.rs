@@ -47,7 +47,7 @@ pub struct SimulateOptions {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Modes of dispatch, each a policy of its own upon the configured one. An empty list: none.
+    /// Modes of dispatch, each a policy of its own upon the configured one. Without a list: none.
     #[arg(long, value_enum, value_delimiter = ',', num_args = 0.., require_equals = true,
         value_name = "MODE,…", default_values_t = [SimulatedMode::Sequential, SimulatedMode::Batched])]
     pub modes: Vec<SimulatedMode>,
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(options.modes, [SimulatedMode::Sequential, SimulatedMode::Batched]);
         assert_eq!((options.drivers, options.seeds), (vec![4_400], 3));
         assert_eq!(parse(&["--modes=nearest"]).modes, [SimulatedMode::Sequential]);
-        assert!(parse(&["--modes="]).modes.is_empty());
+        assert!(parse(&["--modes"]).modes.is_empty());
     }
 
     #[test]
