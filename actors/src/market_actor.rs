@@ -53,7 +53,7 @@ impl MarketHost {
 
 fn timed(market: &MarketRuntime, query: WindowQuery, meter: &dyn Meter) -> WindowOutcome {
     let began = Instant::now();
-    let outcome = match_window(&market.grid, query);
+    let outcome = match_window(&market.grid, market.market.values(), query);
     meter.match_duration(DispatchMode::Batched.name(), began.elapsed().as_secs_f64());
     outcome
 }

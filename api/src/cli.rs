@@ -30,6 +30,8 @@ Examples:
   muster simulate --log log --policy wide=wave_size=5   that city again, under another policy
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
+  muster values train --market nyc --database data/muster.db --output nyc-values.csv
+                                                what places and times were worth to drivers so far
 
 Exit codes: 0 done (a clean drain, a replay or simulation without violations), 1 failed, 2 bad configuration or
 arguments.";
@@ -49,6 +51,8 @@ pub enum Command {
     /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
     /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
+    /// What places and times of day are worth, for batched dispatch.
+    Values(ValuesArgs),
     /// Print version and source revision.
     Version,
 }
@@ -128,4 +132,49 @@ pub struct ExplainArgs {
     /// The server that knows it.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
     pub url: String,
+}
+
+/// `muster values`
+#[derive(Debug, Args)]
+pub struct ValuesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ValuesCommand,
+}
+
+/// The subcommands of `muster values`.
+#[derive(Debug, Subcommand)]
+pub enum ValuesCommand {
+    /// Make a table of values of the rides that were driven, and of the waits between them.
+    Train(TrainArgs),
+}
+
+/// `muster values train`
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The market whose policy and clocks hold, as in the configuration.
+    #[arg(long, value_name = "MARKET")]
+    pub market: String,
+    /// Configuration file; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A store: completed rides of the market.
+    #[arg(long, value_name = "FILE", required_unless_present = "trips")]
+    pub database: Option<PathBuf>,
+    /// Trips as CSV or CSV.zst, with the columns pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
+    /// and pickup_ts (Unix seconds) or pickup_local (YYYY-MM-DDTHH:MM); dropoff_ts and cab if known.
+    #[arg(long, value_name = "FILE")]
+    pub trips: Option<PathBuf>,
+    /// Where the table goes.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// H3 resolution of a place.
+    #[arg(long, value_name = "0-15", default_value_t = 8)]
+    pub resolution: u8,
+    /// Seconds of a time of day: whole minutes that divide a day.
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub bucket_s: u32,
+    /// What a second an hour ahead is worth now, in thousandths; 530 is 0.9 per ten minutes.
+    #[arg(long, value_name = "1-1000", default_value_t = 530)]
+    pub discount_permille: u16,
 }

@@ -140,6 +140,9 @@ pub struct MarketSection {
     /// `builtin:<id>` or the path of a GeoJSON file of zones; absent: none.
     #[serde(default)]
     pub zones: Option<String>,
+    /// The path of a file of values, as `muster values train` writes it; absent: none.
+    #[serde(default)]
+    pub values: Option<String>,
     /// Tiers on sale.
     pub service_tiers: Vec<String>,
     /// The tier of a request that names none.

@@ -11,6 +11,7 @@ pub mod serve;
 pub mod simulate;
 pub mod store;
 pub mod telemetry;
+pub mod values;
 pub mod version;
 pub mod wire;
 pub mod ws;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, serve, simulate, version};
+use muster_api::{explain, replay, serve, simulate, values, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args.options),
         Command::Simulate(args) => simulate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Values(args) => values::run(&args),
         Command::Version => version::print(),
     }
 }

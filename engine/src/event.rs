@@ -41,6 +41,8 @@ pub enum EventKind {
         /// Age of the offer in milliseconds.
         after_ms: u64,
     },
+    /// A driver accepted an offer that another driver won.
+    AcceptanceLost,
     /// A driver accepted for a fare; the rider chooses.
     QuoteReceived,
     /// A quote ended.
@@ -153,6 +155,7 @@ impl EventKind {
             Self::WaveSent { .. }
             | Self::CandidatesExcluded { .. }
             | Self::OfferEnded { .. }
+            | Self::AcceptanceLost
             | Self::QuoteReceived
             | Self::QuoteEnded { .. }
             | Self::DriverArrived

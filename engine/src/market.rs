@@ -3,12 +3,15 @@
 mod boundary;
 mod markets;
 
+use std::sync::Arc;
+
 pub use boundary::{Boundary, BoundaryError, BoundingBox};
 pub use markets::{DuplicateMarket, Markets};
 
 use crate::geo::{Cell, CellResolution, Position};
 use crate::grid::TierSet;
 use crate::id::{MarketId, ServiceTierId};
+use crate::matching::ValueTable;
 use crate::zone::{ZoneError, Zones};
 
 /// What a market is made from.
@@ -77,6 +80,7 @@ pub struct Market {
     default_tier: u8,
     resolution: CellResolution,
     zones: Zones,
+    values: Option<Arc<ValueTable>>,
 }
 
 impl Market {
@@ -96,8 +100,8 @@ impl Market {
         let Some(default_index) = index_of(&tiers, &default_tier) else {
             return Err(MarketError::UnknownDefaultTier { market: id, tier: default_tier });
         };
-        let zones = Zones::default();
-        Ok(Self { id, name, boundary, tiers, default_tier: default_index, resolution, zones })
+        let (default_tier, zones) = (default_index, Zones::default());
+        Ok(Self { id, name, boundary, tiers, default_tier, resolution, zones, values: None })
     }
 
     /// The market with these zones.
@@ -116,6 +120,17 @@ impl Market {
         }
         self.zones = zones;
         Ok(self)
+    }
+
+    /// The market with what its places and times are worth.
+    #[must_use]
+    pub fn with_values(self, values: ValueTable) -> Self {
+        Self { values: Some(Arc::new(values)), ..self }
+    }
+
+    /// What its places and times are worth, where that is known.
+    pub fn values(&self) -> Option<&ValueTable> {
+        self.values.as_deref()
     }
 
     /// Places with rules of their own.

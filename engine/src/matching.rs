@@ -2,8 +2,11 @@
 //! together.
 //!
 //! `machine.rs` collects a window, `problem.rs` makes a [`SparseProblem`] of it, whose costs are those
-//! of `cost.rs`, `solve.rs` solves it, and `certificate.rs` proves that nothing costs less.
+//! of `cost.rs`, `solve.rs` solves it, and `certificate.rs` proves that nothing costs less. `value.rs`
+//! is what places and times are worth, `training.rs` makes that of history; `parallel.rs` chooses who
+//! is asked beside a matched driver.
 
+mod advantage;
 #[cfg(test)]
 mod case_tests;
 mod certificate;
@@ -12,6 +15,10 @@ mod cost;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod parallel;
+#[cfg(test)]
+mod parallel_tests;
+mod pickup_cap;
 mod problem;
 #[cfg(test)]
 mod problem_tests;
@@ -19,6 +26,12 @@ mod solve;
 #[cfg(test)]
 mod solve_tests;
 mod sparse;
+mod training;
+#[cfg(test)]
+mod training_tests;
+mod value;
+#[cfg(test)]
+mod value_tests;
 
 pub use certificate::{Certificate, CertificateFault};
 pub use command::{
@@ -29,3 +42,5 @@ pub use machine::{MarketMachine, WINDOW_REQUESTS_MAX};
 pub use problem::match_window;
 pub use solve::{Solution, solve};
 pub use sparse::{COST_MAX_MS, Pair, SparseProblem};
+pub use training::{DrivenRide, IDLE_MS_MAX, Trained, Transition, train, transitions_of};
+pub use value::{VALUES_MAX, ValueError, ValueSpec, ValueTable};

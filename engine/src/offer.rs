@@ -174,6 +174,8 @@ pub enum Exclusion {
     ScheduledConflict,
     /// Would take too long to the pickup.
     PickupEta,
+    /// Would take longer to the pickup than is allowed while drivers are scarce.
+    PickupEtaAdaptive,
     /// The best tier he could serve is too far below his own.
     TierDowngrade,
     /// Holds so many live offers that others come first, and the wave was full without him.
@@ -228,6 +230,7 @@ impl Exclusion {
             Self::WalletFloor => "wallet_floor",
             Self::ScheduledConflict => "scheduled_conflict",
             Self::PickupEta => "pickup_eta",
+            Self::PickupEtaAdaptive => "pickup_eta_adaptive",
             Self::TierDowngrade => "tier_downgrade",
             Self::OfferSlotsBusy => "offer_slots_busy",
             Self::ForwardUnwanted => "forward_unwanted",

@@ -15,5 +15,5 @@ pub use book::{
     AttemptKind, BookError, EXPERIMENT_ARMS_MAX, Experiment, ExperimentArm, PolicyBook,
     PolicyContext, PolicyRule, RULES_MAX, Resolution, RuleMatch, TimeWindow,
 };
-pub use dispatch::{DispatchMode, DispatchPolicy, PolicyPatch, Ranking};
+pub use dispatch::{DispatchMode, DispatchPolicy, MatchAccept, PolicyPatch, Ranking};
 pub use keys::{KeyDoc, PolicyError};

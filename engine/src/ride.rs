@@ -19,6 +19,9 @@ mod batched_tests;
 mod cancel;
 #[cfg(test)]
 mod case_tests;
+mod collection;
+#[cfg(test)]
+mod collection_tests;
 mod command;
 #[cfg(test)]
 mod congestion_tests;

@@ -101,6 +101,8 @@ pub enum DeadlineReason {
     QueueBarEnd,
     /// A ride tells the zone of its pickup again that it waits.
     ZoneRetell,
+    /// The best of the drivers who accepted is chosen.
+    CollectionClose,
     /// A dispatch window closes.
     WindowClose,
     /// A ride that waits for a dispatch window registers again.

@@ -170,6 +170,7 @@ impl Pair {
         let driver = self.record.driver.clone();
         let candidate = Candidate {
             driver,
+            from: query.pickup,
             distance: Meters::new(500.0),
             tiers,
             instant_tiers: TierSet::EMPTY,
@@ -188,6 +189,7 @@ impl Pair {
             excluded,
             excluded_counts,
             window: None,
+            costs_ms: BTreeMap::new(),
         };
         let mut out = Outbox::default();
         ride.handle(RideCommand::Candidates(Box::new(candidates)), NOW, &mut out);

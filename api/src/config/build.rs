@@ -9,6 +9,7 @@ use muster_engine::geo::CellResolution;
 use muster_engine::grid::FixLimits;
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig, Markets};
+use muster_engine::matching::{ValueError, ValueTable};
 use muster_engine::policy::{BookError, PolicyBook};
 use muster_engine::zone::Zones;
 
@@ -81,12 +82,27 @@ impl Config {
         let market = Market::new(config).map_err(|error| {
             invalid(&key("service_tiers"), &error, "distinct tiers with the default among them")
         })?;
+        let market = match &section.values {
+            Some(name) => market.with_values(self.values(id, name)?),
+            None => market,
+        };
         let Some(name) = &section.zones else { return Ok(market) };
         let zones = Zones::from_geojson(&self.place_file(name, &BUILTIN_ZONES)?);
         let market = zones.and_then(|zones| market.with_zones(zones));
         market.map_err(|error| {
             invalid(&key("zones"), &error, "a GeoJSON FeatureCollection of zones")
                 .of_origin(&self.origin)
+        })
+    }
+
+    /// What places and times are worth, from a file beside the configuration.
+    fn values(&self, id: &str, name: &str) -> Result<ValueTable, ConfigError> {
+        ValueTable::parse(&self.place_file(name, &[])?).map_err(|error| {
+            let (key, path) = (format!("markets.{id}.values"), self.base.join(name));
+            let ValueError { line, field, found, allowed } = error;
+            let value = format!("{}, line {line}: {field} {found:?}", path.display());
+            let allowed = format!("{field}: {allowed}");
+            ConfigError::Value { origin: self.origin.clone(), key, value, allowed }
         })
     }
 

@@ -73,3 +73,31 @@ fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/no/such/muster.toml"))).unwrap_err();
     assert!(error.to_string().contains("/no/such/muster.toml"), "{error}");
 }
+
+#[test]
+fn a_values_file_is_loaded_and_what_is_wrong_with_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        "muster-values,resolution=8,bucket_s=3600,discount_permille=530,utc_offset_min=-300";
+    let row = "882a100d63fffff,16:00,1234.5";
+    let load = |text: &str| {
+        std::fs::write(folder.path().join("values.csv"), text).unwrap();
+        let file = folder.path().join("muster.toml");
+        std::fs::write(&file, "[markets.nyc]\nvalues = \"values.csv\"\n").unwrap();
+        Config::load(Some(&file)).and_then(|config| config.dispatch())
+    };
+    let dispatch = load(&format!("{settings}\ncell,time,value_s\n{row}\n")).unwrap();
+    let of = |id| dispatch.markets.iter().find(|market| market.id().as_str() == id).unwrap();
+    assert_eq!(of("nyc").values().map(|values| values.places()), Some(1));
+    assert!(of("sf").values().is_none());
+    let error = load(&format!("{settings}\ncell,time,value_s\n{row}\n{row}0x\n")).unwrap_err();
+    let text = error.to_string();
+    let named = ["markets.nyc.values", "values.csv", "line 4: value_s \"1234.50x\"", "0..=86400"];
+    assert!(named.iter().all(|part| text.contains(part)), "{text}");
+    assert!(matches!(load_missing(), Err(ConfigError::File { .. })));
+}
+
+fn load_missing() -> Result<(), ConfigError> {
+    let file = file("[markets.nyc]\nvalues = \"no-such-values.csv\"\n");
+    Config::load(Some(file.path())).and_then(|config| config.dispatch()).map(drop)
+}

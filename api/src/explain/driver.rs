@@ -28,6 +28,8 @@ struct Standing {
     reason: Option<String>,
     offers: usize,
     searching_nearby: usize,
+    #[serde(default)]
+    acceptances_lost: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +54,10 @@ pub(super) fn render(explanation: &DriverExplanation) -> String {
     }
     let (offers, searching) = (now.offers, now.searching_nearby);
     line(&mut out, format_args!("  {offers} offers to answer, {searching} rides search nearby"));
+    if now.acceptances_lost > 0 {
+        let lost = now.acceptances_lost;
+        line(&mut out, format_args!("  accepted {lost} rides of late that others won"));
+    }
     line(&mut out, format_args!(""));
     line(&mut out, format_args!("since {since}: {}", counted(stages)));
     if !reasons.is_empty() {
@@ -83,7 +89,7 @@ mod tests {
         let explanation = serde_json::from_value(serde_json::json!({
             "driver_id": "d-1",
             "now": {"status": "available", "contact": "stale", "reason": "stale_position",
-                "offers": 0, "searching_nearby": 4},
+                "offers": 0, "searching_nearby": 4, "acceptances_lost": 2},
             "since": "2025-12-01T00:00:00.000Z",
             "stages": {"nearby": 3, "offered": 1}, "reasons": {"stale_position": 3},
             "recent": [{"ride_id": "ride-1", "attempt": 1, "wave": 2,
@@ -95,6 +101,7 @@ mod tests {
 driver d-1: available, stale
   offered nothing now: stale_position
   0 offers to answer, 4 rides search nearby
+  accepted 2 rides of late that others won
 
 since 2025-12-01T00:00:00.000Z: 3 nearby, 1 offered
   left out: 3 stale_position

@@ -52,6 +52,8 @@ struct Window {
     served: u32,
     optimal: bool,
     gap_ms: i64,
+    #[serde(default)]
+    pickup_eta_cap_s: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,8 +142,11 @@ fn matched_in(window: &Window) -> String {
         true => "optimal".to_owned(),
         false => format!("within {} ms of optimal", window.gap_ms),
     };
+    let cap = window.pickup_eta_cap_s;
+    let cap = cap.map_or(String::new(), |cap_s| format!(", pickups within {cap_s} s"));
     format!(
-        "window {number}: {served} of {requests} requests matched, {drivers} drivers, {quality}"
+        "window {number}: {served} of {requests} requests matched, {drivers} drivers, \
+         {quality}{cap}"
     )
 }
 
@@ -197,7 +202,7 @@ mod tests {
                     "wave": 1, "at": "2025-12-01T00:01:00.000Z", "radius_m": 3000,
                     "candidates": [], "counts": {},
                     "window": {"number": 7, "requests": 5, "drivers": 3, "pairs": 9,
-                        "served": 3, "optimal": true, "gap_ms": 0, "cost": null},
+                        "served": 3, "optimal": true, "gap_ms": 0, "pickup_eta_cap_s": 240, "cost": null},
                 }]},
             ],
             "counts": {"stale": 9, "tier": 1, "unlisted": 2},
@@ -215,7 +220,7 @@ attempt 1: initial, broadcast, policy version 3, rules xl < rush, arm ttl/long
 
 attempt 2: retry, sequential, policy version 0, no rules, no experiment
   wave 1 at 2025-12-01T00:01:00.000Z, within 3000 m: 0 offered, 0 left out
-    window 7: 3 of 5 requests matched, 3 drivers, optimal
+    window 7: 3 of 5 requests matched, 3 drivers, optimal, pickups within 240 s
 
 left out in all: 9 stale, 2 unlisted, 1 tier
 ";

@@ -51,12 +51,19 @@ pub(super) async fn explain_driver(
     }
     let view = state.dispatch.driver(&driver).await?;
     let taken = state.dispatch.why_taken(&driver)?;
-    let now = DriverStandingView::new(&view, taken, searching_nearby(&state, &view));
+    let (searching, lost) = (searching_nearby(&state, &view), acceptances_lost(&state, &view));
+    let now = DriverStandingView::new(&view, taken, searching, lost);
     let since = state.dispatch.now().minus_millis(since_s * 1_000);
     let decisions = state.history.decisions_naming(&driver, since).await.map_err(unreadable)?;
     let policies = state.dispatch.policies(&view.record.profile.market);
     let policy = policies.as_ref().map(|policies| policies.base().as_ref());
     Ok(web::Json(DriverExplainView::new(&driver, now, since, &decisions, policy)))
+}
+
+fn acceptances_lost(state: &AppState, view: &DriverView) -> u32 {
+    let policies = state.dispatch.policies(&view.record.profile.market);
+    let window_ms = policies.map_or(0, |policies| policies.base().stats_window_ms);
+    view.stats.acceptances_lost(window_ms, state.dispatch.now())
 }
 
 fn searching_nearby(state: &AppState, view: &DriverView) -> usize {

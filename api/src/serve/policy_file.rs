@@ -111,11 +111,12 @@ fn needs_restart(then: &Config, now: &Config) -> Vec<String> {
     changed
 }
 
-fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 2], &[String], &str, u8) {
+fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 3], &[String], &str, u8) {
     let MarketSection {
         name,
         boundary,
         zones,
+        values,
         service_tiers,
         default_tier,
         grid_resolution,
@@ -124,7 +125,7 @@ fn without_policies(section: &MarketSection) -> (&str, [Option<&str>; 2], &[Stri
         rules: _,
         experiment: _,
     } = section;
-    let places = [Some(boundary.as_str()), zones.as_deref()];
+    let places = [Some(boundary.as_str()), zones.as_deref(), values.as_deref()];
     (name, places, service_tiers, default_tier, *grid_resolution)
 }
 

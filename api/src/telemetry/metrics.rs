@@ -65,6 +65,7 @@ pub struct Metrics {
     offers_sent: Family<MarketLabels, Counter>,
     offers_ended: Family<OutcomeLabels, Counter>,
     offer_response: Histograms<MarketLabels>,
+    acceptances_lost: Family<MarketLabels, Counter>,
     quotes_received: Family<MarketLabels, Counter>,
     quotes_ended: Family<OutcomeLabels, Counter>,
     candidates_excluded: Family<ReasonLabels, Counter>,
@@ -114,6 +115,7 @@ impl Metrics {
             offers_sent: Family::default(),
             offers_ended: Family::default(),
             offer_response: histograms(&HUMAN_SECONDS),
+            acceptances_lost: Family::default(),
             quotes_received: Family::default(),
             quotes_ended: Family::default(),
             candidates_excluded: Family::default(),
@@ -181,6 +183,8 @@ impl Metrics {
         r.register("offers_ended", "Offers ended", self.offers_ended.clone());
         let help = "Age of an offer when its driver answered, in engine time";
         r.register("offer_response_seconds", help, self.offer_response.clone());
+        let help = "Accepts of offers that another driver won";
+        r.register("acceptances_lost", help, self.acceptances_lost.clone());
         let help = "Accepts that wait for the rider's choice";
         r.register("quotes_received", help, self.quotes_received.clone());
         r.register("quotes_ended", "Quotes ended", self.quotes_ended.clone());
@@ -277,6 +281,10 @@ impl Metrics {
         }
     }
 
+    fn acceptance_lost(&self, labels: &MarketLabels) {
+        self.acceptances_lost.get_or_create(labels).inc();
+    }
+
     fn offer_ended(&self, market: String, end: OfferEnd, after_ms: u64) {
         match end {
             OfferEnd::Accepted | OfferEnd::Declined => {
@@ -319,6 +327,7 @@ impl EventSink for Metrics {
                 self.candidates_excluded.get_or_create(&labels).inc_by(u64::from(*count));
             }
             EventKind::OfferEnded { end, after_ms } => self.offer_ended(market, *end, *after_ms),
+            EventKind::AcceptanceLost => self.acceptance_lost(&labels),
             EventKind::QuoteReceived => {
                 self.quotes_received.get_or_create(&labels).inc();
             }

@@ -11,11 +11,15 @@ use super::metrics::{Histograms, histograms};
 /// Requests of a window: one to a city's rush.
 const REQUESTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, 2_000.0, 10_000.0];
 
+/// Times to a pickup that a policy may allow.
+const CAP_SECONDS: [f64; 9] = [30.0, 60.0, 120.0, 180.0, 300.0, 450.0, 600.0, 900.0, 1_800.0];
+
 /// What is counted of the dispatch windows of batched mode.
 pub(super) struct WindowMetrics {
     requests: Histograms<MarketLabels>,
     matched: Family<OutcomeLabels, Counter>,
     bypassed: Family<ReasonLabels, Counter>,
+    pickup_eta_cap: Histograms<MarketLabels>,
 }
 
 impl WindowMetrics {
@@ -24,6 +28,7 @@ impl WindowMetrics {
             requests: histograms(&REQUESTS),
             matched: Family::default(),
             bypassed: Family::default(),
+            pickup_eta_cap: histograms(&CAP_SECONDS),
         }
     }
 
@@ -34,11 +39,18 @@ impl WindowMetrics {
         r.register("window_matches", help, self.matched.clone());
         let help = "Rides that no dispatch window took, by why: they looked for themselves";
         r.register("window_bypasses", help, self.bypassed.clone());
+        let help = "Longest time to the pickup per dispatch window, where it tightens as drivers \
+            get scarce";
+        let cap = self.pickup_eta_cap.clone();
+        r.register("window_pickup_eta_cap_seconds", help, cap);
     }
 
     pub(super) fn matched(&self, market: String, facts: &WindowFacts) {
         let labels = MarketLabels { market: market.clone() };
         self.requests.get_or_create(&labels).observe(f64::from(facts.requests));
+        if let Some(cap_s) = facts.pickup_eta_cap_s {
+            self.pickup_eta_cap.get_or_create(&labels).observe(f64::from(cap_s));
+        }
         let outcomes = match facts.optimal {
             true => ["served", "unserved"],
             false => ["served_early", "unserved_early"],

@@ -56,6 +56,8 @@ pub struct DriverStandingView {
     pub offers: usize,
     /// Rides that search with a pickup as near to him as searches go, and take a tier he serves.
     pub searching_nearby: usize,
+    /// Offers he accepted within `stats_window_ms` that another driver won.
+    pub acceptances_lost: u32,
 }
 
 /// What one search decided about a driver.
@@ -81,6 +83,7 @@ impl DriverStandingView {
         view: &driver::DriverView,
         taken: Option<Exclusion>,
         searching_nearby: usize,
+        acceptances_lost: u32,
     ) -> Self {
         Self {
             status: view.status.name(),
@@ -88,6 +91,7 @@ impl DriverStandingView {
             reason: taken.map(Exclusion::name),
             offers: view.offers.len(),
             searching_nearby,
+            acceptances_lost,
         }
     }
 }

@@ -113,6 +113,9 @@ pub struct CandidateView {
     /// Whether he was on a trip and would take the ride after it; the distance is that of the whole
     /// way.
     pub forward: bool,
+    /// What it costs that he serves the ride, in milliseconds to the pickup, where a dispatch window
+    /// had several drivers asked at once.
+    pub cost_ms: Option<i64>,
     /// The offer he got.
     pub offer_id: Option<String>,
     /// The tier it was for.
@@ -212,6 +215,7 @@ impl CandidateView {
             group: place.map(|place| place.group.name()),
             score: place.and_then(|place| place.score).map(ScoreView::from),
             forward: live.forward.is_some(),
+            cost_ms: live.cost_ms,
             offer_id: Some(offer.to_string()),
             service_tier: Some(live.service_tier.to_string()),
         }
@@ -227,6 +231,7 @@ impl CandidateView {
             group: Some(ranked.group.name()),
             score: ranked.score.map(ScoreView::from),
             forward: false,
+            cost_ms: None,
             offer_id: None,
             service_tier: None,
         }
@@ -242,6 +247,7 @@ impl CandidateView {
             group: None,
             score: None,
             forward: false,
+            cost_ms: None,
             offer_id: None,
             service_tier: None,
         }

@@ -21,6 +21,9 @@ pub struct WindowView {
     pub optimal: bool,
     /// By how much the matching can be beaten at most, in all, in milliseconds to the pickup.
     pub gap_ms: i64,
+    /// The longest time to the pickup in seconds while drivers were as scarce as in this window; absent
+    /// where it does not depend on that.
+    pub pickup_eta_cap_s: Option<u32>,
     /// What this ride and its driver cost together; absent when it got nobody.
     pub cost: Option<PairCostView>,
 }
@@ -38,20 +41,30 @@ pub struct PairCostView {
     pub refusal_ms: i64,
     /// What his time without a ride takes off.
     pub idle_ms: i64,
+    /// What the market's values take off; above 0 where waiting is worth more than the ride.
+    pub value_ms: i64,
 }
 
 impl From<WindowFacts> for WindowView {
     fn from(facts: WindowFacts) -> Self {
-        let WindowFacts { number, requests, drivers, pairs, served, optimal, gap_ms, pair } = facts;
-        let cost = pair.map(PairCostView::from);
-        Self { number, requests, drivers, pairs, served, optimal, gap_ms, cost }
+        Self {
+            number: facts.number,
+            requests: facts.requests,
+            drivers: facts.drivers,
+            pairs: facts.pairs,
+            served: facts.served,
+            optimal: facts.optimal,
+            gap_ms: facts.gap_ms,
+            pickup_eta_cap_s: facts.pickup_eta_cap_s,
+            cost: facts.pair.map(PairCostView::from),
+        }
     }
 }
 
 impl From<PairTerms> for PairCostView {
     fn from(terms: PairTerms) -> Self {
         let total_ms = terms.total_ms();
-        let PairTerms { pickup_eta_ms, downgrade_ms, refusal_ms, idle_ms } = terms;
-        Self { total_ms, pickup_eta_ms, downgrade_ms, refusal_ms, idle_ms }
+        let PairTerms { pickup_eta_ms, downgrade_ms, refusal_ms, idle_ms, value_ms } = terms;
+        Self { total_ms, pickup_eta_ms, downgrade_ms, refusal_ms, idle_ms, value_ms }
     }
 }

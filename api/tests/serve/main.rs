@@ -11,4 +11,5 @@ mod replay;
 mod server;
 mod standby;
 mod stream;
+mod values;
 mod zones;

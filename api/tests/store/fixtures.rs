@@ -98,6 +98,7 @@ pub(crate) fn request(ride: &str, market: &str, requested_at: Timestamp) -> Ride
 
 pub(crate) fn live_offer(driver: &str) -> LiveOffer {
     LiveOffer {
+        cost_ms: None,
         driver: driver_id(driver),
         service_tier: tier("xl"),
         distance: Meters::new(1.0 / 3.0 * 1_000.0),

@@ -187,6 +187,7 @@ impl Round {
         let candidate = RankedCandidate {
             candidate: Candidate {
                 driver: id,
+                from: place(1),
                 distance: Meters::new(10.0),
                 tiers,
                 instant_tiers: TierSet::EMPTY,
@@ -228,6 +229,7 @@ impl Round {
                             excluded: Vec::new(),
                             excluded_counts: BTreeMap::new(),
                             window: None,
+                            costs_ms: BTreeMap::new(),
                         };
                         self.ride.handle(RideCommand::Candidates(Box::new(found)), NOW, out);
                     }

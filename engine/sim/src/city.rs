@@ -1,12 +1,14 @@
 //! Two neighbouring markets on the equator, where metres are easy to turn into degrees.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_engine::driver::DriverProfile;
-use muster_engine::geo::{CellResolution, Position};
+use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId, ZoneId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
+use muster_engine::matching::ValueTable;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
@@ -41,7 +43,7 @@ impl MarketSite {
     pub(crate) fn new(ordinal: usize, options: &Options) -> Self {
         let policy = &options.policy;
         let zone = options.zone.as_ref().filter(|_| ordinal == 0);
-        let market = market(ordinal);
+        let market = market(ordinal).with_values(values(ordinal));
         let market = Arc::new(match zone {
             Some(plan) => name(market.with_zones(zones(plan))),
             None => market,
@@ -67,6 +69,22 @@ fn market(ordinal: usize) -> Market {
         resolution: name(CellResolution::new(9)),
     };
     name(Market::new(config))
+}
+
+/// What the places of a market are worth: no place as its neighbour.
+fn values(ordinal: usize) -> ValueTable {
+    let mut text = "muster-values,resolution=8,bucket_s=86400,discount_permille=500,\
+                    utc_offset_min=0\ncell,time,value_s\n"
+        .to_owned();
+    let steps = || (0..25).map(|step| f64::from(step) * 200.0);
+    let resolution = name(CellResolution::new(8));
+    let places = steps().flat_map(|east| steps().map(move |north| (east, north)));
+    let cells: BTreeSet<Cell> =
+        places.map(|spot| Cell::at(place(ordinal, spot), resolution)).collect();
+    for (nth, cell) in cells.into_iter().enumerate() {
+        text.push_str(&format!("{cell},00:00,{}\n", nth * 97 % 1_200));
+    }
+    name(ValueTable::parse(&text))
 }
 
 /// The zone's id.

@@ -1,6 +1,6 @@
 //! How the rides of a run find their drivers.
 
-use muster_engine::policy::{DispatchMode, DispatchPolicy};
+use muster_engine::policy::{DispatchMode, DispatchPolicy, MatchAccept};
 
 use crate::dice::Dice;
 
@@ -38,6 +38,25 @@ fn with_drawn_windows(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy
         match_refusal_s: dice.between(0, 300) as u32,
         match_acceptance_prior_permille: dice.between(0, 1_000) as u16,
         match_acceptance_prior_offers: dice.between(1, 20) as u32,
+        ..policy
+    }
+}
+
+/// In half of the runs each: values count, the limit of pickups follows the window, several are asked.
+pub(crate) fn with_drawn_matching(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
+    let pickup_eta_s_max = policy.pickup_eta_s_max;
+    let ample = dice.between(0, 1_000) as u32;
+    let capped = dice.chance(0.5) && pickup_eta_s_max > 0;
+    let least = dice.between(1, 120) as u32;
+    let best = dice.chance(0.6);
+    DispatchPolicy {
+        match_value_permille: if dice.chance(0.5) { dice.between(1, 2_000) as u32 } else { 0 },
+        pickup_eta_s_min: if capped { least.min(pickup_eta_s_max) } else { 0 },
+        pickup_eta_ample_permille: ample,
+        pickup_eta_scarce_permille: ample + dice.between(0, 2_000) as u32,
+        match_offers_parallel: if dice.chance(0.5) { dice.between(2, 5) as u32 } else { 1 },
+        match_accept: if best { MatchAccept::BestOfAcceptors } else { MatchAccept::FirstAccept },
+        match_collect_ms: dice.between(100, 8_000),
         ..policy
     }
 }

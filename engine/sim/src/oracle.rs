@@ -8,6 +8,7 @@
 //! | [`told`], before an effect leaves its machine | M3 M11 M12 M13 |
 //! | [`living`], after every step | M1 M2 M5 M6 M7 M8 M14 |
 //! | [`windows`], a dispatch window when it is matched, and what rides make of it | M2 M3 M14 |
+//! | [`collection`], the choice between drivers who accepted | M3 M14 |
 //! | [`queues`], a zone's queue in each of these places | M8 M13 M15 |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 
 mod attempts;
+mod collection;
 mod durable;
 mod living;
 mod modes;
@@ -51,6 +53,8 @@ pub(crate) struct Oracle {
     quoted: BTreeMap<OfferId, Money>,
     /// Offers that somebody stood by with in a durable record.
     stood_by: BTreeSet<OfferId>,
+    /// The accepts that each ride's machine collects, with when they came.
+    collected: BTreeMap<usize, Vec<collection::Accept>>,
     /// The accept that each reserved driver waits for.
     reserved: BTreeMap<usize, OfferId>,
     /// When the newest applied fix of each driver was taken.

@@ -304,7 +304,8 @@ fn drawn_rules(root: &Dice) -> DispatchPolicy {
     let policy = with_drawn_eligibility(policy, &mut root.child("eligibility"));
     let policy = with_drawn_attempts(policy, &mut root.child("attempts"));
     let policy = with_drawn_forward(policy, &mut root.child("forward"));
-    with_drawn_standby(policy, &mut root.child("standby"))
+    let policy = with_drawn_standby(policy, &mut root.child("standby"));
+    modes::with_drawn_matching(policy, &mut root.child("matching"))
 }
 
 fn drawn_policy(dice: &mut Dice) -> DispatchPolicy {

@@ -15,7 +15,7 @@ const SEEDS_MAX: u64 = 60;
 
 /// Keys that matter too rarely in the simulated city, or not to it, with the test of the engine that
 /// fails when they are ignored.
-const SEEN_ELSEWHERE: [(&str, &str, &str); 10] = [
+const SEEN_ELSEWHERE: [(&str, &str, &str); 15] = [
     ("explained_max", "ride/ranking_tests.rs", "a_decision_keeps_the_order_and_the_terms"),
     ("favourites_first", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
     ("go_home_gain_m", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
@@ -39,6 +39,31 @@ const SEEN_ELSEWHERE: [(&str, &str, &str); 10] = [
         "matching/problem_tests.rs",
         "a_window_that_runs_out_of_steps_is_matched_all_the_same",
     ),
+    (
+        "match_accept",
+        "ride/collection_tests.rs",
+        "match_accept_first_gives_the_ride_to_the_first_who_accepts",
+    ),
+    (
+        "match_collect_ms",
+        "ride/collection_tests.rs",
+        "after_match_collect_ms_the_best_of_those_who_accepted_wins",
+    ),
+    (
+        "pickup_eta_s_min",
+        "matching/parallel_tests.rs",
+        "pickup_eta_s_min_keeps_far_drivers_for_nearer_riders_where_drivers_are_scarce",
+    ),
+    (
+        "pickup_eta_ample_permille",
+        "matching/parallel_tests.rs",
+        "pickup_eta_s_min_keeps_far_drivers_for_nearer_riders_where_drivers_are_scarce",
+    ),
+    (
+        "pickup_eta_scarce_permille",
+        "matching/parallel_tests.rs",
+        "pickup_eta_s_min_keeps_far_drivers_for_nearer_riders_where_drivers_are_scarce",
+    ),
     ("reallocations_lost_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
     ("reallocations_operator_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
     ("weight_rides", "ride/ranking_tests.rs", "weight_rides_prefers_who_drives_much"),
@@ -50,6 +75,9 @@ fn others(key: &str, value: &Value) -> Vec<Value> {
         ("mode", _) => ["broadcast", "sequential", "quotes", "instant", "queue", "otp", "batched"]
             .map(|mode| json!(mode))
             .to_vec(),
+        ("match_accept", _) => {
+            ["first_accept", "best_of_acceptors"].map(|name| json!(name)).to_vec()
+        }
         ("ranking", _) => ["nearest", "score", "random"].map(|name| json!(name)).to_vec(),
         ("priority_tags", _) => vec![json!(["pet_friendly"]), json!(["wheelchair"]), json!([])],
         (_, Value::Bool(flag)) => vec![json!(!flag)],

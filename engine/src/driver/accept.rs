@@ -161,6 +161,7 @@ impl DriverMachine {
             AcceptAnswer::Quoted(terms) => self.on_quoted(offer, terms, now, out),
             AcceptAnswer::Standby { expires_at } => self.on_standby(offer, expires_at, now, out),
             AcceptAnswer::Lost(reason) => {
+                self.count_lost(offer, reason, now, out);
                 self.take_back(offer, OfferEnd::Withdrawn, reason, out);
                 self.lose(offer, reason, out);
             }

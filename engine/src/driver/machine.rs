@@ -203,6 +203,7 @@ impl DriverMachine {
             contact: self.contact,
             reading: self.slot.read(),
             offers: self.shown().cloned().collect(),
+            stats: self.stats.clone(),
             ride: self.serving().cloned(),
             forward_ride: self.forward_ride().cloned(),
             standby_ride: self.standby_ride().cloned(),
@@ -384,7 +385,9 @@ impl DriverMachine {
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
             }
-            DriverCommand::Withdraw { offer, reason } => self.on_withdraw(&offer, reason, out),
+            DriverCommand::Withdraw { offer, reason } => {
+                self.on_withdraw(&offer, reason, now, out);
+            }
             DriverCommand::AcceptAnswered { offer, answer } => {
                 self.on_accept_answered(&offer, answer, now, out);
             }

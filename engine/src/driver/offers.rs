@@ -205,7 +205,14 @@ impl DriverMachine {
     }
 
     /// The ride takes its offer back; nothing is held against the driver (M11).
-    pub(super) fn on_withdraw(&mut self, id: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
+    pub(super) fn on_withdraw(
+        &mut self,
+        id: &OfferId,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        self.count_lost(id, reason, now, out);
         self.take_back(id, OfferEnd::Withdrawn, reason, out);
         self.lose(id, reason, out);
     }

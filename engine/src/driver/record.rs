@@ -78,6 +78,8 @@ pub struct DriverView {
     pub reading: Option<Reading>,
     /// Offers on his screen, in order of their ids.
     pub offers: Vec<Offer>,
+    /// What he did of late, written or not.
+    pub stats: DriverStats,
     /// The ride he serves.
     pub ride: Option<RideId>,
     /// The ride he serves after it.

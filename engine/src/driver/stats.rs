@@ -1,8 +1,8 @@
 //! What a driver did of late, counted in a sliding window.
 //!
 //! An offer counts when its driver has answered it: by winning the ride, by declining, or by letting
-//! it run out on his screen. Lost races, offers taken back and offers he never saw count nowhere
-//! (M11). A ride counts as assigned once, also when the assignment is told again after a restart.
+//! it run out on his screen. Offers taken back and offers he never saw count nowhere (M11); an accept
+//! that another driver's beat counts by itself, so that fairness can make up for it. A ride counts as assigned once, also when the assignment is told again after a restart.
 //!
 //! The counts become durable with the driver's record when one of his rides ends, and whenever the
 //! record is written anyway: a write per offer would cost more than the ratios are worth. A crash
@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::machine::{DriverMachine, Duty};
 use crate::effect::{Effect, Outbox};
+use crate::event::EventKind;
 use crate::grid::Standing;
 use crate::id::OfferId;
+use crate::offer::WithdrawReason;
 use crate::policy::DispatchPolicy;
 use crate::ride::{CancelledBy, RIDER_NO_SHOW, RideRecord, RideStatus};
 use crate::time::Timestamp;
@@ -35,6 +37,8 @@ struct Bucket {
     rides_assigned: u32,
     rides_cancelled: u32,
     rides_completed: u32,
+    #[cfg_attr(feature = "serde", serde(default))]
+    acceptances_lost: u32,
 }
 
 /// A driver's recent history.
@@ -80,7 +84,13 @@ impl DriverStats {
             rides_assigned: sum.rides_assigned + bucket.rides_assigned,
             rides_cancelled: sum.rides_cancelled + bucket.rides_cancelled,
             rides_completed: sum.rides_completed + bucket.rides_completed,
+            acceptances_lost: sum.acceptances_lost + bucket.acceptances_lost,
         })
+    }
+
+    /// Offers he accepted within the last `window_ms` that another driver won.
+    pub fn acceptances_lost(&self, window_ms: u64, now: Timestamp) -> u32 {
+        self.totals(window_ms, now).acceptances_lost
     }
 
     /// What ranking reads: neutral ratios until there is enough history.
@@ -108,6 +118,7 @@ impl DriverStats {
             home: None,
             offers_answered: totals.offers_answered,
             offers_accepted: totals.offers_accepted,
+            acceptances_lost: totals.acceptances_lost,
         }
     }
 
@@ -140,6 +151,20 @@ impl DriverMachine {
         bucket.offers_answered += 1;
         bucket.offers_accepted += 1;
         bucket.rides_assigned += 1;
+    }
+
+    /// Another driver has the ride that he accepted.
+    pub(super) fn count_lost(
+        &mut self,
+        offer: &OfferId,
+        reason: WithdrawReason,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        if reason == WithdrawReason::Taken && self.accepts(offer) {
+            self.stats.bucket(self.policy.stats_window_ms, now).acceptances_lost += 1;
+            self.publish(EventKind::AcceptanceLost, out);
+        }
     }
 
     /// His ride is over: from here he waits for the next.

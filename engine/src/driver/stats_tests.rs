@@ -192,3 +192,28 @@ fn idle_time_begins_with_the_day_and_with_the_end_of_each_ride() {
     ends(&mut case, "r1", RideStatus::Completed, 60_000);
     assert_eq!(case.supply().unwrap().standing.idle_since, at(60_000));
 }
+
+#[test]
+fn an_accept_that_another_driver_beat_counts_by_itself_and_against_nobody() {
+    let mut case = counting(1);
+    let lost = |case: &Case, ms| standing(case, ms).acceptances_lost;
+    offered(&mut case, "r1", 0);
+    case.accept("r1", 1, 10);
+    let taken = WithdrawReason::Taken;
+    case.tell(DriverCommand::Withdraw { offer: offer("r1").id, reason: taken }, 20);
+    assert_eq!((lost(&case, 20), ratios(&case, 20)), (1, (1_000, 0, 0)));
+    // Neither what he had not accepted, nor a ride that nobody got.
+    offered(&mut case, "r2", 30);
+    case.tell(DriverCommand::Withdraw { offer: offer("r2").id, reason: taken }, 40);
+    offered(&mut case, "r3", 50);
+    case.accept("r3", 1, 60);
+    let cancelled = AcceptAnswer::Lost(WithdrawReason::Cancelled);
+    case.tell(DriverCommand::AcceptAnswered { offer: offer("r3").id, answer: cancelled }, 70);
+    assert_eq!(lost(&case, 70), 1);
+    offered(&mut case, "r4", 80);
+    case.accept("r4", 1, 90);
+    let answer = AcceptAnswer::Lost(taken);
+    case.tell(DriverCommand::AcceptAnswered { offer: offer("r4").id, answer }, 100);
+    assert_eq!(lost(&case, 100), 2);
+    assert_eq!(lost(&case, 100 + WINDOW_MS + 60_000), 0, "it is forgotten with the rest");
+}

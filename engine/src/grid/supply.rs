@@ -183,6 +183,8 @@ pub struct Standing {
     pub offers_answered: u32,
     /// Of these, offers he accepted.
     pub offers_accepted: u32,
+    /// Offers he accepted within the window that another driver won.
+    pub acceptances_lost: u32,
 }
 
 impl Default for Standing {
@@ -196,6 +198,7 @@ impl Default for Standing {
             home: None,
             offers_answered: 0,
             offers_accepted: 0,
+            acceptances_lost: 0,
         }
     }
 }

@@ -64,14 +64,14 @@ pub struct WindowOutcome {
     pub matches: Vec<WindowMatch>,
 }
 
-/// What a request gets from a window: one driver, or nobody.
+/// What a request gets from a window: one driver, or several to be asked at once, or nobody.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowMatch {
     /// The ride.
     pub ride: RideId,
     /// The registration that is answered.
     pub join: u64,
-    /// The driver, as `found` or `forward`, with a slot of his held; and who was considered.
+    /// The drivers, as `found` or `forward`, with a slot of each held; and who was considered.
     pub candidates: Candidates,
 }
 
@@ -93,6 +93,10 @@ pub struct WindowFacts {
     pub optimal: bool,
     /// By how many milliseconds in all the matching can be beaten at most.
     pub gap_ms: i64,
+    /// The longest time to the pickup in seconds, where it depends on the window: the one of the
+    /// request that a decision is about, or the tightest of the window.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub pickup_eta_cap_s: Option<u32>,
     /// What the pair that a decision is about consists of; nothing for a request that got nobody.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub pair: Option<PairTerms>,

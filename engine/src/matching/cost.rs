@@ -20,6 +20,10 @@ pub struct PairTerms {
     pub refusal_ms: i64,
     /// What his time without a ride takes off, by `match_idle_s`: 0 or less.
     pub idle_ms: i64,
+    /// What the market's values take off, by `match_value_permille`: above 0 where waiting is worth
+    /// more than the ride.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub value_ms: i64,
 }
 
 impl PairTerms {
@@ -37,12 +41,13 @@ impl PairTerms {
                 * 1_000,
             refusal_ms: i64::from(policy.match_refusal_s) * refusal_permille(policy, candidate),
             idle_ms: -idle_ms(policy, candidate, now),
+            value_ms: 0,
         }
     }
 
     /// All of them together.
     pub const fn total_ms(&self) -> i64 {
-        self.pickup_eta_ms + self.downgrade_ms + self.refusal_ms + self.idle_ms
+        self.pickup_eta_ms + self.downgrade_ms + self.refusal_ms + self.idle_ms + self.value_ms
     }
 }
 

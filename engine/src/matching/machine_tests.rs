@@ -81,7 +81,7 @@ impl Case {
     }
 
     fn matched(&mut self, window: WindowQuery, ms: u64) {
-        let outcome = match_window(&grid(), window);
+        let outcome = match_window(&grid(), None, window);
         self.tell(MarketCommand::Matched(Box::new(outcome)), ms);
     }
 }

@@ -9,12 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grid::Grid;
 use crate::id::DriverId;
+use crate::matching::advantage::value_ms;
 use crate::matching::command::{
     WindowFacts, WindowMatch, WindowOutcome, WindowQuery, WindowRequest,
 };
 use crate::matching::cost::PairTerms;
+use crate::matching::parallel::drivers_of;
+use crate::matching::pickup_cap::cap_pickups;
 use crate::matching::solve::{Solution, solve};
 use crate::matching::sparse::{Pair, SparseProblem};
+use crate::matching::value::ValueTable;
 use crate::ride::{
     CandidateQuery, Candidates, ForwardCandidate, PriorityGroup, RankedCandidate, hold,
     search_nearest,
@@ -30,12 +34,15 @@ const COMPLETIONS_MAX: u32 = 2;
 /// How many times as many candidates they are given.
 const COMPLETION_FACTOR: usize = 4;
 
-/// Matches the requests of a window at the least cost of all, and holds a slot of each matched driver
-/// for the offer that is on its way.
-pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
+/// Matches the requests of a window at the least cost of all, and holds a slot of each driver who is
+/// to be asked for the offer that is on its way.
+/// `values` are those of the market, if it has any.
+pub fn match_window(grid: &Grid, values: Option<&ValueTable>, query: WindowQuery) -> WindowOutcome {
     let WindowQuery { number, closed_at, requests } = query;
-    let mut rows: Vec<Row> = requests.into_iter().map(|r| Row::new(grid, r, closed_at)).collect();
-    let mut matched = Matching::of(&rows, closed_at);
+    let row = |request| Row::new(grid, values, request, closed_at);
+    let mut rows: Vec<Row<'_>> = requests.into_iter().map(row).collect();
+    let pickup_eta_cap_s = cap_pickups(&mut rows);
+    let mut matched = Matching::of(&rows);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
         let starving = starving.filter(|(row, driver)| driver.is_none() && row.full);
@@ -43,29 +50,35 @@ pub fn match_window(grid: &Grid, query: WindowQuery) -> WindowOutcome {
         if found_more.count() == 0 {
             break;
         }
-        matched = Matching::of(&rows, closed_at);
+        matched = Matching::of(&rows);
     }
-    let facts = matched.facts(number, rows.len());
-    let answers = rows.into_iter().zip(&matched.solution.driver_of);
-    let matches = answers.map(|(row, driver)| {
-        let driver = driver.map(|driver| &matched.drivers[driver as usize]);
-        row.into_match(grid, driver, facts)
-    });
+    let facts = WindowFacts { pickup_eta_cap_s, ..matched.facts(number, rows.len()) };
+    let drivers = drivers_of(&rows, &matched.driver_of());
+    let answers = rows.into_iter().zip(drivers);
+    let matches = answers.map(|(row, drivers)| row.into_match(grid, &drivers, facts));
     WindowOutcome { number, facts, matches: matches.collect() }
 }
 
 /// A request with its candidates.
-struct Row {
+pub(super) struct Row<'v> {
     request: WindowRequest,
-    found: Candidates,
+    pub(super) found: Candidates,
     /// What each candidate costs.
-    terms: BTreeMap<DriverId, PairTerms>,
+    pub(super) terms: BTreeMap<DriverId, PairTerms>,
+    /// The longest time to the pickup in seconds, where it depends on the window.
+    pub(super) cap_s: Option<u32>,
+    values: Option<&'v ValueTable>,
     /// Whether the search may have left somebody out.
     full: bool,
 }
 
-impl Row {
-    fn new(grid: &Grid, mut request: WindowRequest, closed_at: Timestamp) -> Self {
+impl<'v> Row<'v> {
+    fn new(
+        grid: &Grid,
+        values: Option<&'v ValueTable>,
+        mut request: WindowRequest,
+        closed_at: Timestamp,
+    ) -> Self {
         let query = &mut request.query;
         let policy = &query.ranking.policy;
         query.limit = policy.match_candidates as usize;
@@ -75,14 +88,20 @@ impl Row {
         if let Some(places) = &mut query.forward {
             places.limit = policy.match_candidates as usize;
         }
-        let mut row =
-            Self { request, found: Candidates::default(), terms: BTreeMap::new(), full: false };
+        let (found, terms) = (Candidates::default(), BTreeMap::new());
+        let mut row = Self { request, found, terms, cap_s: None, values, full: false };
         row.search(grid);
         row
     }
 
-    fn query(&self) -> &CandidateQuery {
+    pub(super) const fn query(&self) -> &CandidateQuery {
         &self.request.query
+    }
+
+    /// What it costs to leave the request unserved.
+    pub(super) fn unserved_ms(&self) -> i64 {
+        let waited_ms = self.query().now.millis_since(self.request.waiting_since);
+        self.query().ranking.policy.unserved_ms(waited_ms)
     }
 
     fn search(&mut self, grid: &Grid) {
@@ -103,11 +122,13 @@ impl Row {
         let terms = |ranked: &RankedCandidate| {
             let candidate = &ranked.candidate;
             let terms = PairTerms::of(&query.ranking.policy, candidate, query.tiers, query.now);
-            (candidate.driver.clone(), terms)
+            let value_ms = value_ms(self.values, query, candidate, &terms);
+            (candidate.driver.clone(), PairTerms { value_ms, ..terms })
         };
         self.terms =
             found.found.iter().chain(found.forward.iter().map(|f| &f.ranked)).map(terms).collect();
         self.found = found;
+        self.leave_out_beyond_cap();
     }
 
     /// Searches for more candidates; tells whether there are any.
@@ -118,27 +139,37 @@ impl Row {
         self.terms.len() > before
     }
 
-    fn candidates(&self) -> impl Iterator<Item = &DriverId> {
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &DriverId> {
         let forward = self.found.forward.iter().map(|forward| &forward.ranked);
         self.found.found.iter().chain(forward).map(|ranked| &ranked.candidate.driver)
     }
 
-    /// What the request gets: this driver, the others as passed over.
-    fn into_match(self, grid: &Grid, driver: Option<&DriverId>, facts: WindowFacts) -> WindowMatch {
-        let Self { request, found, terms, .. } = self;
-        let is_it = |ranked: &RankedCandidate| Some(&ranked.candidate.driver) == driver;
-        let (chosen, mut passed_over): (Vec<RankedCandidate>, Vec<RankedCandidate>) =
-            found.found.into_iter().partition(is_it);
+    /// What the request gets: these drivers, the one it is matched with first; the others as passed
+    /// over.
+    fn into_match(self, grid: &Grid, drivers: &[DriverId], facts: WindowFacts) -> WindowMatch {
+        let Self { request, found, terms, cap_s, .. } = self;
+        let place = |ranked: &RankedCandidate| {
+            drivers.iter().position(|driver| *driver == ranked.candidate.driver)
+        };
+        let (mut chosen, mut passed_over): (Vec<RankedCandidate>, Vec<RankedCandidate>) =
+            found.found.into_iter().partition(|ranked| place(ranked).is_some());
         let (forward, others): (Vec<ForwardCandidate>, Vec<ForwardCandidate>) =
-            found.forward.into_iter().partition(|forward| is_it(&forward.ranked));
+            found.forward.into_iter().partition(|forward| place(&forward.ranked).is_some());
+        chosen.sort_by_key(place);
         passed_over.extend(others.into_iter().map(|forward| forward.ranked));
         let cost =
             |ranked: &RankedCandidate| terms.get(&ranked.candidate.driver).map(PairTerms::total_ms);
         passed_over.sort_by_key(cost);
         hold(grid, &request.query, chosen.iter().chain(forward.iter().map(|f| &f.ranked)));
-        let pair = driver.and_then(|driver| terms.get(driver)).copied();
-        let window = Some(WindowFacts { pair, ..facts });
-        let candidates = Candidates { found: chosen, forward, passed_over, window, ..found };
+        let pair = drivers.first().and_then(|driver| terms.get(driver)).copied();
+        let window = Some(WindowFacts { pair, pickup_eta_cap_s: cap_s, ..facts });
+        let mut costs_ms = BTreeMap::new();
+        if drivers.len() > 1 {
+            let cost = |driver: &DriverId| Some((driver.clone(), terms.get(driver)?.total_ms()));
+            costs_ms.extend(drivers.iter().filter_map(cost));
+        }
+        let candidates =
+            Candidates { found: chosen, forward, passed_over, window, costs_ms, ..found };
         WindowMatch { ride: request.ride, join: request.join, candidates }
     }
 }
@@ -152,21 +183,19 @@ struct Matching {
 }
 
 impl Matching {
-    fn of(rows: &[Row], closed_at: Timestamp) -> Self {
+    fn of(rows: &[Row<'_>]) -> Self {
         let drivers: BTreeSet<&DriverId> = rows.iter().flat_map(Row::candidates).collect();
         let index: BTreeMap<&DriverId, u32> = drivers.iter().copied().zip(0..).collect();
         let mut problem = SparseProblem::new(drivers.len() as u32);
         let mut steps_max = u64::MAX;
         for row in rows {
-            let policy = &row.query().ranking.policy;
-            steps_max = steps_max.min(policy.match_steps_max);
-            let waited_ms = closed_at.millis_since(row.request.waiting_since);
+            steps_max = steps_max.min(row.query().ranking.policy.match_steps_max);
             // In the order of distance: it decides between pairs that cost the same.
             let pairs = row.candidates().filter_map(|driver| {
                 let cost_ms = row.terms.get(driver)?.total_ms();
                 Some(Pair { driver: *index.get(driver)?, cost_ms })
             });
-            problem.add_request(policy.unserved_ms(waited_ms), pairs);
+            problem.add_request(row.unserved_ms(), pairs);
         }
         let solution = solve(&problem, steps_max);
         // The solver's prices are feasible by construction; a bug in it would show as no bound.
@@ -174,6 +203,12 @@ impl Matching {
         let gap_ms = gap_ms.unwrap_or(i64::MAX);
         let pairs = problem.pair_count();
         Self { drivers: drivers.into_iter().cloned().collect(), pairs, gap_ms, solution }
+    }
+
+    /// The driver of each request.
+    fn driver_of(&self) -> Vec<Option<&DriverId>> {
+        let of_index = |driver: &Option<u32>| driver.map(|driver| &self.drivers[driver as usize]);
+        self.solution.driver_of.iter().map(of_index).collect()
     }
 
     fn facts(&self, number: u64, requests: usize) -> WindowFacts {
@@ -186,6 +221,7 @@ impl Matching {
             served: count(self.solution.driver_of.iter().flatten().count()),
             optimal: self.gap_ms == 0,
             gap_ms: self.gap_ms,
+            pickup_eta_cap_s: None,
             pair: None,
         }
     }

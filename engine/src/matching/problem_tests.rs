@@ -12,7 +12,7 @@ use crate::policy::DispatchPolicy;
 use crate::ride::find_candidates;
 
 fn matched(grid: &Grid, requests: Vec<WindowRequest>) -> WindowOutcome {
-    match_window(grid, WindowQuery { number: 7, closed_at: at(1_000), requests })
+    match_window(grid, None, WindowQuery { number: 7, closed_at: at(1_000), requests })
 }
 
 /// Who each request gets, in the order of the requests.
@@ -135,7 +135,10 @@ fn match_age_permille_serves_first_who_waited_longer() {
         let grid = grid();
         put(&grid, "d", 0.0);
         let query = WindowQuery { number: 1, closed_at: at(20_000), requests };
-        drivers(&match_window(&grid, query)).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        drivers(&match_window(&grid, None, query))
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     assert_eq!(served(requests()), ["d", "-"]);
     let ageless = DispatchPolicy { match_age_permille: 0, ..policy.clone() };

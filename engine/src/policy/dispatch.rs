@@ -55,6 +55,17 @@ pub enum Ranking {
     Random,
 }
 
+/// Which of the drivers whom a dispatch window asked at once gets the ride.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum MatchAccept {
+    /// The first who accepts.
+    FirstAccept,
+    /// Of those who accept within `match_collect_ms`, the one of the least cost.
+    BestOfAcceptors,
+}
+
 policy_keys! {
     /// How a ride finds its driver.
     mode: DispatchMode = DispatchMode::Broadcast, "a dispatch mode" if |_| true;
@@ -187,6 +198,13 @@ policy_keys! {
     scheduled_buffer_ms: u64 = 600_000, "0..=86400000" if |v| *v <= 86_400_000;
     /// Longest estimated time to the pickup in seconds; 0 = off.
     pickup_eta_s_max: u32 = 0, "0..=86400" if |v| *v <= 86_400;
+    /// In batched mode, the same where drivers are scarcest: the limit lies between the two, by
+    /// requests per driver in the window; 0 = the limit is pickup_eta_s_max everywhere.
+    pickup_eta_s_min: u32 = 0, "0..=86400" if |v| *v <= 86_400;
+    /// Requests per thousand drivers of a window up to which the limit is pickup_eta_s_max.
+    pickup_eta_ample_permille: u32 = 500, "0..=100000" if |v| *v <= 100_000;
+    /// Requests per thousand drivers of a window from which on the limit is pickup_eta_s_min.
+    pickup_eta_scarce_permille: u32 = 1_000, "pickup_eta_ample_permille..=100000" if |v| *v <= 100_000;
     /// Tiers below his best one that a driver may be offered, in the market's order of tiers.
     downgrade_levels_max: u8 = 31, "0..=31" if |v| *v <= 31;
     /// Drivers about to finish a ride who are asked for the next one in each wave, after the idle
@@ -254,6 +272,16 @@ policy_keys! {
     match_acceptance_prior_permille: u16 = 800, "0..=1000" if |v| *v <= 1_000;
     /// How many answered offers of his own that assumption weighs as much as.
     match_acceptance_prior_offers: u32 = 10, "1..=1000" if |v| (1..=1_000).contains(v);
+    /// Thousandths of a second to the pickup that a second of a match's advantage by the market's
+    /// values takes off; 0: values do not count.
+    match_value_permille: u32 = 0, "0..=10000" if |v| *v <= 10_000;
+    /// Drivers whom a matched request is offered to at once: the one it was matched with, and the
+    /// next cheapest whom no other request of the window was given.
+    match_offers_parallel: u32 = 1, "1..=5" if |v| (1..=5).contains(v);
+    /// Who of them gets the ride: the first who accepts, or the best of the acceptors.
+    match_accept: MatchAccept = MatchAccept::FirstAccept, "first_accept or best_of_acceptors" if |_| true;
+    /// Milliseconds after the first accept in which others may accept, for the best of the acceptors.
+    match_collect_ms: u64 = 3_000, "100..=30000" if |v| (100..=30_000).contains(v);
 }
 
 /// The most drivers that one wave may offer to, and the most sizes a list of them holds.
@@ -292,6 +320,18 @@ impl DispatchPolicy {
                 self.batch_window_ms_min,
                 "batch_window_ms_min..=60000",
             ),
+            (
+                "pickup_eta_s_max",
+                u64::from(self.pickup_eta_s_max),
+                u64::from(self.pickup_eta_s_min),
+                "pickup_eta_s_min..=86400",
+            ),
+            (
+                "pickup_eta_scarce_permille",
+                u64::from(self.pickup_eta_scarce_permille),
+                u64::from(self.pickup_eta_ample_permille),
+                "pickup_eta_ample_permille..=100000",
+            ),
             ("search_limit_ms", self.search_limit_ms, self.offer_ttl_ms, "offer_ttl_ms..=86400000"),
             ("lost_after_ms", self.lost_after_ms, self.stale_after_ms, "stale_after_ms..=86400000"),
             (
@@ -318,6 +358,9 @@ impl DispatchPolicy {
         self.lost_after_ms = self.lost_after_ms.max(self.stale_after_ms);
         self.pool_size = self.pool_size.max(self.largest_wave());
         self.batch_window_ms = self.batch_window_ms.max(self.batch_window_ms_min);
+        self.pickup_eta_s_max = self.pickup_eta_s_max.max(self.pickup_eta_s_min);
+        self.pickup_eta_scarce_permille =
+            self.pickup_eta_scarce_permille.max(self.pickup_eta_ample_permille);
         self
     }
 

@@ -39,6 +39,9 @@ impl RideMachine {
         if live.kind == OfferKind::Standby {
             return self.on_standby_accepted(offer, live, acceptance, now, out);
         }
+        if self.collects(&live) {
+            return self.on_collected(offer, &live, acceptance, now);
+        }
         self.win(offer, live, acceptance, now, out);
     }
 

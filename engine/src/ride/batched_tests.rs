@@ -16,18 +16,18 @@ use crate::ride::{
 };
 use crate::units::Meters;
 
-fn batched() -> DispatchPolicy {
+pub(super) fn batched() -> DispatchPolicy {
     DispatchPolicy { mode: DispatchMode::Batched, wave_size: 2, ..policy() }
 }
 
-fn waiting(policy: DispatchPolicy) -> (Case, WindowRequest) {
+pub(super) fn waiting(policy: DispatchPolicy) -> (Case, WindowRequest) {
     let case = Case::searching(policy, &["near", "next"]);
     let request = case.joined().unwrap();
     (case, request)
 }
 
 impl Case {
-    fn joined(&self) -> Option<WindowRequest> {
+    pub(super) fn joined(&self) -> Option<WindowRequest> {
         self.effects.iter().find_map(|effect| {
             let Effect::ToMarket(MarketCommand::Join(request)) = effect else { return None };
             Some((**request).clone())
@@ -43,9 +43,21 @@ impl Case {
 
     /// The window gives the ride these drivers.
     fn matched(&mut self, request: &WindowRequest, names: &[&str], ms: u64) {
+        self.matched_at_costs(request, names, &[], ms);
+    }
+
+    /// The same, to be asked at once; they cost so many milliseconds.
+    pub(super) fn matched_at_costs(
+        &mut self,
+        request: &WindowRequest,
+        names: &[&str],
+        costs_ms: &[i64],
+        ms: u64,
+    ) {
         let candidate = |name: &&str| RankedCandidate {
             candidate: Candidate {
                 driver: driver(name),
+                from: request.query.pickup,
                 distance: Meters::new(300.0),
                 tiers: TierSet::EMPTY.with(0),
                 instant_tiers: TierSet::EMPTY,
@@ -59,6 +71,7 @@ impl Case {
             attempt: request.query.attempt,
             found: names.iter().map(candidate).collect(),
             excluded_counts: BTreeMap::from([(Exclusion::OnRide, 2)]),
+            costs_ms: names.iter().map(|name| driver(name)).zip(costs_ms.iter().copied()).collect(),
             window: Some(WindowFacts { number: 9, requests: 4, ..WindowFacts::default() }),
             ..Candidates::default()
         };

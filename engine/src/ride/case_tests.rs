@@ -123,6 +123,7 @@ impl Case {
         };
         let candidate = |id: &DriverId| Candidate {
             driver: id.clone(),
+            from: query.pickup,
             distance: Meters::new(100.0),
             tiers: TierSet::EMPTY.with(0),
             instant_tiers: TierSet::EMPTY.with(0),
@@ -153,6 +154,7 @@ impl Case {
             excluded: Vec::new(),
             excluded_counts: BTreeMap::new(),
             window: None,
+            costs_ms: BTreeMap::new(),
         }))
     }
 

@@ -281,4 +281,7 @@ pub struct Candidates {
     pub excluded_counts: std::collections::BTreeMap<Exclusion, u32>,
     /// The dispatch window they come from, if they do.
     pub window: Option<WindowFacts>,
+    /// What each of the drivers to be asked costs, in milliseconds to the pickup, where a dispatch
+    /// window has more than one of them asked.
+    pub costs_ms: std::collections::BTreeMap<DriverId, i64>,
 }

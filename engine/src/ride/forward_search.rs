@@ -81,10 +81,12 @@ pub(super) fn add_forward(
     let mut links = BTreeMap::new();
     let mut pool = Vec::new();
     for found in result.found {
-        if let Some(link) = found.supply.forward.link() {
+        let link = found.supply.forward.link();
+        let from = link.map_or(found.reading.position, |link| link.dropoff);
+        if let Some(link) = link {
             links.insert(found.driver.clone(), link.clone());
         }
-        pool.push(candidate(found.driver, found.distance, &found.supply));
+        pool.push(candidate(found.driver, from, found.distance, &found.supply));
     }
     let mut ranked = rank(pool, &query.ranking, query.now);
     candidates.passed_over.extend(ranked.split_off(places.limit.min(ranked.len())));

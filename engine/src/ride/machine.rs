@@ -13,6 +13,7 @@ use crate::offer::{OfferEnd, OfferTerms, StandbyOutcome, WithdrawReason};
 use crate::policy::{AttemptKind, DispatchPolicy, PolicyBook};
 use crate::ride::attempts::Attempts;
 use crate::ride::batched::WindowPlace;
+use crate::ride::collection::Collection;
 use crate::ride::command::RideCommand;
 use crate::ride::decision::WaveDecision;
 use crate::ride::pickup_watch::PickupWatch;
@@ -56,6 +57,8 @@ pub struct RideMachine {
     pub(super) standby_watch: StandbyWatch,
     /// Drivers' machines that refused since the wave was sent.
     pub(super) refusals: u32,
+    /// Drivers of a dispatch window who accepted and wait for the best of them to be chosen.
+    pub(super) collection: Collection,
     /// The quote that the rider chose, until its driver has confirmed.
     pub(super) selection: Option<Selection>,
     /// From when a ride that is over stays in memory, if not from its end.
@@ -133,6 +136,7 @@ impl RideMachine {
             pickup_watch: PickupWatch::default(),
             standby_watch: StandbyWatch::default(),
             refusals: 0,
+            collection: Collection::default(),
             selection: None,
             called_at: None,
             retired: false,
@@ -403,7 +407,10 @@ impl Machine for RideMachine {
             }
             RideCommand::OtpEntered(entry) => self.on_otp_entered(entry, now, out),
             RideCommand::OtpTaken { otp } => self.on_otp_taken(&otp, now, out),
-            RideCommand::DriverRebuilt { driver } => self.on_driver_rebuilt(&driver, out),
+            RideCommand::DriverRebuilt { driver } => {
+                self.forget_acceptance(&driver);
+                self.on_driver_rebuilt(&driver, out);
+            }
             RideCommand::Progress { driver, step, reply } => {
                 self.on_progress(driver.as_ref(), step, reply, now, out);
             }
@@ -426,6 +433,7 @@ impl Machine for RideMachine {
             RideCommand::TellDriver { driver } => self.tell_how_it_stands(driver, out),
             RideCommand::Get { reply } => self.answer(Some(reply), out),
         }
+        self.decide_collection(now, out);
         self.tell_zone(now, out);
         self.leave_window(out);
     }
@@ -474,6 +482,7 @@ impl Machine for RideMachine {
                 }
             }
         }
+        self.decide_collection(now, out);
         self.tell_zone(now, out);
         self.leave_window(out);
     }

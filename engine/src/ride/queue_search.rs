@@ -72,7 +72,7 @@ fn search_queue(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery, places:
         let waits = supply.slots_taken(query.now) > 0;
         match verdict {
             Ok(()) if !waits => queued.found.push(RankedCandidate {
-                candidate: candidate(driver.clone(), distance, &supply),
+                candidate: candidate(driver.clone(), reading.position, distance, &supply),
                 group: PriorityGroup::ZoneQueue,
                 score: None,
             }),

@@ -91,6 +91,8 @@ pub struct RankQuery {
 pub struct Candidate {
     /// The driver.
     pub driver: DriverId,
+    /// Where he is, or will be when his present ride has ended.
+    pub from: Position,
     /// Straight-line distance to the pickup.
     pub distance: Meters,
     /// Tiers he serves.

@@ -27,6 +27,7 @@ fn place(lat: f64) -> Position {
 fn candidate(name: &str, distance_m: f64) -> Candidate {
     Candidate {
         driver: driver(name),
+        from: place(0.0),
         distance: Meters::new(distance_m),
         tiers: TierSet::EMPTY.with(0),
         instant_tiers: TierSet::EMPTY,

@@ -229,6 +229,10 @@ pub struct LiveOffer {
     /// The driver's answer, which waits for the rider.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub quote: Option<Quote>,
+    /// What it costs that this driver serves the ride, in milliseconds to the pickup, where a dispatch
+    /// window has more than one asked.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub cost_ms: Option<i64>,
     /// The driver's yes to standing by.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub standby: Option<Standby>,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::grid::{Grid, NearbyQuery, Supply};
+use crate::geo::Position;
+use crate::grid::{Found, Grid, NearbyQuery, Supply};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
@@ -58,7 +59,8 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
         let verdict = classify(query, driver, supply, reading);
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
-            busy.insert(driver.clone(), candidate(driver.clone(), distance, supply));
+            let busy_one = candidate(driver.clone(), reading.position, distance, supply);
+            busy.insert(driver.clone(), busy_one);
         }
         if query.forward.is_some() && supply.forward.link().is_some() {
             on_trip.insert(driver.clone(), query.pickup.distance(reading.position));
@@ -69,9 +71,10 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
     let seen = result.found.last().filter(|_| full).map_or(query.radius, |last| last.distance);
     on_trip.retain(|_, distance| *distance <= seen);
     let on_trip: BTreeSet<DriverId> = on_trip.into_keys().collect();
-    let found = result.found.into_iter();
-    let pool: Vec<Candidate> =
-        found.map(|found| candidate(found.driver, found.distance, &found.supply)).collect();
+    let of_found = |found: Found| {
+        candidate(found.driver, found.reading.position, found.distance, &found.supply)
+    };
+    let pool: Vec<Candidate> = result.found.into_iter().map(of_found).collect();
     let places = query.limit.saturating_sub(pool.len());
     let mut found = rank(pool, &query.ranking, query.now);
     let passed_over = found.split_off(query.limit.min(found.len()));
@@ -88,6 +91,7 @@ pub(crate) fn search_nearest(grid: &Grid, query: &CandidateQuery) -> Candidates 
         passed_over,
         excluded_counts: result.excluded_counts,
         window: None,
+        costs_ms: BTreeMap::new(),
     };
     let filling = take_busy(&mut candidates, busy, places);
     candidates.found.extend(rank(filling, &query.ranking, query.now));
@@ -108,10 +112,15 @@ pub(crate) fn hold<'c>(
     }
 }
 
-pub(super) fn candidate(driver: DriverId, distance: Meters, supply: &Supply) -> Candidate {
+pub(super) fn candidate(
+    driver: DriverId,
+    from: Position,
+    distance: Meters,
+    supply: &Supply,
+) -> Candidate {
     let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
     let instant_tiers = supply.instant_tiers;
-    Candidate { driver, distance, tiers, instant_tiers, tags, standing }
+    Candidate { driver, from, distance, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

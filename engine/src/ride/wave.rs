@@ -254,7 +254,9 @@ impl RideMachine {
                 let cancelled = candidate.standing.cancellation_permille;
                 let penalty_ms = self.policy.popup_delay_for(cancelled);
                 let delay_ms = if seeking == Seeking::Instant { 0 } else { split_ms + penalty_ms };
-                self.plan_offer(candidate, link, seeking, delay_ms, now)
+                let (id, live) = self.plan_offer(candidate, link, seeking, delay_ms, now)?;
+                let cost_ms = candidates.costs_ms.get(&live.driver).copied();
+                Some((id, LiveOffer { cost_ms, ..live }))
             })
             .collect();
         self.record.attempt_offers.sent += planned.len() as u32;
@@ -308,6 +310,7 @@ impl RideMachine {
             forward: forward.cloned(),
             kind: self.offer_kind(seeking),
             quote: None,
+            cost_ms: None,
             standby: None,
         };
         Some((id, live))
@@ -406,13 +409,15 @@ impl RideMachine {
         let close = self.record.offers.values().map(|live| live.expires_at).min();
         let close = close.map(|at| Deadline { at, reason: DeadlineReason::WaveClose });
         let retry = self.retry_at.map(|at| Deadline { at, reason: DeadlineReason::SearchRetry });
+        let collect = self.collection_deadline();
         let rejoin = self.rejoins_at();
         let rejoin = rejoin.map(|at| Deadline { at, reason: DeadlineReason::WindowRejoin });
         let retell = self.zone_told.again_at();
         let retell = retell.map(|at| Deadline { at, reason: DeadlineReason::ZoneRetell });
         let selection = self.selection_deadline();
         let call = self.standby_call();
-        [Some(limit), close, retry, rejoin, retell, selection, call].into_iter().flatten().min()
+        let own = [Some(limit), close, retry, rejoin, retell, selection, call, collect];
+        own.into_iter().flatten().min()
     }
 
     /// Closes offers that ran out, and the search itself at its limit.

@@ -115,6 +115,7 @@ impl World {
     }
 
     fn rebuild_ride(&mut self, ride: usize) {
+        self.oracle.forget_collected(ride);
         let Some(site) = self.rides.get_mut(&ride) else { return };
         let Some(told) = site.told.clone() else {
             self.rides.remove(&ride);

@@ -71,7 +71,8 @@ impl World {
     pub(super) fn match_window(&mut self, market: usize, query: WindowQuery) {
         let number = query.number;
         let requests = query.requests.clone();
-        let outcome = match_window(&self.markets[market].grid, query);
+        let site = &self.markets[market];
+        let outcome = match_window(&site.grid, site.market.values(), query);
         self.judge_window(&requests, &outcome);
         let command = if self.fate.chance(self.faults.machine_panic) {
             self.count("fault: window not matched");

@@ -160,6 +160,7 @@ impl World {
             now = now.min(live.expires_at.minus_millis(1));
         }
         let before = site.shell.machine.record().clone();
+        self.oracle.note_accept(ride, &turn, &before, self.now);
         let mut what = String::new();
         let woken = matches!(turn, Turn::Deadline);
         let call = |machine: &mut RideMachine, out: &mut _| match turn {
@@ -188,6 +189,7 @@ impl World {
             self.broken(Invariant::M15, format!("r{ride:02}: {fault}"));
         }
         self.check_accepts(&before, &effects);
+        self.check_collection(ride, &before, &effects);
         self.release(Actor::Ride(ride), effects);
     }
 
@@ -409,6 +411,7 @@ impl World {
         ride: usize,
         record: &Arc<muster_engine::ride::RideRecord>,
     ) {
+        self.oracle.forget_collected(ride);
         let market = self.options.rides[ride].market;
         let site = &self.markets[market];
         let (rules, book) = (Arc::clone(&site.market), Arc::clone(&site.book));
