@@ -45,7 +45,7 @@ impl Recording {
                 market: market.id().clone(),
                 service_tiers: market.tiers().to_vec(),
                 default_tier: market.tiers().get(usize::from(market.default_tier()))?.clone(),
-                grid_resolution: market.resolution().get(),
+                grid_resolution: market.resolution().number(),
                 policy_version: book.version(),
                 policy: policy_of(&BookDocument::of(book).policy),
                 varied: !book.rules().is_empty() || book.experiment().is_some(),

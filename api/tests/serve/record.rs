@@ -19,14 +19,18 @@ async fn serve_a_short_city(folder: &std::path::Path) {
     server.post("/v1/rides", request("ride-1")).await;
     let offer = phone.frame("offer").await["offer"].clone();
     phone.say(json!({"type": "accept", "offer_id": offer["offer_id"]})).await;
-    let otp = phone.frame("assigned").await["ride"]["otp"].clone();
+    phone.frame("assigned").await;
+    let otp = server.get("/v1/rides/ride-1").await.1["otp"].clone();
     phone.fix(40.7485, now_ms(&welcome) + 1_000).await;
-    for (call, status) in [("arrived", "arrived"), ("start", "in_progress")] {
-        phone.say(json!({"type": call, "ride_id": "ride-1", "otp": otp.as_str()})).await;
+    let steps = [
+        (json!({"type": "arrived", "ride_id": "ride-1"}), "arrived"),
+        (json!({"type": "start", "ride_id": "ride-1", "otp": otp}), "in_progress"),
+        (json!({"type": "complete", "ride_id": "ride-1"}), "completed"),
+    ];
+    for (step, status) in steps {
+        phone.say(step).await;
         server.until("/v1/rides/ride-1", |_, ride| ride["status"] == status).await;
     }
-    phone.say(json!({"type": "complete", "ride_id": "ride-1"})).await;
-    server.until("/v1/rides/ride-1", |_, ride| ride["status"] == "completed").await;
     server.post("/v1/rides", request("ride-2")).await;
     phone.frame("offer").await;
     let (status, _) =

@@ -31,7 +31,7 @@ pub(crate) struct RecordedDriver {
     /// Where he was, by time.
     fixes: Vec<(u64, Point)>,
     /// When he had a ride, by time.
-    served: Vec<(u64, u64)>,
+    pub(super) served: Vec<(u64, u64)>,
 }
 
 /// What the log says of a driver.

@@ -3,7 +3,7 @@
 use muster_engine::ride::RideEventKind;
 
 use super::RecordedCity;
-use super::rides::{RecordedRide, Spell};
+use super::rides::RecordedRide;
 use crate::ledger::{Activity, Ended, Ledger};
 use crate::world::Plan;
 
@@ -16,27 +16,13 @@ impl RecordedCity {
             self.note_ride(&mut ledger, plan, number, ride);
         }
         for (number, driver) in self.drivers.iter().enumerate() {
-            let served: Vec<(u64, u64)> = self.spells_of(number).map(|s| self.span(s)).collect();
             for (from_ms, until_ms) in driver.spans(self.until_ms) {
-                for idle in gaps(from_ms, until_ms, &served) {
+                for idle in gaps(from_ms, until_ms, &driver.served) {
                     ledger.spent(number, Activity::Idle, idle);
                 }
             }
         }
         ledger
-    }
-
-    fn span(&self, spell: &Spell) -> (u64, u64) {
-        (spell.assigned_ms, spell.until_ms.unwrap_or(self.until_ms))
-    }
-
-    /// By time.
-    fn spells_of(&self, driver: usize) -> impl Iterator<Item = &Spell> {
-        let id = &self.drivers[driver].id;
-        let mut spells: Vec<&Spell> =
-            self.rides.iter().flat_map(|ride| &ride.spells).filter(|s| s.driver == *id).collect();
-        spells.sort_by_key(|spell| spell.assigned_ms);
-        spells.into_iter()
     }
 
     fn note_ride(&self, ledger: &mut Ledger, plan: &Plan<'_>, number: usize, ride: &RecordedRide) {
@@ -53,7 +39,7 @@ impl RecordedCity {
             } else if spell.until_ms.is_none() {
                 ledger.boarded(number, arrived_ms.max(self.until_ms));
             }
-            let until_ms = self.span(spell).1;
+            let until_ms = spell.until_ms.unwrap_or(self.until_ms);
             let arrived_ms = spell.arrived_ms.unwrap_or(until_ms).min(until_ms);
             let started_ms = spell.started_ms.unwrap_or(until_ms).min(until_ms);
             ledger.spent(driver, Activity::ToPickup, (spell.assigned_ms, arrived_ms));

@@ -229,7 +229,7 @@ fn a_shift_begins_when_the_phone_is_heard_and_ends_when_it_falls_silent() {
 #[test]
 fn what_was_recorded_is_told_in_the_figures_of_a_simulation() {
     let folder = written(&a_short_day());
-    let simulation = simulate_log(&options(&["--modes="]), folder.path(), None).unwrap();
+    let simulation = simulate_log(&options(&["--modes"]), folder.path(), None).unwrap();
     let recorded = &simulation.columns[0];
     assert_eq!((recorded.policy.as_str(), recorded.drivers), ("recorded", 2));
     let figure = |key| recorded.figures[key].mean;
@@ -245,7 +245,7 @@ fn what_was_recorded_is_told_in_the_figures_of_a_simulation() {
 #[test]
 fn the_same_policy_serves_the_same_riders_and_a_worse_one_does_not() {
     let folder = written(&a_short_day());
-    let more = ["--modes=", "--policy", "blind=search_radius_m_min=100,search_radius_m_max=100"];
+    let more = ["--modes", "--policy", "blind=search_radius_m_min=100,search_radius_m_max=100"];
     let simulation = simulate_log(&options(&more), folder.path(), None).unwrap();
     assert!(simulation.clean(), "{simulation}");
     let served = |name: &str| {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use muster_engine::policy::DispatchPolicy;
+
 use super::{LogFacts, RecordedCity};
 use crate::error::SimulateError;
 use crate::options::SimulateOptions;
@@ -31,12 +33,7 @@ pub fn simulate_log(
     options.check()?;
     let recorded = RecordedCity::read(path, market)?;
     let base = recorded.policy()?;
-    let mut policies = policies::compared(&base, &options.modes, &options.policies, &options.set)?;
-    if policies.iter().any(|policy| [RECORDED, SAME_POLICY].contains(&policy.name.as_str())) {
-        let detail = format!("{RECORDED} and {SAME_POLICY} are names of columns already");
-        return Err(SimulateError::Options(detail));
-    }
-    policies.insert(0, policies::upon(SAME_POLICY, &base)?);
+    let policies = policies_of(options, &base)?;
     let city = recorded.city()?;
     let seeds: Vec<u64> = (0..options.seeds).map(|n| options.seed.wrapping_add(n)).collect();
     let traits = Traits::of(PeopleModel::City);
@@ -79,6 +76,24 @@ pub fn simulate_log(
         log: Some(recorded.facts.clone()),
         runs,
     })
+}
+
+/// The policy of the log, then those that stand upon it.
+fn policies_of(
+    options: &SimulateOptions,
+    base: &DispatchPolicy,
+) -> Result<Vec<NamedPolicy>, SimulateError> {
+    let mut all = vec![policies::upon(SAME_POLICY, base)?];
+    if !(options.modes.is_empty() && options.policies.is_empty()) {
+        let (modes, named, set) = (&options.modes, &options.policies, &options.set);
+        all.extend(policies::compared(base, modes, named, set)?);
+    }
+    let taken = |policy: &NamedPolicy| [RECORDED, SAME_POLICY].contains(&policy.name.as_str());
+    if all.iter().skip(1).any(taken) {
+        let detail = format!("{RECORDED} and {SAME_POLICY} are names of columns already");
+        return Err(SimulateError::Options(detail));
+    }
+    Ok(all)
 }
 
 impl fmt::Display for LogFacts {

@@ -18,7 +18,7 @@ const FOLLOWS_WITHIN_M: f64 = 1_000.0;
 /// he begins where he is.
 const BEGINS_WITHIN_MPS: f64 = 50.0;
 
-impl<'p> World<'p> {
+impl World<'_> {
     /// Puts all that the log tells beforehand on the agenda.
     pub(super) fn plan_recorded(&mut self, recorded: &RecordedCity) {
         for (number, driver) in recorded.drivers.iter().enumerate() {
