@@ -190,7 +190,8 @@ impl World<'_> {
             }
             Effect::ToMarket(command) => self.post.push_back(Message::Market(command)),
             Effect::MatchWindow(query) => {
-                let outcome = Box::new(match_window(&self.grid, *query));
+                let outcome =
+                    Box::new(match_window(&self.grid, self.plan.city.market.values(), *query));
                 self.ledger.window_matched(outcome.facts);
                 self.post.push_back(Message::Market(MarketCommand::Matched(outcome)));
             }
