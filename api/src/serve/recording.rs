@@ -52,7 +52,7 @@ pub(super) fn outside(
     recorded: Option<&Arc<RecordedStore<SqliteStore>>>,
 ) -> (Arc<dyn Store>, Arc<dyn PolicyLog>) {
     match recorded {
-        Some(recorded) => (Arc::clone(recorded) as _, Arc::clone(recorded) as _),
-        None => (Arc::clone(store) as _, Arc::clone(store) as _),
+        Some(recorded) => (recorded.clone(), recorded.clone()),
+        None => (store.clone(), store.clone()),
     }
 }

@@ -148,8 +148,8 @@ fn a_short_day() -> Vec<Line> {
         lines.push(fix(2, minute * MINUTE_MS + 1, 3_000.0 + minute as f64 * 100.0));
     }
     lines.extend(served(1, 61_000, 1, 200.0, 1_400.0));
-    lines.extend(served(2, 122_000, 2, 3_300.0, 4_500.0));
-    lines.push(request(3, 500_000, 9_000.0, 9_500.0));
+    lines.extend(served(2, 122_000, 2, 2_900.0, 4_100.0));
+    lines.push(request(3, 500_000, 30_000.0, 30_500.0));
     lines.push(step(3, 540_000, RideEventKind::RideCancelled, None));
     lines.sort_by_key(Line::at);
     lines
