@@ -171,11 +171,16 @@ fn offers_ended(before: &RideRecord, after: &RideRecord, at: Timestamp) -> Vec<L
     let expired = |live: &LiveOffer| new.expired > old.expired && live.expires_at <= at;
     let open = gone.iter().filter(|(id, live)| !accepted(id) && !expired(live)).count();
     let declined = open == new.declined.saturating_sub(old.declined) as usize;
-    let end = |id: &OfferId, live: &LiveOffer| match () {
-        () if accepted(id) => OfferEnd::Accepted,
-        () if expired(live) => OfferEnd::Expired,
-        () if declined => OfferEnd::Declined,
-        () => OfferEnd::Withdrawn,
+    let end = |id: &OfferId, live: &LiveOffer| {
+        if accepted(id) {
+            OfferEnd::Accepted
+        } else if expired(live) {
+            OfferEnd::Expired
+        } else if declined {
+            OfferEnd::Declined
+        } else {
+            OfferEnd::Withdrawn
+        }
     };
     let line = |(id, live): (&OfferId, &LiveOffer)| {
         let answered_at = live.answered_at().unwrap_or(at);
