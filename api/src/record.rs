@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use muster_actors::{Clock, Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{MarketId, RideId};
-use muster_engine::market::Markets;
+use muster_engine::market::{Market, Markets};
 use muster_engine::policy::{PolicyBook, PolicyPatch};
 use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
@@ -38,7 +38,7 @@ impl Recording {
         markets: &Markets,
         book: impl Fn(&MarketId) -> Option<&'m Arc<PolicyBook>>,
     ) -> Vec<MarketLine> {
-        let line = |market: &muster_engine::market::Market| {
+        let line = |market: &Arc<Market>| {
             let book = book(market.id())?;
             Some(MarketLine {
                 at: Timestamp::default(),

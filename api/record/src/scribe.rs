@@ -197,3 +197,7 @@ fn offers_ended(before: &RideRecord, after: &RideRecord, at: Timestamp) -> Vec<L
     };
     gone.into_iter().map(line).collect()
 }
+
+#[cfg(test)]
+#[path = "scribe_tests.rs"]
+mod tests;

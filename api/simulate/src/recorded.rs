@@ -179,7 +179,7 @@ impl<'l> Fold<'l> {
         let mut answers = self.answers();
         for (id, lines) in std::mem::take(&mut self.drivers) {
             let spans = served.remove(id).unwrap_or_default();
-            let Some((driver, own)) = lines.driver(id, spans, until_ms) else { continue };
+            let Some((driver, own)) = lines.driver(spans, until_ms) else { continue };
             places.insert(id.clone(), drivers.len());
             drivers.push(driver);
             answers.push(own);

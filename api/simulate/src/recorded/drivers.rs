@@ -2,7 +2,6 @@
 
 use muster_city::geo::Point;
 use muster_engine::driver::DriverProfile;
-use muster_engine::id::DriverId;
 
 use crate::people::OfferPlan;
 
@@ -23,7 +22,6 @@ pub(crate) enum ShiftChange {
 /// A driver of the log.
 #[derive(Debug)]
 pub(crate) struct RecordedDriver {
-    pub(crate) id: DriverId,
     /// What was known of him first.
     pub(crate) profile: DriverProfile,
     /// By time.
@@ -63,7 +61,6 @@ impl<'l> DriverLines<'l> {
     /// The driver with his answers; nothing for one of another market, or who never worked.
     pub(super) fn driver(
         self,
-        id: &DriverId,
         mut served: Vec<(u64, u64)>,
         until_ms: u64,
     ) -> Option<(RecordedDriver, Vec<OfferPlan>)> {
@@ -79,8 +76,8 @@ impl<'l> DriverLines<'l> {
         }
         changes.sort_by_key(|(ms, _)| *ms);
         let works = changes.iter().any(|(_, change)| matches!(change, ShiftChange::Online(_)));
-        let (id, profile, fixes) = (id.clone(), first.clone(), self.fixes);
-        works.then_some((RecordedDriver { id, profile, changes, fixes, served }, self.answers))
+        let (profile, fixes) = (first.clone(), self.fixes);
+        works.then_some((RecordedDriver { profile, changes, fixes, served }, self.answers))
     }
 
     /// From when to when he was online and heard.

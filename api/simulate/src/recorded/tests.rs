@@ -188,8 +188,8 @@ fn the_city_of_a_log_has_its_requests_and_drivers() {
     let city = read(&a_short_day());
     let requested: Vec<u64> = city.rides.iter().map(|ride| ride.requested_ms).collect();
     assert_eq!(requested, [61_000, 122_000, 500_000]);
-    let ids: Vec<&str> = city.drivers.iter().map(|driver| driver.id.as_str()).collect();
-    assert_eq!(ids, ["d-001", "d-002"]);
+    let places = [1, 2, 3].map(|number| city.driver(&driver(number)));
+    assert_eq!(places, [Some(0), Some(1), None]);
     assert_eq!(city.policy().unwrap().mode, DispatchMode::Sequential);
     assert_eq!((city.facts.answers, city.facts.rides_under_other_policies), (2, 0));
     assert_eq!((city.rides[0].dwell_ms(), city.rides[0].trip_ms()), (Some(60_000), Some(180_000)));
