@@ -70,6 +70,7 @@ fn offering(expires_ms: &[u64]) -> RideRecord {
             kind: OfferKind::Ride,
             quote: None,
             standby: None,
+            cost_ms: None,
         };
         record.offers.insert(offer_id(number), live);
     }

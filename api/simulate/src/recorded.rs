@@ -30,7 +30,7 @@ pub use self::what_if::simulate_log;
 /// Completed trips from which on they tell how fast cars drive.
 const TRIPS_MIN: usize = 20;
 /// Speeds that cars are believed to drive at.
-const SPEED_MPS: (f64, f64) = (1.0, 40.0);
+pub(crate) const SPEED_MPS: (f64, f64) = (1.0, 40.0);
 
 /// What a simulation of a log is made from.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,7 +9,7 @@ use super::cars::Doing;
 use super::{EPOCH, Errand, FIX_INTERVAL_MS, Message, World};
 use crate::city;
 use crate::people::OfferPlan;
-use crate::recorded::{RecordedCity, ShiftChange};
+use crate::recorded::{RecordedCity, SPEED_MPS, ShiftChange};
 
 /// A driver whose day went otherwise follows his recorded way again while it is no farther than this.
 const FOLLOWS_WITHIN_M: f64 = 1_000.0;
@@ -145,10 +145,13 @@ impl World<'_> {
         })
     }
 
-    /// How long the trip takes; as it did, when it was completed.
+    /// How long the trip takes: as it did when it was completed, unless nobody drives that fast.
     pub(super) fn trip_of(&self, ride: usize, from: Point) -> u64 {
+        let to = self.plan.trips[ride].dropoff;
+        let least_ms = (from.distance_m(to) / SPEED_MPS.1 * 1_000.0) as u64;
         let recorded_ms = self.plan.recorded.and_then(|recorded| recorded.rides[ride].trip_ms());
-        recorded_ms.unwrap_or_else(|| self.plan.travel.time_ms(from, self.plan.trips[ride].dropoff))
+        let believed_ms = recorded_ms.filter(|ms| *ms >= least_ms);
+        believed_ms.unwrap_or_else(|| self.plan.travel.time_ms(from, to))
     }
 
     /// What a driver does about the offer of a ride that he looks at.
