@@ -26,6 +26,8 @@ Examples:
   muster replay --compare                       the same minutes under each mode, side by side
   muster replay --speed 20 --url http://127.0.0.1:9996   ... and a city for it
   muster simulate --drivers 4000,4400 --html report.html   the hour in virtual time, policies compared
+  muster serve --record log                     ... and record what comes in
+  muster simulate --log log --policy wide=wave_size=5   that city again, under another policy
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
@@ -94,6 +96,10 @@ pub struct ServeArgs {
     /// port 0 picks a free one. The first line on standard output says where.
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Folder of the recorded log, which muster simulate --log reads [default: log.record of the
+    /// configuration, which is off].
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
 }
 
 /// `muster replay`
@@ -110,9 +116,9 @@ pub struct SimulateArgs {
     /// Configuration file whose policy is simulated; without it ./config.toml is read if there is one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The market whose policy it is.
-    #[arg(long, value_name = "MARKET", default_value = "nyc")]
-    pub market: String,
+    /// The market whose policy it is [default: nyc, or the one with the most requests of the log].
+    #[arg(long, value_name = "MARKET")]
+    pub market: Option<String>,
     /// What to simulate.
     #[command(flatten)]
     pub options: SimulateOptions,

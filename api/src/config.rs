@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use muster_engine::policy::{DispatchPolicy, Experiment, PolicyPatch, PolicyRule};
+use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 use crate::store::THREAD_NICE_MIN;
@@ -122,6 +123,10 @@ pub struct PositionsConfig {
 pub struct LogConfig {
     /// A level or a filter.
     pub level: String,
+    /// The folder of the recorded log; empty: nothing is recorded.
+    pub record: String,
+    /// Bytes that the recorded log may take.
+    pub record_bytes_max: u64,
 }
 
 /// `[markets.<id>]`
@@ -356,6 +361,10 @@ impl Config {
         refuse(fixes > 0, "positions.fixes_per_s_max", fixes.to_string(), "1 or more")?;
         let fast = self.positions.speed_mps_max;
         refuse(fast > 0.0, "positions.speed_mps_max", fast.to_string(), "above 0")?;
+        let bytes = self.log.record_bytes_max;
+        let allowed = "1048576 (1 MiB) or more";
+        let holds = bytes >= RECORD_BYTES_MIN;
+        refuse(holds, "log.record_bytes_max", bytes.to_string(), allowed)?;
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {
             let fault = section.travel_time.as_ref().and_then(TravelTimeSection::fault);

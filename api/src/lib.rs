@@ -5,6 +5,7 @@ pub mod config;
 pub mod explain;
 pub mod http;
 pub mod policy;
+pub mod record;
 pub mod replay;
 pub mod roads;
 pub mod serve;

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod policy_file;
+mod recording;
 mod roads_file;
 mod signals;
 
@@ -57,6 +58,13 @@ enum ServeError {
     Logs(String),
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: std::io::Error },
+    #[error("log.record or --record: {folder}: {error}")]
+    Record { folder: String, error: std::io::Error },
+    #[error(
+        "store.position_snapshot_ms is 0, allowed with a recorded log is 1 or more: its positions \
+         are those of the snapshots"
+    )]
+    RecordWithoutPositions,
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -68,7 +76,11 @@ enum ServeError {
 impl ServeError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::NotLoopback(_) | Self::Logs(_) => EXIT_CONFIG,
+            Self::Config(_)
+            | Self::NotLoopback(_)
+            | Self::Logs(_)
+            | Self::Record { .. }
+            | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
         }
     }
@@ -104,13 +116,18 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let path = args.config.data.join(DATABASE);
     let store = Arc::new(SqliteStore::open_with(&path, &options).await?);
     let metrics = Metrics::new();
-    let ports = Ports { store: store.clone(), events: metrics.clone(), meter: metrics.clone() };
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();
     let roads = RoadsFiles::load(&config, &dispatch_config.policies, &metrics)?;
     dispatch_config.travel = roads.times();
+    let recorded = match recording::folder(&config, args) {
+        Some(folder) => Some(recording::open(folder, &config, &dispatch_config, &store, &metrics)?),
+        None => None,
+    };
+    let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
+    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone() };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
-    let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await?;
+    let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;
     let policies = Arc::new(policies);
     roads.watch(dispatch.clone());
     if let Some((file, read)) = file.zip(read) {
@@ -129,6 +146,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     ));
     server.await?;
     let clean = drained.await.unwrap_or(false);
+    if let Some(recorded) = recorded {
+        recorded.finish();
+    }
     store.close().await?;
     Ok(clean)
 }

@@ -9,6 +9,9 @@ use muster_simulate::Simulation;
 use crate::cli::{SimulateArgs, config_file};
 use crate::config::Config;
 
+/// The market whose policy is simulated unless another is named.
+const MARKET: &str = "nyc";
+
 /// Simulates; the exit code says whether it went without violations (1), or could not begin (2).
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's result")]
 pub fn run(args: &SimulateArgs) -> ExitCode {
@@ -25,9 +28,12 @@ pub fn run(args: &SimulateArgs) -> ExitCode {
 }
 
 fn simulated(args: &SimulateArgs) -> Result<(String, bool), String> {
-    let policy = policy_of(args)?;
     let told = |error: muster_simulate::SimulateError| error.to_string();
-    let simulation = muster_simulate::simulate(&args.options, &policy).map_err(told)?;
+    let simulation = match &args.options.log {
+        Some(log) => muster_simulate::simulate_log(&args.options, log, args.market.as_deref()),
+        None => muster_simulate::simulate(&args.options, &policy_of(args)?),
+    };
+    let simulation = simulation.map_err(told)?;
     if let Some(path) = &args.options.html {
         muster_simulate::write_html(&simulation, path).map_err(told)?;
     }
@@ -39,9 +45,10 @@ fn simulated(args: &SimulateArgs) -> Result<(String, bool), String> {
 fn policy_of(args: &SimulateArgs) -> Result<DispatchPolicy, String> {
     let file = config_file(args.config.as_ref());
     let config = Config::load(file.as_deref()).map_err(|error| error.to_string())?;
-    let Some(section) = config.markets.get(&args.market) else {
+    let market = args.market.as_deref().unwrap_or(MARKET);
+    let Some(section) = config.markets.get(market) else {
         let known: Vec<&str> = config.markets.keys().map(String::as_str).collect();
-        return Err(format!("--market {} is none of {}", args.market, known.join(", ")));
+        return Err(format!("--market {market} is none of {}", known.join(", ")));
     };
     let mut policy = config.policy;
     policy.apply(&section.policy);

@@ -10,14 +10,18 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A crate of ours, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("muster-engine", &[]),
     ("muster-sim", &["muster-engine"]),
     ("muster-actors", &["muster-engine"]),
     ("muster-city", &[]),
     ("muster-replay", &["muster-engine", "muster-city"]),
-    ("muster-simulate", &["muster-engine", "muster-city"]),
-    ("muster-api", &["muster-engine", "muster-actors", "muster-replay", "muster-simulate"]),
+    ("muster-record", &["muster-engine"]),
+    ("muster-simulate", &["muster-engine", "muster-city", "muster-record"]),
+    (
+        "muster-api",
+        &["muster-engine", "muster-actors", "muster-record", "muster-replay", "muster-simulate"],
+    ),
     (
         "muster-benches",
         &["muster-engine", "muster-sim", "muster-actors", "muster-api", "muster-replay"],

@@ -62,6 +62,13 @@ impl City {
         Ok(Self { market, standard, xl })
     }
 
+    /// A market that is known already.
+    pub(crate) fn in_market(market: Arc<Market>) -> Result<Self, SimulateError> {
+        let tier =
+            |name| ServiceTierId::new(name).map_err(|e| SimulateError::Market(e.to_string()));
+        Ok(Self { market, standard: tier("standard")?, xl: tier("xl")? })
+    }
+
     pub(crate) fn driver_record(&self, driver: DriverId, xl: bool, instant: bool) -> DriverRecord {
         let mut service_tiers = vec![self.standard.clone()];
         if xl {

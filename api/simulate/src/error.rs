@@ -19,6 +19,12 @@ pub enum SimulateError {
     /// Trips or streets cannot be read.
     #[error(transparent)]
     City(#[from] CityError),
+    /// A recorded log cannot be read.
+    #[error("{0}")]
+    ReadLog(#[from] muster_record::LogError),
+    /// A recorded log says too little.
+    #[error("the recorded log: {0}")]
+    Log(String),
     /// The trips make no market.
     #[error("the trips make no market: {0}")]
     Market(String),

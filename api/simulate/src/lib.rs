@@ -6,6 +6,7 @@
 //!  ├─ world/                          machines, phones, cars, agenda: one run
 //!  │   ├─ people, travel, city        who, how they drive, where
 //!  │   └─ ledger                      what happened
+//!  ├─ recorded/                       a city as a recorded log tells of it
 //!  └─ outcome, figures ── table, html what is told of it
 //! ```
 //!
@@ -22,6 +23,7 @@ mod outcome;
 mod people;
 mod policies;
 mod progress;
+mod recorded;
 mod simulation;
 mod table;
 mod travel;
@@ -34,5 +36,6 @@ pub use options::SimulateOptions;
 pub use outcome::{CellOutcome, RunOutcome};
 pub use people::{DWELL_REFERENCE_S, PATIENCE_REFERENCE_S, PeopleModel, Traits};
 pub use policies::{NamedPolicy, POLICIES_MAX, SimulatedMode, compared};
+pub use recorded::{LogFacts, simulate_log};
 pub use simulation::{Column, Simulation, simulate};
 pub use travel::Travel;

@@ -23,6 +23,11 @@ pub struct SimulateOptions {
     /// bundled Manhattan hour].
     #[arg(long, value_name = "FILE")]
     pub trips: Option<PathBuf>,
+    /// A recorded log (docs/record.md), a file or a folder, whose city is simulated: its requests,
+    /// drivers and people, upon its policy.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["trips", "minutes", "trip_share",
+        "warm_up", "drivers", "people", "accept", "response_s", "dwell_s", "patience_s"])]
+    pub log: Option<PathBuf>,
     /// Minutes of the trips, from the first on.
     #[arg(long, default_value_t = 60)]
     pub minutes: u32,

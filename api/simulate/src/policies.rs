@@ -93,6 +93,12 @@ pub fn compared(
     Ok(policies)
 }
 
+/// The policy itself under a name, if it can be simulated.
+pub(crate) fn upon(name: &str, base: &DispatchPolicy) -> Result<NamedPolicy, SimulateError> {
+    let nothing = PolicyPatch::default();
+    policy(name, base, [&nothing, &nothing])
+}
+
 fn policy(
     name: &str,
     base: &DispatchPolicy,

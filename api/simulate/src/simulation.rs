@@ -16,10 +16,11 @@ use crate::outcome::RunOutcome;
 use crate::people::{PeopleModel, Traits};
 use crate::policies::{self, NamedPolicy};
 use crate::progress::Progress;
+use crate::recorded::LogFacts;
 use crate::world::{Plan, World};
 
 /// Milliseconds of a minute.
-const MINUTE_MS: u64 = 60_000;
+pub(crate) const MINUTE_MS: u64 = 60_000;
 
 /// What the runs of one policy and fleet say together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +60,9 @@ pub struct Simulation {
     pub columns: Vec<Column>,
     /// Every run.
     pub runs: Vec<RunOutcome>,
+    /// The recorded log that it is of, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFacts>,
 }
 
 impl Simulation {
@@ -107,6 +111,7 @@ pub fn simulate(
                     seed,
                     measured_from_ms: pass_ms * passes,
                     measured_until_ms: pass_ms * (passes + 1),
+                    recorded: None,
                 };
                 progress.begin(name, drivers, seed);
                 let ledger = World::new(plan.clone()).run(&mut |ms| progress.show(ms));
@@ -115,7 +120,6 @@ pub fn simulate(
         }
     }
     progress.finish();
-    let columns = runs.chunk_by(|a, b| (&a.policy, a.drivers) == (&b.policy, b.drivers));
     Ok(Simulation {
         trips: options.trips.as_deref().map_or_else(manhattan, file_name),
         minutes: options.minutes,
@@ -126,8 +130,9 @@ pub fn simulate(
         speed_kmh: options.speed_kmh,
         detour: options.detour,
         seeds,
-        columns: columns.map(column).collect(),
+        columns: columns(&runs),
         runs,
+        log: None,
     })
 }
 
@@ -164,6 +169,12 @@ impl Day {
         });
         Ok(Self { city: City::of(&hour)?, trips: passes.collect() })
     }
+}
+
+/// Runs of one policy and fleet stand together.
+pub(crate) fn columns(runs: &[RunOutcome]) -> Vec<Column> {
+    let groups = runs.chunk_by(|a, b| (&a.policy, a.drivers) == (&b.policy, b.drivers));
+    groups.map(column).collect()
 }
 
 fn column(runs: &[RunOutcome]) -> Column {

@@ -18,12 +18,21 @@ impl fmt::Display for Simulation {
         let (first, last) = (self.seeds.first().unwrap_or(&0), self.seeds.last().unwrap_or(&0));
         let share = self.trip_share * 100.0;
         writeln!(f, "{}: {} minutes, {share:.0} % of the trips", self.trips, self.minutes)?;
+        if let Some(log) = &self.log {
+            write!(f, "{log}")?;
+        }
         writeln!(
             f,
             "straight line x {} at {} km/h, people as in {}, {} warm-up pass(es)",
             self.detour,
-            self.speed_kmh,
-            if self.traits.varied { "a replay" } else { "the reference" },
+            (self.speed_kmh * 10.0).round() / 10.0,
+            if self.log.is_some() {
+                "the log"
+            } else if self.traits.varied {
+                "a replay"
+            } else {
+                "the reference"
+            },
             self.warm_up
         )?;
         writeln!(f, "seeds {first} to {last}: mean ± 95 % confidence of {seeds} run(s) each\n")?;

@@ -12,6 +12,7 @@
 mod cars;
 mod ending;
 mod phone;
+mod recorded;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -22,8 +23,9 @@ use std::sync::Arc;
 
 use muster_city::geo::Point;
 use muster_city::trips::Trip;
-use muster_engine::driver::{DriverCommand, DriverMachine};
+use muster_engine::driver::{DriverCommand, DriverMachine, DriverRecord};
 use muster_engine::effect::SessionId;
+use muster_engine::geo::Position;
 use muster_engine::grid::{DriverSlot, FixLimits, Grid};
 use muster_engine::id::OfferId;
 use muster_engine::matching::{MarketCommand, MarketMachine};
@@ -35,6 +37,7 @@ use rand::Rng;
 use crate::city::{self, City};
 use crate::ledger::Ledger;
 use crate::people::{People, Traits};
+use crate::recorded::RecordedCity;
 use crate::travel::Travel;
 
 /// The simulated day begins here.
@@ -71,6 +74,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) measured_from_ms: u64,
     /// Requests end here, and so does what is measured.
     pub(crate) measured_until_ms: u64,
+    /// The log that trips, drivers and people are of, if they are.
+    pub(crate) recorded: Option<&'p RecordedCity>,
 }
 
 /// What happens at its own time.
@@ -84,6 +89,10 @@ pub(crate) enum Errand {
     LosePatience(usize),
     /// A rider leaves who has a driver.
     ChangePlans(usize),
+    /// A driver of a log comes, goes, or is another one to the platform.
+    Shift(usize, usize),
+    /// A rider of a log goes elsewhere.
+    ChangeDropoff(usize, Position),
     /// A driver answers the offer that he looks at.
     AnswerOffer(usize, OfferId, bool),
     /// A car is at the end of its leg; void when it has begun another one since.
@@ -117,6 +126,8 @@ pub(crate) struct DriverSite {
     pub(crate) car: cars::Car,
     pub(crate) phone: phone::Phone,
     pub(crate) armed: Option<Timestamp>,
+    /// His shift is over.
+    pub(crate) off_duty: bool,
 }
 
 /// A ride: in memory, or as it was told last.
@@ -172,6 +183,9 @@ impl<'p> World<'p> {
             plan,
         };
         (0..world.plan.drivers).for_each(|driver| world.put_on_the_road(driver));
+        if let Some(recorded) = world.plan.recorded {
+            world.plan_recorded(recorded);
+        }
         for (ride, trip) in world.plan.trips.iter().enumerate() {
             world.at(EPOCH.plus_millis(trip.after_ms.max(0) as u64), Errand::Request(ride));
         }
@@ -181,6 +195,10 @@ impl<'p> World<'p> {
 
     /// A car begins near the end of a drawn trip, most of them as if a ride had just ended there.
     fn put_on_the_road(&mut self, driver: usize) {
+        if let Some(recorded) = self.plan.recorded {
+            let (at, record) = Self::recorded_driver(recorded, driver);
+            return self.add_driver(at, record);
+        }
         let id = city::driver_id(driver);
         let mut random = self.people.stream("start", id.as_str());
         let drawn = self.plan.trips.get(random.random_range(0..self.plan.trips.len().max(1)));
@@ -190,8 +208,12 @@ impl<'p> World<'p> {
         let late = warms_up && random.random::<f64>() < LATE_SHARE;
         let online_ms = if late { random.random_range(0..LATE_MS) } else { 0 };
         let (xl, instant) = self.people.vehicle(id.as_str());
-        let record = self.plan.city.driver_record(id.clone(), xl, instant);
-        let slot = Arc::new(DriverSlot::new(id));
+        self.add_driver(at, self.plan.city.driver_record(id, xl, instant));
+        self.at(EPOCH.plus_millis(online_ms), Errand::GoOnline(driver));
+    }
+
+    fn add_driver(&mut self, at: Point, record: DriverRecord) {
+        let (slot, driver) = (Arc::new(DriverSlot::new(record.driver.clone())), self.drivers.len());
         let (market, policy) = (Arc::clone(&self.plan.city.market), Arc::clone(self.book.base()));
         let machine = DriverMachine::new(record, Arc::clone(&slot), market, policy, EPOCH);
         self.drivers.push(DriverSite {
@@ -201,8 +223,8 @@ impl<'p> World<'p> {
             car: cars::Car::parked(at),
             phone: phone::Phone::default(),
             armed: None,
+            off_duty: false,
         });
-        self.at(EPOCH.plus_millis(online_ms), Errand::GoOnline(driver));
     }
 
     /// Puts something on the agenda; of the same instant, what was put there first comes first.
@@ -253,6 +275,8 @@ impl<'p> World<'p> {
                     self.cancel(ride, "changed_plans");
                 }
             }
+            Errand::Shift(driver, index) => self.change_shift(driver, index),
+            Errand::ChangeDropoff(ride, dropoff) => self.change_dropoff(ride, dropoff),
             Errand::AnswerOffer(driver, offer, accepts) => {
                 self.answer_offer(driver, &offer, accepts);
             }
@@ -266,16 +290,15 @@ impl<'p> World<'p> {
     }
 
     fn request(&mut self, ride: usize) {
-        let trip = &self.plan.trips[ride];
-        let way_m = self.plan.travel.way_m(trip.pickup, trip.dropoff);
-        let request = self.plan.city.request(ride, trip, way_m, self.now);
+        let request = self.request_of(ride);
         let market = Arc::clone(&self.plan.city.market);
-        let patience_ms = self.people.patience_ms(request.ride.as_str());
         let machine = RideMachine::new(request, market, Arc::clone(&self.book));
         self.rides[ride].machine = Some(Box::new(machine));
         self.open_rides += 1;
         self.ledger.requested(ride, self.elapsed_ms());
-        self.after(patience_ms, Errand::LosePatience(ride));
+        if let Some(patience_ms) = self.patience_of(ride) {
+            self.after(patience_ms, Errand::LosePatience(ride));
+        }
         self.post.push_back(Message::Ride(ride, RideCommand::Request { reply: None }));
     }
 

@@ -90,6 +90,7 @@ pub struct Metrics {
     actor_restarts: Family<ActorLabels, Counter>,
     invariant_violations: Family<InvariantLabels, Counter>,
     events_seen: Counter<u64, AtomicU64>,
+    record_inputs_dropped: Counter<u64, AtomicU64>,
 }
 
 pub(super) fn histograms<L: Clone + std::hash::Hash + Eq>(
@@ -140,6 +141,7 @@ impl Metrics {
             actor_restarts: Family::default(),
             invariant_violations: Family::default(),
             events_seen: Counter::default(),
+            record_inputs_dropped: Counter::default(),
         };
         metrics.register_rides();
         metrics.register_offers();
@@ -220,6 +222,8 @@ impl Metrics {
         let help = "Invariants found broken; always 0";
         r.register("invariant_violations", help, self.invariant_violations.clone());
         r.register("events", "Domain events", self.events_seen.clone());
+        let help = "Inputs that the recorded log has not, because its writer did not keep up";
+        r.register("record_inputs_dropped", help, self.record_inputs_dropped.clone());
     }
 
     /// The registry, for the exposition.
@@ -245,6 +249,11 @@ impl Metrics {
         };
         self.fixes.get_or_create(&FixLabels { outcome }).inc();
         self.position_apply.observe(seconds);
+    }
+
+    /// The recorded log dropped some inputs.
+    pub fn record_dropped(&self, inputs: u64) {
+        self.record_inputs_dropped.inc_by(inputs);
     }
 
     /// A driver's socket opened.

@@ -6,6 +6,7 @@ mod modes;
 mod phone;
 mod policies;
 mod process;
+mod record;
 mod replay;
 mod roads;
 mod server;

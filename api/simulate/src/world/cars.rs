@@ -22,7 +22,7 @@ const DEGREE_M: f64 = 111_195.0;
 /// What a car does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doing {
-    /// Not online yet.
+    /// Not online.
     Away,
     /// Waits where its last ride ended.
     Idle,
@@ -62,6 +62,16 @@ pub(crate) struct Car {
 }
 
 impl Car {
+    /// Where a car is that has no leg.
+    pub(super) const fn idle_place(&self) -> Point {
+        self.to
+    }
+
+    /// A car without a leg waits there from here on.
+    pub(super) const fn wait_at(&mut self, at: Point) {
+        (self.from, self.to) = (at, at);
+    }
+
     pub(crate) const fn parked(at: Point) -> Self {
         Self { from: at, to: at, ends: EPOCH, doing: Doing::Away, since: EPOCH, leg: 0 }
     }
@@ -94,6 +104,7 @@ impl World<'_> {
     pub(super) fn take_fixes(&mut self, round: u64) {
         let first = (round % FIX_ROUNDS) as usize;
         for driver in (first..self.drivers.len()).step_by(FIX_ROUNDS as usize) {
+            self.follow_recorded_way(driver);
             self.take_fix(driver);
         }
         self.after(self.fix_step_ms(), Errand::Fixes(round + 1));
@@ -111,6 +122,9 @@ impl World<'_> {
     }
 
     fn take_fix(&mut self, driver: usize) {
+        if self.drivers[driver].off_duty && self.drivers[driver].car.doing == Doing::Away {
+            return;
+        }
         let position = city::position(self.place_of(driver));
         let (accuracy_m, speed_mps, bearing_deg) = (None, None, None);
         let fix = Fix { position, at: self.now, accuracy_m, speed_mps, bearing_deg };
@@ -155,12 +169,10 @@ impl World<'_> {
         let takes_ms = self.plan.travel.time_ms(self.place_of(driver), pickup);
         let leg = self.change(driver, Doing::ToPickup(ride), Some((pickup, takes_ms)));
         let first = self.ledger.assigned(ride, driver, self.elapsed_ms(), takes_ms);
-        let (driver_id, ride_id) = (city::driver_id(driver), city::ride_id(ride));
-        let gives_up = self.people.gives_up_after_ms(driver_id.as_str(), ride_id.as_str());
-        if let Some(ms) = gives_up {
+        if let Some(ms) = self.gives_up_after_ms(driver, ride) {
             self.after(ms, Errand::GiveUp(driver, leg));
         }
-        let changes = self.people.changes_plans_after_ms(ride_id.as_str()).filter(|_| first);
+        let changes = self.changes_plans_after_ms(ride).filter(|_| first);
         if let Some(ms) = changes {
             self.after(ms, Errand::ChangePlans(ride));
         }
@@ -169,8 +181,14 @@ impl World<'_> {
     /// The driver is free of this ride, if it was his; he stays where he is.
     pub(super) fn stop_serving(&mut self, driver: usize, ride: usize) {
         if self.drivers[driver].car.doing.ride() == Some(ride) {
-            self.change(driver, Doing::Idle, None);
+            self.rest(driver);
         }
+    }
+
+    /// He has no ride: he waits for one, unless his shift is over.
+    pub(super) fn rest(&mut self, driver: usize) {
+        let doing = if self.drivers[driver].off_duty { Doing::Away } else { Doing::Idle };
+        self.change(driver, doing, None);
     }
 
     pub(super) fn leg_ends(&mut self, driver: usize, leg: u64) {
@@ -182,8 +200,7 @@ impl World<'_> {
         match car.doing {
             Doing::Away | Doing::Idle => {}
             Doing::ToPickup(ride) => {
-                let (driver_id, ride_id) = (city::driver_id(driver), city::ride_id(ride));
-                let dwell_ms = self.people.dwell_ms(driver_id.as_str(), ride_id.as_str());
+                let dwell_ms = self.dwell_of(driver, ride);
                 self.ledger.arrived(ride, elapsed_ms);
                 self.take_fix(driver);
                 self.change(driver, Doing::AtPickup(ride), Some((car.to, dwell_ms)));
@@ -191,7 +208,7 @@ impl World<'_> {
             }
             Doing::AtPickup(ride) => {
                 let to = self.plan.trips[ride].dropoff;
-                let takes_ms = self.plan.travel.time_ms(car.to, to);
+                let takes_ms = self.trip_of(ride, car.to);
                 self.ledger.boarded(ride, elapsed_ms);
                 self.change(driver, Doing::OnTrip(ride), Some((to, takes_ms)));
                 let told = self.rides[ride].told.as_ref();
@@ -203,7 +220,7 @@ impl World<'_> {
                 let way_m = self.plan.travel.way_m(trip.pickup, trip.dropoff);
                 self.ledger.completed(driver, elapsed_ms, way_m);
                 self.take_fix(driver);
-                self.change(driver, Doing::Idle, None);
+                self.rest(driver);
                 self.progress(driver, ride, RideProgress::Complete);
             }
         }

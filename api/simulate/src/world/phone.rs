@@ -83,10 +83,9 @@ impl World<'_> {
         let asked = self.asked.entry((driver, ride)).or_default();
         *asked += 1;
         let live_ms = offer.expires_at.millis_since(self.now);
-        let (who, eta_s) = (offer.driver.as_str(), f64::from(offer.pickup_eta.get()));
-        let plan = self.people.offer(who, offer.ride.as_str(), *asked, eta_s, live_ms);
-        let id = offer.id.clone();
+        let (asked, id, eta_s) = (*asked, offer.id.clone(), f64::from(offer.pickup_eta.get()));
         phone.looks = true;
+        let plan = self.answer_of((driver, ride), asked, eta_s, live_ms);
         let accepts = match plan.answer {
             Answer::Accept => true,
             Answer::Decline(_) => false,

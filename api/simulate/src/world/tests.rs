@@ -50,6 +50,7 @@ impl Case {
             seed: 1,
             measured_from_ms: 0,
             measured_until_ms: HOUR_MS,
+            recorded: None,
         }
     }
 
