@@ -51,7 +51,7 @@ pub struct SimulateOptions {
     #[arg(long, value_enum, value_delimiter = ',', num_args = 0.., require_equals = true,
         value_name = "MODE,…", default_values_t = [SimulatedMode::Sequential, SimulatedMode::Batched])]
     pub modes: Vec<SimulatedMode>,
-    /// One more policy: NAME=FILE.toml with keys of [policy], or NAME=key=value,key=value.
+    /// One more policy: NAME=FILE.toml with keys of the section policy, or NAME=key=value,key=value.
     #[arg(long = "policy", value_name = "NAME=…")]
     pub policies: Vec<String>,
     /// A key of all policies.
