@@ -2,6 +2,7 @@
 
 mod drain;
 mod quotes;
+mod shadow;
 mod supply;
 mod travel;
 mod zones;

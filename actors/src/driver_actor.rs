@@ -90,6 +90,7 @@ impl Host for DriverHost {
             | Effect::PublishQueue(..)
             | Effect::ToMarket(_)
             | Effect::MatchWindow(_)
+            | Effect::DecideShadow(_)
             | Effect::ToDriver(..)
             | Effect::ToRide(..)
             | Effect::Answer(..)

@@ -16,6 +16,7 @@ mod replies;
 mod ride_actor;
 mod runtime;
 mod session;
+mod shadow_actor;
 mod shell;
 mod store_actor;
 mod timers;
@@ -30,4 +31,5 @@ pub use ports::{
 pub use recovery::StartError;
 pub use runtime::{DispatchConfig, DispatchLimits, Ports};
 pub use session::{DriverLink, SESSION_FRAMES_MAX, SessionFrame};
+pub use shadow_actor::ShadowReport;
 pub use store_actor::COMMIT_ITEMS_MAX;

@@ -13,6 +13,7 @@ use crate::market_actor;
 use crate::ports::{PositionSnapshot, Recovered, StoreError};
 use crate::ride_actor;
 use crate::runtime::Runtime;
+use crate::shadow_actor;
 use crate::shell::{Barrier, Deliver};
 use crate::zone_actor;
 
@@ -52,6 +53,7 @@ pub(crate) async fn recover(
         recovered.zones = others;
         zone_actor::start_all(runtime, market, own);
         market_actor::start(runtime, market);
+        shadow_actor::start(runtime, market);
     }
     for position in &recovered.positions {
         restore_position(runtime, position);

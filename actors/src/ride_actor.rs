@@ -57,6 +57,7 @@ impl Host for RideHost {
     fn committed(&mut self, item: &Durable, runtime: &Runtime) {
         if let Durable::Ride(commit) = item {
             self.board.tell(Arc::clone(&commit.record));
+            self.board.market.tell_shadow(&commit.record, runtime.meter.as_ref());
             if commit.record.offer_counts.sent > 0
                 && let Some(requested) = self.requested.take()
             {

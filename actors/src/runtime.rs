@@ -28,6 +28,7 @@ use crate::ports::{EventSink, Meter, Store, StoreError};
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::ride_actor;
+use crate::shadow_actor::ShadowPost;
 use crate::shell::Deliver;
 use crate::store_actor::{StoreActor, StoreBacklog, Submit};
 use crate::zone_actor::ZoneHandle;
@@ -87,6 +88,8 @@ pub(crate) struct MarketRuntime {
     pub(crate) zones: OnceLock<BTreeMap<ZoneId, ZoneHandle>>,
     /// The actor of its dispatch windows, once it runs.
     pub(crate) matcher: OnceLock<Addr<MarketActor>>,
+    /// Its shadow.
+    pub(crate) shadow: ShadowPost,
 }
 
 impl MarketRuntime {
@@ -125,6 +128,7 @@ impl MarketRuntime {
     /// Puts other policies in force: for attempts that begin from here on.
     pub(crate) fn set_book(&self, book: Arc<PolicyBook>) {
         *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+        self.renew_shadow();
     }
 }
 
@@ -179,6 +183,7 @@ impl Runtime {
                     census: Census::default(),
                     zones: OnceLock::new(),
                     matcher: OnceLock::new(),
+                    shadow: ShadowPost::default(),
                 };
                 (market.id().clone(), Arc::new(runtime))
             })

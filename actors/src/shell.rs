@@ -128,6 +128,10 @@ impl<H: Host> MachineActor<H> {
         }
     }
 
+    pub(crate) const fn machine(&self) -> &H::Machine {
+        &self.machine
+    }
+
     pub(crate) const fn host_mut(&mut self) -> &mut H {
         &mut self.host
     }
@@ -226,6 +230,7 @@ impl<H: Host> MachineActor<H> {
                 | Effect::PublishQueue(..)
                 | Effect::ToMarket(_)
                 | Effect::MatchWindow(_)
+                | Effect::DecideShadow(_)
                 | Effect::FindCandidates(_)
                 | Effect::LocateDriver(_)
                 | Effect::SendFrame(..)
@@ -306,6 +311,7 @@ fn durable(effect: Effect) -> Result<Durable, Effect> {
         | Effect::PublishQueue(..)
         | Effect::ToMarket(_)
         | Effect::MatchWindow(_)
+        | Effect::DecideShadow(_)
         | Effect::SendFrame(..)
         | Effect::CloseSession(..)
         | Effect::Answer(..)

@@ -30,6 +30,8 @@ Examples:
   muster simulate --log log --policy wide=wave_size=5   that city again, under another policy
   muster explain ride-1                         why each driver near ride-1 was asked or not
   muster explain --driver d-1                   why driver d-1 was asked by which ride of the last hour
+  muster serve --shadow mode=batched            what batched dispatch would decide, told to nobody
+  muster shadow                                 ... and how it compares so far
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
@@ -52,6 +54,8 @@ pub enum Command {
     /// Print why a ride was offered to whom: per search and wave, drivers asked and left out; or why
     /// a driver was asked or left out by the rides of the last hour.
     Explain(ExplainArgs),
+    /// Print what the shadow policies of a server would have decided, beside what was decided.
+    Shadow(ShadowArgs),
     /// Build a market's street network, or say what is in one.
     #[command(subcommand)]
     Roads(RoadsCommand),
@@ -96,6 +100,11 @@ pub struct ServeArgs {
     /// port 0 picks a free one. The first line on standard output says where.
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Decide by another policy too, tell nobody, and compare: a key of [policy] as key=value, or a
+    /// TOML file of such keys; may be repeated, later ones win. For every market, over its
+    /// [markets.<id>.shadow].
+    #[arg(long, value_name = "KEY=VALUE|FILE")]
+    pub shadow: Vec<String>,
     /// Folder of the recorded log, which muster simulate --log reads [default: log.record of the
     /// configuration, which is off].
     #[arg(long, value_name = "DIR")]
@@ -134,6 +143,17 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "DRIVER", conflicts_with = "ride")]
     pub driver: Option<String>,
     /// The server that knows it.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
+    pub url: String,
+}
+
+/// `muster shadow`
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    /// The market; without it every one that has a shadow.
+    #[arg(long, value_name = "MARKET")]
+    pub market: Option<String>,
+    /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9996")]
     pub url: String,
 }

@@ -1,6 +1,7 @@
 //! Configuration: shipped defaults, then a file, then the environment; validated once.
 
 mod build;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -167,6 +168,9 @@ pub struct MarketSection {
     /// Policies compared on live rides.
     #[serde(default)]
     pub experiment: Option<Experiment>,
+    /// Overrides of the market's policy for its shadow, which decides and tells nobody; absent: none.
+    #[serde(default)]
+    pub shadow: Option<PolicyPatch>,
 }
 
 /// What serves travel times.

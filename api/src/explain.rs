@@ -74,7 +74,7 @@ impl Subject {
     }
 }
 
-async fn ask<T: DeserializeOwned>(url: &str) -> Result<T, String> {
+pub(crate) async fn ask<T: DeserializeOwned>(url: &str) -> Result<T, String> {
     let failed = |error: reqwest::Error| format!("{url}: {error}");
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build();
     let answer = client.map_err(failed)?.get(url).send().await.map_err(failed)?;

@@ -29,6 +29,7 @@ mod ride_progress;
 mod rider_rate;
 mod rides;
 mod routes;
+mod shadow;
 mod state;
 mod trace;
 mod zones;

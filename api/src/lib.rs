@@ -9,6 +9,7 @@ pub mod record;
 pub mod replay;
 pub mod roads;
 pub mod serve;
+pub mod shadow;
 pub mod simulate;
 pub mod store;
 pub mod telemetry;

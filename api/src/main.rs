@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, roads, serve, simulate, values, version};
+use muster_api::{explain, replay, roads, serve, shadow, simulate, values, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args.options),
         Command::Simulate(args) => simulate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Shadow(args) => shadow::run(&args),
         Command::Roads(command) => roads::run(&command),
         Command::Values(args) => values::run(&args),
         Command::Version => version::print(),

@@ -4,6 +4,7 @@ mod metrics;
 mod policy_file;
 mod recording;
 mod roads_file;
+mod shadows;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
@@ -18,6 +19,7 @@ use socket2::SockRef;
 
 use self::policy_file::{PolicyFile, Stamp};
 use self::roads_file::RoadsFiles;
+use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
@@ -102,8 +104,10 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let _file_size_limit = signals::survive_file_size_limit();
     let file = args.config.file();
     let read = file.as_deref().map(Stamp::of);
-    let config = Config::load(file.as_deref())?;
+    let mut config = Config::load(file.as_deref())?;
     let mut dispatch_config = config.dispatch()?;
+    let settings = ShadowSettings(args.shadow.clone());
+    let shadows = settings.of(&mut config, &dispatch_config.policies)?;
     let address = args.listen.unwrap_or(config.server.listen);
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
@@ -127,11 +131,13 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
     let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone() };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    shadows::put_in_force(&dispatch, &shadows);
     let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;
     let policies = Arc::new(policies);
     roads.watch(dispatch.clone());
     if let Some((file, read)) = file.zip(read) {
-        PolicyFile::new(file, read, config.clone(), Arc::clone(&policies)).watch();
+        let desk = Arc::clone(&policies);
+        PolicyFile::new(file, read, config.clone(), desk, settings, dispatch.clone()).watch();
     }
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));

@@ -21,6 +21,7 @@ mod quote;
 mod ride;
 mod ride_event;
 mod ride_request;
+mod shadow;
 mod time;
 mod window;
 mod zone;
@@ -48,6 +49,9 @@ pub(crate) use ride_request::check_tiers;
 pub use ride_request::{
     ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, PICKUP_AHEAD_MAX_MS, RIDE_DRIVERS_MAX, RequestStamp,
     RideRequestBody, TIERS_MAX,
+};
+pub use shadow::{
+    DistributionView, ShadowRideSideView, ShadowRideView, ShadowSideView, ShadowView,
 };
 pub use time::{TimeFault, parse_rfc3339, rfc3339};
 pub use window::{PairCostView, WindowView};

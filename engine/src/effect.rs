@@ -9,6 +9,7 @@ use crate::id::{DriverId, OfferId, RideId, ZoneId};
 use crate::matching::{MarketCommand, WindowQuery};
 use crate::offer::{QuoteTerms, WithdrawReason};
 use crate::ride::{CandidateQuery, RideCommand, RideCommit, RideRecord};
+use crate::shadow::ShadowQuery;
 use crate::time::Timestamp;
 use crate::zone::{QueueOrder, QueueRecord, ZoneCommand, ZoneCommit};
 
@@ -52,6 +53,10 @@ pub enum Effect {
     /// Match a dispatch window and hand the result back as
     /// [`MarketCommand::Matched`], or [`MarketCommand::Failed`]; it may take a while.
     MatchWindow(Box<WindowQuery>),
+    /// Decide what a shadow would, with [`decide`](crate::shadow::decide), and hand the result back
+    /// as [`ShadowCommand::Decided`](crate::shadow::ShadowCommand::Decided), or as `Failed`; it may
+    /// take a while.
+    DecideShadow(Box<ShadowQuery>),
     /// Show searches and people the order of a zone's queue.
     PublishQueue(ZoneId, Arc<QueueOrder>),
     /// Deliver to a driver's machine.

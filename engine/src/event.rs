@@ -6,6 +6,7 @@ use crate::invariant::Invariant;
 use crate::matching::WindowFacts;
 use crate::offer::{Exclusion, OfferEnd, QuoteEnd, StandbyOutcome};
 use crate::ride::CancelledBy;
+use crate::shadow::ShadowEvent;
 use crate::zone::ZoneEventKind;
 
 /// Something that happened in `market`.
@@ -103,6 +104,8 @@ pub enum EventKind {
         /// How it came out.
         facts: WindowFacts,
     },
+    /// The shadow policy was compared with the real one over a ride, or was not.
+    Shadow(ShadowEvent),
     /// Rides that waited for a dispatch window look for themselves.
     WindowBypassed {
         /// How many.
@@ -169,6 +172,7 @@ impl EventKind {
             | Self::QueueChanged { .. }
             | Self::WindowMatched { .. }
             | Self::WindowBypassed { .. }
+            | Self::Shadow(_)
             | Self::InvariantViolated(_) => None,
         }
     }

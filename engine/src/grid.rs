@@ -10,6 +10,7 @@ mod bucket;
 mod dropoffs;
 mod fix;
 mod index;
+mod lent;
 mod nearest;
 mod reach;
 mod seqlock;

@@ -20,6 +20,7 @@ pub mod offer;
 pub mod policy;
 pub mod ride;
 pub mod roads;
+pub mod shadow;
 pub mod time;
 pub mod travel;
 pub mod units;

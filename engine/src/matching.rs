@@ -8,7 +8,7 @@
 
 mod advantage;
 #[cfg(test)]
-mod case_tests;
+pub(crate) mod case_tests;
 mod certificate;
 mod command;
 mod cost;
@@ -41,6 +41,7 @@ pub use command::{
 };
 pub use cost::PairTerms;
 pub use machine::{MarketMachine, WINDOW_REQUESTS_MAX};
+pub(crate) use problem::CANDIDATES_FACTOR_MAX;
 pub use problem::match_window;
 pub use solve::{Solution, solve};
 pub use sparse::{COST_MAX_MS, Pair, SparseProblem};

@@ -68,6 +68,7 @@ mod record;
 mod scheduled;
 mod search;
 mod seeking;
+mod shadowed;
 mod standby;
 mod standby_search;
 #[cfg(test)]
@@ -82,6 +83,7 @@ pub use command::{
     RideProgress,
 };
 pub use decision::{RankedDriver, WaveDecision, WaveExclusion};
+pub(crate) use eligibility::classify_untimed;
 pub use eligibility::{classify, suits, suits_untimed, tier_with_least_downgrade};
 pub use forward_search::suits_forward;
 pub use instant::InstantSearch;
@@ -102,3 +104,4 @@ pub use record::{
 };
 pub use search::find_candidates;
 pub(crate) use search::{hold, search_nearest};
+pub(crate) use shadowed::ShadowSearch;

@@ -135,21 +135,26 @@ impl Config {
         let (rules, experiment) = (section.rules.clone(), section.experiment.clone());
         let book = PolicyBook::new(0, base, rules, experiment, section.utc_offset_min);
         let checked = book.and_then(|book| book.check_zones(zones).map(|()| book));
-        checked.map_err(|error| match error {
+        checked.map_err(|error| self.book_refused(id, &error))
+    }
+
+    /// Why the policies of a market are refused.
+    pub(super) fn book_refused(&self, id: &str, error: &BookError) -> ConfigError {
+        match error {
             BookError::Value { place, error } => ConfigError::Value {
                 origin: self.origin.clone(),
                 key: format!("{place}.{} (market {id})", error.key),
-                value: error.value,
+                value: error.value.clone(),
                 allowed: error.allowed.to_owned(),
             },
             BookError::Duplicate { .. }
             | BookError::Shape { .. }
             | BookError::UnknownZone { .. } => {
                 let key = format!("markets.{id}");
-                let refused = invalid(&key, &error, "rules and arms that can hold");
+                let refused = invalid(&key, error, "rules and arms that can hold");
                 refused.of_origin(&self.origin)
             }
-        })
+        }
     }
 }
 

@@ -15,6 +15,22 @@ pub(super) struct Explanation {
     status: String,
     attempts: Vec<Attempt>,
     counts: BTreeMap<String, u32>,
+    #[serde(default)]
+    shadow: Option<Shadow>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Shadow {
+    mode: String,
+    shadow: ShadowSide,
+}
+
+#[derive(Debug, Deserialize)]
+struct ShadowSide {
+    end: String,
+    driver_id: Option<String>,
+    pickup_eta_s: Option<u32>,
+    decided_after_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,7 +99,18 @@ pub(super) fn render(explanation: &Explanation) -> String {
         true => line(&mut out, format_args!("it has not looked for drivers yet")),
         false => line(&mut out, format_args!("left out in all: {}", counted(&explanation.counts))),
     }
+    if let Some(shadow) = &explanation.shadow {
+        line(&mut out, format_args!("a shadow, {}: {}", shadow.mode, decided(&shadow.shadow)));
+    }
     out
+}
+
+fn decided(side: &ShadowSide) -> String {
+    let ShadowSide { end, driver_id, pickup_eta_s, decided_after_ms } = side;
+    let driver = driver_id.as_ref().map(|driver| format!(" by {driver}"));
+    let eta = pickup_eta_s.map(|eta_s| format!(", pickup in {eta_s} s"));
+    let after = decided_after_ms.map(|ms| format!(", decided after {ms} ms"));
+    [driver, eta, after].into_iter().flatten().fold(end.clone(), |text, part| text + &part)
 }
 
 fn policy(policy: &Policy) -> String {

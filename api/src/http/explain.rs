@@ -7,7 +7,7 @@ use crate::http::params::{Params, fault};
 use crate::http::path;
 use crate::http::problem::unreadable;
 use crate::http::state::AppState;
-use crate::wire::{DriverExplainView, DriverStandingView, ExplainView, Problem};
+use crate::wire::{DriverExplainView, DriverStandingView, ExplainView, Problem, ShadowRideView};
 
 /// Seconds that are explained of a driver, unless the client says otherwise.
 const SINCE_S_DEFAULT: u64 = 3_600;
@@ -27,7 +27,11 @@ pub(super) async fn explain(
     let decisions = state.history.decisions(&ride.request.ride).await.map_err(unreadable)?;
     let policies = state.dispatch.policies(&ride.request.market);
     let policy = policies.as_ref().map(|policies| policies.base().as_ref());
-    Ok(web::Json(ExplainView::new(&ride, &decisions, policy)))
+    // An explanation stands without a shadow that does not answer.
+    let shadow = state.dispatch.shadow_of(&ride.request.market, &ride.request.ride).await;
+    let view = ExplainView::new(&ride, &decisions, policy);
+    let shadow = shadow.ok().flatten().as_ref().map(ShadowRideView::from);
+    Ok(web::Json(ExplainView { shadow, ..view }))
 }
 
 /// Explain a driver's offers

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::{
     drivers, explain, markets, offers, operations, policies, quotes, ride_events, ride_progress,
-    rides, zones,
+    rides, shadow, zones,
 };
 use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
 
@@ -32,7 +32,7 @@ use crate::wire::{DriverPositionEvent, PROBLEM_JSON, ProblemBody};
         drivers::put, drivers::get, drivers::set_status, drivers::positions, drivers::offers,
         drivers::nearby, offers::accept, offers::decline,
         markets::list, markets::get, markets::supply,
-        policies::get, policies::put, policies::history,
+        policies::get, policies::put, policies::history, shadow::get,
         zones::list, zones::queue, zones::position, zones::add, zones::remove, zones::respond,
         zones::enter_otp,
         operations::healthz, operations::readyz, operations::version, operations::drain,

@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::{
     drivers, explain, idempotency, markets, offers, operations, policies, quotes, ride_events,
-    ride_progress, rides, zones,
+    ride_progress, rides, shadow, zones,
 };
 
 /// Registers every route of the HTTP edge. More specific routes of others go before.
@@ -69,6 +69,7 @@ fn market_routes(config: &mut ServiceConfig) {
         .service(resource("/{market}/supply", [get(markets::supply)]))
         .service(resource("/{market}/policy", policy))
         .service(resource("/{market}/policy/history", [get(policies::history)]))
+        .service(resource("/{market}/shadow", [get(shadow::get)]))
         .service(resource("/{market}/zones", [get(zones::list)]))
         .service(resource("/{market}/zones/{zone}/otp", [post(zones::enter_otp)]))
         .service(resource("/{market}/zones/{zone}/queue", [get(zones::queue)]))

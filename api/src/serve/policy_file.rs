@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::Dispatch;
+
 use crate::config::{Config, MarketSection, TravelTimeSection};
 use crate::policy::PolicyDesk;
+use crate::serve::shadows::{self, ShadowSettings};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +34,8 @@ pub(super) struct PolicyFile {
     read: Stamp,
     started_with: Config,
     desk: Arc<PolicyDesk>,
+    settings: ShadowSettings,
+    dispatch: Dispatch,
 }
 
 impl PolicyFile {
@@ -39,8 +44,10 @@ impl PolicyFile {
         read: Stamp,
         started_with: Config,
         desk: Arc<PolicyDesk>,
+        settings: ShadowSettings,
+        dispatch: Dispatch,
     ) -> Self {
-        Self { path, read, started_with, desk }
+        Self { path, read, started_with, desk, settings, dispatch }
     }
 
     /// Looks at the file until the process ends.
@@ -58,16 +65,18 @@ impl PolicyFile {
         if stamp == self.read {
             return;
         }
-        let path = self.path.clone();
+        let (path, settings) = (self.path.clone(), self.settings.clone());
         let loaded = tokio::task::spawn_blocking(move || {
-            let config = Config::load(Some(&path))?;
+            let mut config = Config::load(Some(&path))?;
             let policies = config.dispatch()?.policies;
-            Ok::<_, crate::config::ConfigError>((config, policies))
+            let shadows = settings.of(&mut config, &policies)?;
+            Ok::<_, crate::config::ConfigError>((config, policies, shadows))
         });
         let file = self.path.display();
         match loaded.await {
-            Ok(Ok((config, policies))) => match self.desk.reconfigure(&policies).await {
+            Ok(Ok((config, policies, shadows))) => match self.desk.reconfigure(&policies).await {
                 Ok(markets) => {
+                    shadows::put_in_force(&self.dispatch, &shadows);
                     let restart = needs_restart(&self.started_with, &config);
                     if !restart.is_empty() {
                         tracing::warn!(%file, sections = restart.join(", "),
@@ -129,6 +138,7 @@ fn without_policies(section: &MarketSection) -> FixedParts<'_> {
         policy: _,
         rules: _,
         experiment: _,
+        shadow: _,
     } = section;
     let places = [Some(boundary.as_str()), zones.as_deref(), roads.as_deref(), values.as_deref()];
     (name, places, travel_time.as_ref(), service_tiers, default_tier, *grid_resolution)

@@ -38,6 +38,21 @@ pub(super) struct ArmLabels {
     pub(super) outcome: &'static str,
 }
 
+/// `{market, side}`; the side is `real` or `shadow`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SideLabels {
+    pub(super) market: String,
+    pub(super) side: &'static str,
+}
+
+/// `{market, side, outcome}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SideOutcomeLabels {
+    pub(super) market: String,
+    pub(super) side: &'static str,
+    pub(super) outcome: &'static str,
+}
+
 /// `{market, by}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByLabels {

@@ -22,6 +22,7 @@ use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
+use super::shadow::ShadowMetrics;
 use super::travel::TravelMetrics;
 use super::windows::WindowMetrics;
 
@@ -78,6 +79,7 @@ pub struct Metrics {
     pickup_eta: Histograms<MarketLabels>,
     match_duration: Histograms<ModeLabels>,
     windows: WindowMetrics,
+    shadow: ShadowMetrics,
     travel: TravelMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
@@ -129,6 +131,7 @@ impl Metrics {
             pickup_eta: histograms(&HUMAN_SECONDS),
             match_duration: histograms(&ENGINE_SECONDS),
             windows: WindowMetrics::new(),
+            shadow: ShadowMetrics::new(),
             travel: TravelMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
@@ -201,6 +204,7 @@ impl Metrics {
         let help = "One search of the supply index, or one dispatch window matched";
         r.register("match_duration_seconds", help, self.match_duration.clone());
         self.windows.register(r);
+        self.shadow.register(r);
         self.travel.register(r);
     }
 
@@ -391,6 +395,7 @@ impl EventSink for Metrics {
                 self.zone_queue_changes.get_or_create(&OutcomeLabels { market, outcome }).inc();
             }
             EventKind::WindowMatched { facts } => self.windows.matched(market, facts),
+            EventKind::Shadow(event) => self.shadow.count(market, event),
             EventKind::WindowBypassed { rides, reason } => {
                 self.windows.bypassed(market, *rides, reason);
             }

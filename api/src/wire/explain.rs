@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::wire::geo::{Metres, metres};
+use crate::wire::shadow::ShadowRideView;
 use crate::wire::time::rfc3339;
 use crate::wire::window::WindowView;
 
@@ -29,6 +30,8 @@ pub struct ExplainView {
     pub attempts: Vec<AttemptView>,
     /// Drivers that fell out over all waves, by reason; one counts once per wave.
     pub counts: BTreeMap<&'static str, u32>,
+    /// What a shadow policy would have decided; of the newest few thousand rides, until a restart.
+    pub shadow: Option<ShadowRideView>,
 }
 
 /// The rules that decided.
@@ -181,6 +184,7 @@ impl ExplainView {
             policy: ExplainPolicyView::from(&ride.policy),
             attempts,
             counts,
+            shadow: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod record;
 mod replay;
 mod roads;
 mod server;
+mod shadow;
 mod standby;
 mod stream;
 mod values;

@@ -33,6 +33,14 @@ impl Server {
         Self::ready(command).await
     }
 
+    /// Starts a server on the data in `folder` with more arguments.
+    pub(crate) async fn start_with(folder: &Path, args: &[&str]) -> Self {
+        let mut command = muster(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]).args(args);
+        command.stderr(Stdio::null());
+        Self::ready(command).await
+    }
+
     /// Starts a server on `config.toml` in `folder`, with what it logs in the file `log`.
     pub(crate) async fn start_on_file(folder: &Path) -> Self {
         let log = std::fs::File::create(folder.join("log")).unwrap();

@@ -242,6 +242,7 @@ impl Round {
                     | Effect::PublishQueue(..)
                     | Effect::ToMarket(_)
                     | Effect::MatchWindow(_)
+                    | Effect::DecideShadow(_)
                     | Effect::SendFrame(..)
                     | Effect::CloseSession(..)
                     | Effect::Answer(..)

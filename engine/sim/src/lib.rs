@@ -24,7 +24,7 @@ mod zone;
 pub use oracle::Violation;
 pub use run::{Report, run, run_many, run_seed};
 pub use sabotage::Sabotage;
-pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan};
+pub use swarm::{DriverPlan, Faults, Habit, Options, RidePlan, shadow_of};
 pub use taste::{Taste, Wishes};
 pub use world::{Tally, World};
 pub use zone::ZonePlan;

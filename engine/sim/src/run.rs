@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use muster_engine::policy::DispatchPolicy;
+
 use crate::oracle::Violation;
 use crate::sabotage::Sabotage;
-use crate::swarm::Options;
+use crate::swarm::{Options, shadow_of};
 use crate::world::{Tally, World};
 
 /// What one seed led to.
@@ -35,15 +37,22 @@ impl Report {
 
 /// Runs a city to its end or to the first violation.
 pub fn run(options: Options) -> Report {
+    run_beside(options, None)
+}
+
+fn run_beside(options: Options, shadow: Option<DispatchPolicy>) -> Report {
     let seed = options.seed;
     let mut world = World::new(options);
+    if let Some(policy) = shadow {
+        world.shadow(policy);
+    }
     world.run();
     report(seed, world)
 }
 
-/// Runs the swarm's draw for `seed`.
+/// Runs the swarm's draw for `seed`, with its shadow if it has one.
 pub fn run_seed(seed: u64, sabotage: Option<Sabotage>, whole_trace: bool) -> Report {
-    run(Options { sabotage, whole_trace, ..Options::drawn(seed) })
+    run_beside(Options { sabotage, whole_trace, ..Options::drawn(seed) }, shadow_of(seed))
 }
 
 fn report(seed: u64, mut world: World) -> Report {

@@ -297,6 +297,20 @@ impl Options {
     }
 }
 
+/// The policy of the shadow beside the swarm's draw for `seed`; nothing in two of three runs.
+pub fn shadow_of(seed: u64) -> Option<DispatchPolicy> {
+    let root = Dice::root(seed);
+    let mut dice = root.child("shadow");
+    if !dice.chance(0.33) {
+        return None;
+    }
+    if dice.chance(0.2) {
+        return Some(Options::drawn(seed).policy);
+    }
+    let policy = modes::with_drawn_mode(drawn_rules(&dice.child("rules")), &mut dice);
+    Some(modes::with_drawn_matching(policy, &mut dice.child("matching")))
+}
+
 /// What is drawn of the policy whatever the modes and the zone.
 fn drawn_rules(root: &Dice) -> DispatchPolicy {
     let policy = drawn_policy(&mut root.child("policy"));

@@ -25,6 +25,7 @@ use crate::trace::Trace;
 use crate::world::calls::{Call, Caller};
 use crate::world::phone::Phone;
 use crate::world::riders::Rider;
+use crate::world::shadows::Shadows;
 use crate::world::turns::Turn;
 
 pub(crate) mod calls;
@@ -36,6 +37,7 @@ mod markets;
 mod outcomes;
 pub(crate) mod phone;
 pub(crate) mod riders;
+mod shadows;
 pub(crate) mod turns;
 mod zones;
 
@@ -146,6 +148,7 @@ pub struct World {
     pub(crate) rides: BTreeMap<usize, RideSite>,
     pub(crate) zones: BTreeMap<usize, ZoneSite>,
     pub(crate) matchers: BTreeMap<usize, Shell<MarketMachine>>,
+    pub(crate) shadows: Shadows,
     pub(crate) phones: Vec<Phone>,
     pub(crate) riders: Vec<Rider>,
     pub(crate) store: StoreModel,
@@ -189,6 +192,7 @@ impl World {
             rides: BTreeMap::new(),
             zones: BTreeMap::new(),
             matchers: BTreeMap::new(),
+            shadows: Shadows::default(),
             phones: options.drivers.iter().enumerate().map(phone).collect(),
             riders: (0..options.rides.len()).map(rider).collect(),
             store: StoreModel { epoch: 1, sabotage, ..StoreModel::default() },
@@ -385,6 +389,7 @@ impl World {
             ready = self.ready();
         }
         let chosen = self.scheduling.index(ready.len());
+        self.wake_shadows();
         self.perform_ready(ready.swap_remove(chosen));
         self.steps += 1;
         if self.steps > STEPS_MAX {

@@ -34,9 +34,9 @@ type Shard = BTreeMap<u64, Bucket>;
 
 /// Where a driver's one entry is, and with which slot.
 #[derive(Debug)]
-struct Placement {
+pub(super) struct Placement {
     cell: Cell,
-    entry: Occupant,
+    pub(super) entry: Occupant,
 }
 
 /// Drivers of one status each, counted.
@@ -85,7 +85,7 @@ pub struct Grid {
     resolution: CellResolution,
     shard_resolution: CellResolution,
     shards: Vec<RwLock<Shard>>,
-    drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
+    pub(super) drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
     occupied: AtomicUsize,
     /// Drivers on a trip by where it ends; follows `drivers`, under the driver's key.
     pub(super) dropoffs: Dropoffs,

@@ -13,20 +13,20 @@ use crate::policy::{DispatchMode, DispatchPolicy, PolicyBook};
 use crate::ride::{RideCommand, RideMachine, RideRequest};
 use crate::time::Timestamp;
 
-pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 
 /// Metres per degree of latitude, and of longitude at the equator.
 pub(super) const DEGREE_M: f64 = 111_195.0;
 
-pub(super) fn at(ms: u64) -> Timestamp {
+pub(crate) fn at(ms: u64) -> Timestamp {
     START.plus_millis(ms)
 }
 
-pub(super) fn ride(name: &str) -> RideId {
+pub(crate) fn ride(name: &str) -> RideId {
     RideId::new(name).unwrap()
 }
 
-pub(super) fn driver(name: &str) -> DriverId {
+pub(crate) fn driver(name: &str) -> DriverId {
     DriverId::new(name).unwrap()
 }
 
@@ -35,7 +35,7 @@ fn tier(name: &str) -> ServiceTierId {
 }
 
 /// A market on the equator with an economy and a premium tier.
-pub(super) fn market() -> Arc<Market> {
+pub(crate) fn market() -> Arc<Market> {
     let square = r#"{"type":"Polygon","coordinates":[[[0,-1],[1,-1],[1,1],[0,1],[0,-1]]]}"#;
     let config = MarketConfig {
         id: MarketId::new("m").unwrap(),
@@ -48,17 +48,17 @@ pub(super) fn market() -> Arc<Market> {
     Arc::new(Market::new(config).unwrap())
 }
 
-pub(super) fn grid() -> Grid {
+pub(crate) fn grid() -> Grid {
     Grid::new(CellResolution::new(9).unwrap())
 }
 
 /// The place so many metres east of the middle.
-pub(super) fn place(east_m: f64) -> Position {
+pub(crate) fn place(east_m: f64) -> Position {
     Position::from_degrees(0.0, 0.5 + east_m / DEGREE_M).unwrap()
 }
 
 /// Windows whose costs are times to the pickup and nothing else.
-pub(super) fn policy() -> DispatchPolicy {
+pub(crate) fn policy() -> DispatchPolicy {
     DispatchPolicy {
         mode: DispatchMode::Batched,
         search_radius_m_max: 5_000,
@@ -69,6 +69,21 @@ pub(super) fn policy() -> DispatchPolicy {
         detour_factor: 1.0,
         pickup_speed_mps: 1.0,
         ..DispatchPolicy::default()
+    }
+}
+
+/// A rider so many metres east of the middle.
+pub(crate) fn request(name: &str, east_m: f64, ms: u64) -> RideRequest {
+    RideRequest {
+        entropy: 7,
+        ..RideRequest::plain(
+            ride(name),
+            RiderId::new(name).unwrap(),
+            MarketId::new("m").unwrap(),
+            place(east_m),
+            vec![tier("economy")],
+            at(ms),
+        )
     }
 }
 
@@ -84,17 +99,7 @@ pub(super) fn join_with(
     ms: u64,
     change: impl FnOnce(&mut RideRequest),
 ) -> WindowRequest {
-    let mut request = RideRequest {
-        entropy: 7,
-        ..RideRequest::plain(
-            ride(name),
-            RiderId::new(name).unwrap(),
-            MarketId::new("m").unwrap(),
-            place(east_m),
-            vec![tier("economy")],
-            at(ms),
-        )
-    };
+    let mut request = request(name, east_m, ms);
     change(&mut request);
     let book = Arc::new(PolicyBook::of(policy.clone()));
     let mut machine = RideMachine::new(request, market(), book);
@@ -108,11 +113,11 @@ pub(super) fn join_with(
 }
 
 /// Puts a free driver of the economy tier so many metres east of the middle.
-pub(super) fn put(grid: &Grid, name: &str, east_m: f64) {
+pub(crate) fn put(grid: &Grid, name: &str, east_m: f64) {
     put_with(grid, name, east_m, |_| {});
 }
 
-pub(super) fn put_with(grid: &Grid, name: &str, east_m: f64, change: impl FnOnce(&mut Supply)) {
+pub(crate) fn put_with(grid: &Grid, name: &str, east_m: f64, change: impl FnOnce(&mut Supply)) {
     let slot = Arc::new(DriverSlot::new(driver(name)));
     let position = place(east_m);
     let fix = Fix { position, at: START, accuracy_m: None, speed_mps: None, bearing_deg: None };

@@ -76,6 +76,11 @@ impl MarketMachine {
         self.waiting.len()
     }
 
+    /// The number of the window that is being matched.
+    pub(crate) fn matching(&self) -> Option<u64> {
+        self.round.as_ref().map(|round| round.number)
+    }
+
     fn on_join(&mut self, request: WindowRequest, now: Timestamp, out: &mut Outbox) {
         let ride = request.ride.clone();
         let in_round = self.round.as_ref().and_then(|round| round.joins.get(&ride));

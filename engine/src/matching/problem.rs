@@ -36,6 +36,9 @@ const COMPLETIONS_MAX: u32 = 2;
 /// How many times as many candidates they are given.
 const COMPLETION_FACTOR: usize = 4;
 
+/// How many times `match_candidates` candidates a request is given at most.
+pub(crate) const CANDIDATES_FACTOR_MAX: usize = COMPLETION_FACTOR.pow(COMPLETIONS_MAX);
+
 /// Matches the requests of a window at the least cost of all, and holds a slot of each driver who is
 /// to be asked for the offer that is on its way.
 /// `values` are those of the market, if it has any.

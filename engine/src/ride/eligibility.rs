@@ -33,7 +33,7 @@ pub fn classify(
 
 /// As [`classify`], where how long he needs to the pickup is judged by what is better than the
 /// straight line.
-pub(super) fn classify_untimed(
+pub(crate) fn classify_untimed(
     query: &CandidateQuery,
     driver: &DriverId,
     supply: &Supply,

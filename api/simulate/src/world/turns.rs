@@ -204,6 +204,7 @@ impl World<'_> {
             | Effect::PersistDriver(_)
             | Effect::PersistZone(_)
             | Effect::ToZone(..)
+            | Effect::DecideShadow(_)
             | Effect::PublishQueue(..)
             | Effect::SendFrame(..)
             | Effect::CloseSession(..)

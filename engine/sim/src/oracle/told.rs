@@ -37,6 +37,7 @@ impl World {
             | Effect::ToZone(..)
             | Effect::ToMarket(_)
             | Effect::MatchWindow(_)
+            | Effect::DecideShadow(_)
             | Effect::CloseSession(..)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_)

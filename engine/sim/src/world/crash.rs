@@ -194,6 +194,7 @@ impl World {
             market.grid = Grid::new(market.market.resolution());
             market.grid.set_travel_times(streets.as_deref().cloned());
         }
+        self.start_shadows();
         let dead = std::mem::take(&mut self.writer);
         self.writer.batches = dead.batches;
         if let Some(batch) = dead.in_flight

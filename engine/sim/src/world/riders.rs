@@ -91,6 +91,7 @@ impl World {
             site.told = Some(Arc::clone(&commit.record));
         }
         self.riders[ride].view = Some(Arc::clone(&commit.record));
+        self.tell_shadow(&commit.record);
     }
 
     /// Once a second: the process may die, machines may panic, operators may act.

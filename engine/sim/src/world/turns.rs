@@ -324,6 +324,7 @@ impl World {
             | Effect::PersistRide(_)
             | Effect::PersistDriver(_)
             | Effect::PersistZone(_)
+            | Effect::DecideShadow(_)
             | Effect::FindCandidates(_)
             | Effect::LocateDriver(_) => {}
         }
