@@ -100,9 +100,9 @@ pub struct ServeArgs {
     /// port 0 picks a free one. The first line on standard output says where.
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Decide by another policy too, tell nobody, and compare: a key of [policy] as key=value, or a
-    /// TOML file of such keys; may be repeated, later ones win. For every market, over its
-    /// [markets.<id>.shadow].
+    /// Decide by another policy too, tell nobody, and compare: a key of the section policy as
+    /// key=value, or a TOML file of such keys; may be repeated, later ones win. For every market, over its
+    /// `[markets.<id>.shadow]`.
     #[arg(long, value_name = "KEY=VALUE|FILE")]
     pub shadow: Vec<String>,
     /// Folder of the recorded log, which muster simulate --log reads [default: log.record of the
