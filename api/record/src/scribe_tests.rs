@@ -1,5 +1,3 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use muster_engine::geo::CellResolution;
 use muster_engine::id::{RiderId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -32,23 +30,15 @@ fn record() -> RideRecord {
         resolution: CellResolution::new(9).unwrap(),
     };
     let request = RideRequest {
-        ride: RideId::new("ride-1").unwrap(),
-        rider: RiderId::new("r-1").unwrap(),
-        market: config.id.clone(),
-        pickup: Position::from_degrees(0.5, 0.5).unwrap(),
-        dropoff: None,
-        service_tiers: vec![tier],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: at(0),
         entropy: 77,
-        request_key: None,
+        ..RideRequest::plain(
+            RideId::new("ride-1").unwrap(),
+            RiderId::new("r-1").unwrap(),
+            config.id.clone(),
+            Position::from_degrees(0.5, 0.5).unwrap(),
+            vec![tier],
+            at(0),
+        )
     };
     let market = Arc::new(Market::new(config).unwrap());
     let book = Arc::new(PolicyBook::of(DispatchPolicy::default()));

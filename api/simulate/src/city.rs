@@ -1,6 +1,6 @@
 //! The market of a simulation: what the machines need to know of it, made from its trips.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_city::geo::Point;
@@ -32,28 +32,30 @@ pub(crate) struct City {
     xl: ServiceTierId,
 }
 
+/// The rectangle around all of these places, with a margin.
+pub(crate) fn boundary_around(
+    places: impl IntoIterator<Item = Point>,
+) -> Result<Boundary, SimulateError> {
+    let places: Vec<Point> = places.into_iter().collect();
+    let least = |of: fn(&Point) -> f64| places.iter().map(of).fold(f64::INFINITY, f64::min);
+    let most = |of: fn(&Point) -> f64| places.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+    let (south, north) = (least(|p| p.lat) - MARGIN_DEG, most(|p| p.lat) + MARGIN_DEG);
+    let (west, east) = (least(|p| p.lng) - MARGIN_DEG, most(|p| p.lng) + MARGIN_DEG);
+    let ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+    let area = serde_json::json!({"type": "Polygon", "coordinates": [ring]});
+    Boundary::from_geojson(&area.to_string()).map_err(|e| SimulateError::Market(e.to_string()))
+}
+
 impl City {
     pub(crate) fn of(trips: &[Trip]) -> Result<Self, SimulateError> {
         let fault = |error: &dyn std::fmt::Display| SimulateError::Market(error.to_string());
-        let places = || trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]);
-        let least = |of: fn(Point) -> f64| places().map(of).fold(f64::INFINITY, f64::min);
-        let most = |of: fn(Point) -> f64| places().map(of).fold(f64::NEG_INFINITY, f64::max);
-        let (south, north) = (least(|p| p.lat) - MARGIN_DEG, most(|p| p.lat) + MARGIN_DEG);
-        let (west, east) = (least(|p| p.lng) - MARGIN_DEG, most(|p| p.lng) + MARGIN_DEG);
-        let ring = serde_json::json!([
-            [west, south],
-            [east, south],
-            [east, north],
-            [west, north],
-            [west, south]
-        ]);
-        let area = serde_json::json!({"type": "Polygon", "coordinates": [ring]});
+        let places = trips.iter().flat_map(|trip| [trip.pickup, trip.dropoff]);
         let standard = ServiceTierId::new("standard").map_err(|e| fault(&e))?;
         let xl = ServiceTierId::new("xl").map_err(|e| fault(&e))?;
         let config = MarketConfig {
             id: MarketId::new("simulated").map_err(|e| fault(&e))?,
             name: "Simulated".to_owned(),
-            boundary: Boundary::from_geojson(&area.to_string()).map_err(|e| fault(&e))?,
+            boundary: boundary_around(places)?,
             tiers: vec![standard.clone(), xl.clone()],
             default_tier: standard.clone(),
             resolution: CellResolution::new(GRID_RESOLUTION).map_err(|e| fault(&e))?,
@@ -110,23 +112,17 @@ impl City {
             service_tiers.push(self.xl.clone());
         }
         RideRequest {
-            ride: ride_id(ride),
-            rider: named(RiderId::new(&format!("rider-{ride:07}"))),
-            market: self.market.id().clone(),
-            pickup: position(trip.pickup),
             dropoff: Some(position(trip.dropoff)),
-            service_tiers,
             fare: Some(Money { amount: fare_cents(way_m), currency: "USD".to_owned() }),
-            tip: None,
-            pickup_at: None,
-            attributes: BTreeMap::new(),
-            require_tags: Vec::new(),
-            forbid_tags: Vec::new(),
-            blocked_drivers: BTreeSet::new(),
-            favourite_drivers: BTreeSet::new(),
-            requested_at: now,
             entropy: (ride as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            request_key: None,
+            ..RideRequest::plain(
+                ride_id(ride),
+                named(RiderId::new(&format!("rider-{ride:07}"))),
+                self.market.id().clone(),
+                position(trip.pickup),
+                service_tiers,
+                now,
+            )
         }
     }
 }

@@ -75,20 +75,26 @@ fn what_cannot_be_left_again_is_no_part_of_the_network() {
     assert_eq!((network.size().nodes, network.size().streets), (4, 4));
 }
 
-#[test]
-fn the_hours_factor_divides_the_time_and_no_other() {
+/// A kilometre of street that takes twice the time from 8 to 9.
+fn slow_at_eight() -> RoadNetwork {
     let mut factors = [1.0; 24];
     factors[8] = 0.5;
     let nodes = vec![at(0.0, 0.0), at(1_000.0, 0.0)];
     let segments = vec![way(&nodes, 0, 1), way(&nodes, 1, 0)];
     let profile = Some(HourProfile::new(&factors).unwrap());
     let streets = Streets { nodes, segments, profile, ..Streets::default() };
-    let network = RoadNetwork::build(&streets, |_, _| {}).unwrap();
+    RoadNetwork::build(&streets, |_, _| {}).unwrap()
+}
+
+#[test]
+fn the_hours_factor_divides_the_time_and_no_other() {
+    let network = slow_at_eight();
     let time_ms = |hour| network.many_to_one(&[at(0.0, 0.0)], at(1_000.0, 0.0), hour)[0].unwrap();
     assert_eq!(time_ms(8).time_ms, 2 * time_ms(7).time_ms);
     assert_eq!(time_ms(8).distance, time_ms(7).distance);
     assert_eq!(time_ms(7 + 24), time_ms(7));
     assert_eq!(HourProfile::new(&[1.0; 23]), Err(ProfileError::Count(23)));
+    let mut factors = [1.0; 24];
     factors[3] = 9.0;
     let refused = HourProfile::new(&factors).unwrap_err().to_string();
     assert_eq!(refused, "the factor of hour 3 is 9, allowed is 0.05..=5");
@@ -168,13 +174,7 @@ fn nothing_in_a_file_is_trusted_although_its_checksum_holds() {
 fn a_market_asks_for_its_own_hour() {
     use crate::time::Timestamp;
     use crate::travel::{EtaSource, TravelTime};
-    let mut factors = [1.0; 24];
-    factors[8] = 0.5;
-    let nodes = vec![at(0.0, 0.0), at(1_000.0, 0.0)];
-    let segments = vec![way(&nodes, 0, 1), way(&nodes, 1, 0)];
-    let profile = Some(HourProfile::new(&factors).unwrap());
-    let streets = Streets { nodes, segments, profile, ..Streets::default() };
-    let network = RoadNetwork::build(&streets, |_, _| {}).unwrap();
+    let network = slow_at_eight();
     let in_new_york = RoadTravelTime::new(std::sync::Arc::new(network), -300);
     let at_utc = |hour: u64| Timestamp::from_millis((20_000 * 24 + hour) * 3_600_000);
     let way = |hour| in_new_york.way(at(0.0, 0.0), at(1_000.0, 0.0), at_utc(hour)).unwrap();

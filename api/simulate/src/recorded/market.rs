@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use muster_city::geo::Point;
 use muster_engine::driver::{DriverProfile, DriverRecord};
 use muster_engine::geo::CellResolution;
 use muster_engine::id::{DriverId, MarketId};
-use muster_engine::market::{Boundary, Market, MarketConfig};
+use muster_engine::market::{Market, MarketConfig};
 use muster_engine::policy::{DispatchPolicy, PolicyPatch};
 use muster_engine::ride::RideRequest;
 use muster_engine::time::Timestamp;
@@ -15,11 +14,9 @@ use muster_record::{Line, MarketLine};
 
 use super::RecordedCity;
 use crate::city;
+use crate::city::boundary_around;
 use crate::error::SimulateError;
 use crate::world::EPOCH;
-
-/// Degrees that the market reaches beyond its places.
-const MARGIN_DEG: f64 = 0.02;
 
 /// The market named, or else the one with the most requests; as the log tells of it first.
 pub(super) fn of_log(lines: &[Line], named: Option<&str>) -> Result<MarketLine, SimulateError> {
@@ -62,25 +59,12 @@ impl RecordedCity {
     pub(super) fn engine_market(&self) -> Result<Market, SimulateError> {
         let fault = |error: &dyn std::fmt::Display| SimulateError::Market(error.to_string());
         let pickups = self.trips.iter().map(|trip| trip.pickup);
-        let places: Vec<Point> =
-            pickups.chain(self.drivers.iter().flat_map(|driver| driver.places())).collect();
-        let least = |of: fn(&Point) -> f64| places.iter().map(of).fold(f64::INFINITY, f64::min);
-        let most = |of: fn(&Point) -> f64| places.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
-        let (south, north) = (least(|p| p.lat) - MARGIN_DEG, most(|p| p.lat) + MARGIN_DEG);
-        let (west, east) = (least(|p| p.lng) - MARGIN_DEG, most(|p| p.lng) + MARGIN_DEG);
-        let ring = serde_json::json!([
-            [west, south],
-            [east, south],
-            [east, north],
-            [west, north],
-            [west, south]
-        ]);
-        let area = serde_json::json!({"type": "Polygon", "coordinates": [ring]});
+        let places = pickups.chain(self.drivers.iter().flat_map(|driver| driver.places()));
         let line = &self.market;
         let config = MarketConfig {
             id: line.market.clone(),
             name: line.market.to_string(),
-            boundary: Boundary::from_geojson(&area.to_string()).map_err(|e| fault(&e))?,
+            boundary: boundary_around(places)?,
             tiers: line.service_tiers.clone(),
             default_tier: line.default_tier.clone(),
             resolution: CellResolution::new(line.grid_resolution).map_err(|e| fault(&e))?,

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use muster_engine::driver::DriverProfile;
 use muster_engine::id::{OfferId, RiderId, ServiceTierId};
@@ -74,24 +74,11 @@ fn fix(number: u32, ms: u64, east_m: f64) -> Line {
 }
 
 fn request(number: u32, ms: u64, from_m: f64, to_m: f64) -> Line {
+    let (pickup, tiers) = (east(from_m), vec![tier("standard")]);
+    let rider = RiderId::new("rider").unwrap();
     let request = RideRequest {
-        ride: ride(number),
-        rider: RiderId::new("rider").unwrap(),
-        market: market_id(),
-        pickup: east(from_m),
         dropoff: Some(east(to_m)),
-        service_tiers: vec![tier("standard")],
-        fare: None,
-        tip: None,
-        pickup_at: None,
-        attributes: BTreeMap::new(),
-        require_tags: Vec::new(),
-        forbid_tags: Vec::new(),
-        blocked_drivers: BTreeSet::new(),
-        favourite_drivers: BTreeSet::new(),
-        requested_at: at(ms),
-        entropy: 0,
-        request_key: None,
+        ..RideRequest::plain(ride(number), rider, market_id(), pickup, tiers, at(ms))
     };
     Line::Request(Box::new(RequestLine { at: at(ms), request }))
 }
