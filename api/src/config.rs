@@ -1,6 +1,7 @@
 //! Configuration: shipped defaults, then a file, then the environment; validated once.
 
 mod build;
+mod kafka;
 mod shadow;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use muster_engine::policy::{DispatchPolicy, Experiment, PolicyPatch, PolicyRule}
 use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
+pub use self::kafka::{KafkaConfig, KafkaTopics};
 use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.
@@ -30,6 +32,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// The embedded store.
     pub store: StoreConfig,
+    /// The platform's message broker.
+    pub kafka: KafkaConfig,
     /// How fixes are judged.
     pub positions: PositionsConfig,
     /// Logging.
@@ -369,6 +373,9 @@ impl Config {
         let allowed = "1048576 (1 MiB) or more";
         let holds = bytes >= RECORD_BYTES_MIN;
         refuse(holds, "log.record_bytes_max", bytes.to_string(), allowed)?;
+        if let Some((key, value, allowed)) = self.kafka.fault() {
+            refuse(false, &format!("kafka.{key}"), value, allowed)?;
+        }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {
             let fault = section.travel_time.as_ref().and_then(TravelTimeSection::fault);

@@ -10,21 +10,36 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A crate of ours, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("muster-engine", &[]),
     ("muster-sim", &["muster-engine"]),
     ("muster-actors", &["muster-engine"]),
     ("muster-city", &[]),
+    ("muster-services", &[]),
     ("muster-replay", &["muster-engine", "muster-city"]),
     ("muster-record", &["muster-engine"]),
     ("muster-simulate", &["muster-engine", "muster-city", "muster-record"]),
     (
         "muster-api",
-        &["muster-engine", "muster-actors", "muster-record", "muster-replay", "muster-simulate"],
+        &[
+            "muster-engine",
+            "muster-actors",
+            "muster-record",
+            "muster-replay",
+            "muster-services",
+            "muster-simulate",
+        ],
     ),
     (
         "muster-benches",
-        &["muster-engine", "muster-sim", "muster-actors", "muster-api", "muster-replay"],
+        &[
+            "muster-engine",
+            "muster-sim",
+            "muster-actors",
+            "muster-api",
+            "muster-replay",
+            "muster-services",
+        ],
     ),
 ];
 
