@@ -22,6 +22,7 @@ use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 use tokio::sync::{mpsc, watch};
 
+pub use self::drain::HeardDriver;
 pub use self::supply::{DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 
 use crate::clock::Clock;
@@ -56,7 +57,7 @@ impl Dispatch {
         let (drivers, rides) = (recovered.drivers.len(), recovered.open_rides.len());
         let clock = Clock::start(config.clock_speed, recovered.newest_at);
         let arbiters = (0..config.arbiters.max(1)).map(|_| Arbiter::new().handle()).collect();
-        let runtime = Runtime::new(config, ports, clock, arbiters);
+        let runtime = Runtime::new(config, ports, clock, arbiters, epoch);
         recovery::recover(&runtime, recovered).await?;
         tracing::info!(epoch, drivers, rides, "dispatch recovered");
         let dispatch = Self { runtime };
@@ -67,6 +68,11 @@ impl Dispatch {
     /// The present instant of the engine.
     pub fn now(&self) -> Timestamp {
         self.runtime.clock.now()
+    }
+
+    /// The epoch that this process took in the store: who has the greatest owns the markets.
+    pub fn epoch(&self) -> u64 {
+        self.runtime.epoch
     }
 
     /// Engine seconds per real second.

@@ -134,6 +134,7 @@ impl MarketRuntime {
 
 /// The shared state of the process.
 pub(crate) struct Runtime {
+    pub(crate) epoch: u64,
     pub(crate) clock: Clock,
     pub(crate) limits: DispatchLimits,
     pub(crate) fix_limits: FixLimits,
@@ -160,6 +161,7 @@ impl Runtime {
         ports: Ports,
         clock: Clock,
         arbiters: Vec<ArbiterHandle>,
+        epoch: u64,
     ) -> Arc<Self> {
         let backlog = Arc::new(StoreBacklog::default());
         let (store, meter) = (Arc::clone(&ports.store), Arc::clone(&ports.meter));
@@ -189,6 +191,7 @@ impl Runtime {
             })
             .collect();
         let runtime = Arc::new(Self {
+            epoch,
             clock,
             limits: config.limits,
             fix_limits: config.fix_limits,

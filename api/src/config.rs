@@ -2,6 +2,7 @@
 
 mod build;
 mod kafka;
+mod redis;
 mod shadow;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 pub use self::kafka::{KafkaConfig, KafkaTopics};
+pub use self::redis::RedisConfig;
 use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.
@@ -34,6 +36,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The platform's message broker.
     pub kafka: KafkaConfig,
+    /// The mirror of what is hot.
+    pub redis: RedisConfig,
     /// How fixes are judged.
     pub positions: PositionsConfig,
     /// Logging.
@@ -375,6 +379,9 @@ impl Config {
         refuse(holds, "log.record_bytes_max", bytes.to_string(), allowed)?;
         if let Some((key, value, allowed)) = self.kafka.fault() {
             refuse(false, &format!("kafka.{key}"), value, allowed)?;
+        }
+        if let Some((key, value, allowed)) = self.redis.fault() {
+            refuse(false, &format!("redis.{key}"), value, allowed)?;
         }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {

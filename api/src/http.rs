@@ -38,6 +38,7 @@ pub use body::BODY_BYTES_MAX;
 pub use driver_calls::FIXES_MAX;
 pub use openapi::document as openapi_document;
 pub use params::PAGE_MAX;
+pub use rider_rate::SharedAllowance;
 pub use routes::configure;
 pub use state::{AppParts, AppState, BuildInfo, HttpLimits, HttpObserver, Unobserved};
 pub use trace::trace;

@@ -7,6 +7,7 @@ pub mod http;
 mod kafka;
 pub mod policy;
 pub mod record;
+pub mod redis;
 pub mod replay;
 pub mod roads;
 pub mod serve;

@@ -3,6 +3,7 @@
 mod metrics;
 mod policy_file;
 mod recording;
+mod redis;
 mod roads_file;
 mod shadows;
 mod signals;
@@ -18,12 +19,14 @@ use muster_actors::{Dispatch, Ports, StartError, StoreError};
 use socket2::SockRef;
 
 use self::policy_file::{PolicyFile, Stamp};
+use self::redis::RedisEdge;
 use self::roads_file::RoadsFiles;
 use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
-use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits, SharedAllowance};
 use crate::policy::{PolicyDesk, Standings};
+use crate::redis::LinkError;
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
@@ -69,6 +72,8 @@ enum ServeError {
     RecordWithoutPositions,
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
+    #[error("redis.url: {0}")]
+    Redis(#[from] LinkError),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("the server failed: {0}")]
@@ -81,6 +86,7 @@ impl ServeError {
             Self::Config(_)
             | Self::NotLoopback(_)
             | Self::Logs(_)
+            | Self::Redis(_)
             | Self::Record { .. }
             | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
@@ -129,6 +135,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         None => None,
     };
     let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
+    let redis = RedisEdge::open(&config, &dispatch_config.markets, &metrics)?;
+    let durable = redis.iter().fold(durable, |store, redis| redis.over(store));
     let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone() };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     shadows::put_in_force(&dispatch, &shadows);
@@ -142,7 +150,10 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
-    let state = app_state(&config, &dispatch, &store, &policies, &metrics);
+    let allowance = redis.as_ref().map(RedisEdge::allowance);
+    let state = app_state(&config, &dispatch, &store, &policies, &metrics, allowance);
+    let claims = redis.map(|redis| listener.local_addr().map(|at| redis.start(&dispatch, at)));
+    let claims = claims.transpose()?;
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
@@ -152,6 +163,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     ));
     server.await?;
     let clean = drained.await.unwrap_or(false);
+    if let Some(claims) = claims {
+        claims.release().await;
+    }
     if let Some(recorded) = recorded {
         recorded.finish();
     }
@@ -165,11 +179,13 @@ fn app_state(
     store: &Arc<SqliteStore>,
     policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
+    shared_allowance: Option<Arc<dyn SharedAllowance>>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
         history: store.clone(),
         policies: Arc::clone(policies),
+        shared_allowance,
         observe: metrics.clone(),
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,

@@ -3,6 +3,7 @@
 mod exposition;
 mod labels;
 mod metrics;
+mod redis;
 mod shadow;
 mod travel;
 mod windows;

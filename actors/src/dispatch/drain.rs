@@ -1,9 +1,9 @@
 //! The end of a process, and the positions it leaves behind.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use muster_engine::id::MarketId;
 use muster_engine::time::Timestamp;
 use tokio::sync::watch;
 
@@ -15,6 +15,28 @@ use crate::registry::DriverHandle;
 const SNAPSHOT_ROWS_MAX: usize = 200;
 /// How often a drain looks whether the store has caught up.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+/// A driver who was heard, for whoever mirrors the supply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeardDriver {
+    /// His market.
+    pub market: MarketId,
+    /// Where and when.
+    pub snapshot: PositionSnapshot,
+    /// Whether he is on duty.
+    pub online: bool,
+}
+
+/// Where a driver is, if he was heard since `since`.
+fn heard(handle: &DriverHandle, since: Timestamp) -> Option<PositionSnapshot> {
+    let reading = handle.board.slot.read()?;
+    (reading.received_at >= since).then(|| PositionSnapshot {
+        driver: handle.board.driver.clone(),
+        position: reading.position,
+        recorded_at: reading.recorded_at,
+        received_at: reading.received_at,
+    })
+}
 
 impl Dispatch {
     /// Tells when the process begins to drain.
@@ -42,6 +64,19 @@ impl Dispatch {
         idle && saved
     }
 
+    /// The newest position of every driver who was heard since `since`.
+    pub fn heard_since(&self, since: Timestamp) -> Vec<HeardDriver> {
+        let drivers = self.runtime.registry.drivers();
+        let heard = drivers.iter().filter_map(|handle| {
+            Some(HeardDriver {
+                snapshot: heard(handle, since)?,
+                market: handle.board.market.market.id().clone(),
+                online: handle.board.durable().is_some_and(|record| record.online),
+            })
+        });
+        heard.collect()
+    }
+
     pub(super) fn spawn_position_snapshots(self) {
         let every = self.runtime.limits.position_snapshot_every;
         if every.is_zero() {
@@ -64,17 +99,9 @@ impl Dispatch {
     /// Writes the positions received since `since`, little by little `over` a time: commits of rides
     /// wait for the same writer.
     async fn save_positions(&self, since: Timestamp, over: Duration) -> Result<(), StoreError> {
-        let moved = |handle: Arc<DriverHandle>| {
-            let reading = handle.board.slot.read()?;
-            (reading.received_at >= since).then(|| PositionSnapshot {
-                driver: handle.board.driver.clone(),
-                position: reading.position,
-                recorded_at: reading.recorded_at,
-                received_at: reading.received_at,
-            })
-        };
         let drivers = self.runtime.registry.drivers();
-        let positions: Vec<PositionSnapshot> = drivers.into_iter().filter_map(moved).collect();
+        let positions: Vec<PositionSnapshot> =
+            drivers.iter().filter_map(|handle| heard(handle, since)).collect();
         let chunks = u32::try_from(positions.len().div_ceil(SNAPSHOT_ROWS_MAX)).unwrap_or(u32::MAX);
         let pause = over / chunks.max(1);
         for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {

@@ -39,7 +39,7 @@ pub(super) async fn request(
     let request_key = http.extensions().get::<RequestKey>().cloned();
     let stamp = stamp(state.dispatch.now(), request_key.clone())?;
     let request = wanted.into_request(state.dispatch.markets(), stamp)?;
-    if let Err(too_often) = state.rider_rate.check(&request.rider) {
+    if let Err(too_often) = state.rider_rate.check(&request.rider).await {
         // Whoever repeats a call until it is answered is not asking for another ride.
         let known = known_before(&state, &request, CallError::Refused(Refusal::RideAlreadyExists));
         return known.await.ok().flatten().ok_or(too_often);

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::http::history::RideHistory;
 use crate::http::idempotency::KeysInFlight;
-use crate::http::rider_rate::RiderRate;
+use crate::http::rider_rate::{RiderRate, SharedAllowance};
 use crate::policy::PolicyDesk;
 
 /// Bounds of the HTTP edge.
@@ -62,6 +62,8 @@ pub struct AppParts {
     pub observe: Arc<dyn HttpObserver>,
     /// Bounds.
     pub limits: HttpLimits,
+    /// Riders' allowances that other processes take from, too.
+    pub shared_allowance: Option<Arc<dyn SharedAllowance>>,
     /// Which build this is.
     pub build: BuildInfo,
 }
@@ -87,7 +89,10 @@ impl AppState {
             policies: parts.policies,
             observe: parts.observe,
             build: parts.build,
-            rider_rate: RiderRate::new(parts.limits.ride_requests_per_rider_per_min),
+            rider_rate: RiderRate::new(
+                parts.limits.ride_requests_per_rider_per_min,
+                parts.shared_allowance,
+            ),
             keys: KeysInFlight::default(),
             streams: Arc::new(Semaphore::new(parts.limits.sse_streams_max)),
         }

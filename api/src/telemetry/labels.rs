@@ -30,6 +30,13 @@ pub(super) struct OutcomeLabels {
     pub(super) outcome: &'static str,
 }
 
+/// `{purpose, outcome}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PurposeLabels {
+    pub(super) purpose: &'static str,
+    pub(super) outcome: &'static str,
+}
+
 /// `{market, arm, outcome}`; a validated book has few arms, and names fit for a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ArmLabels {

@@ -22,6 +22,7 @@ use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
+use super::redis::RedisMetrics;
 use super::shadow::ShadowMetrics;
 use super::travel::TravelMetrics;
 use super::windows::WindowMetrics;
@@ -81,6 +82,7 @@ pub struct Metrics {
     windows: WindowMetrics,
     shadow: ShadowMetrics,
     travel: TravelMetrics,
+    pub(super) redis: RedisMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -133,6 +135,7 @@ impl Metrics {
             windows: WindowMetrics::new(),
             shadow: ShadowMetrics::new(),
             travel: TravelMetrics::default(),
+            redis: RedisMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -206,6 +209,7 @@ impl Metrics {
         self.windows.register(r);
         self.shadow.register(r);
         self.travel.register(r);
+        self.redis.register(r);
     }
 
     fn register_process(&mut self) {

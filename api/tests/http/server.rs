@@ -169,6 +169,7 @@ pub(crate) async fn server_on(
     let dispatch = Dispatch::start(config, ports).await.unwrap();
     let policies = PolicyDesk::open(dispatch.clone(), store.clone(), standings).await.unwrap();
     let state = web::Data::new(AppState::new(AppParts {
+        shared_allowance: None,
         dispatch,
         history: store.clone(),
         policies: Arc::new(policies),

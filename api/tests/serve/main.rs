@@ -7,6 +7,7 @@ mod phone;
 mod policies;
 mod process;
 mod record;
+mod redis;
 mod replay;
 mod roads;
 mod server;

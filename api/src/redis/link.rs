@@ -1,0 +1,230 @@
+//! The connection to Redis: made when it is needed, given up early, left alone after a failure.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture,
+    ScriptInvocation, Value,
+};
+use tokio::time::Instant;
+
+use crate::config::RedisConfig;
+
+/// How long Redis is left alone after a failure: what waits for it would otherwise wait in vain, one
+/// timeout after the other.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Connecting to a cluster asks its nodes for the map of slots.
+const CONNECT_TIMEOUTS: u32 = 5;
+
+/// Why Redis did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It failed a moment ago and is left alone.
+    #[error("Redis failed a moment ago and is left alone")]
+    Resting,
+    /// No answer in time.
+    #[error("no answer from Redis within {0:?}")]
+    TimedOut(Duration),
+    /// It said no, or the connection broke.
+    #[error("Redis: {0}")]
+    Failed(#[from] RedisError),
+}
+
+/// Is told how uses of Redis ended: `ok`, `failed`, `timeout` or `left_alone`.
+pub trait LinkObserver: Send + Sync + 'static {
+    /// A use for this `purpose` ended.
+    fn used(&self, purpose: &'static str, outcome: &'static str);
+}
+
+enum Target {
+    Server(Client),
+    Cluster(ClusterClient),
+}
+
+/// A connection to either kind.
+#[derive(Clone)]
+enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Server(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Server(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Server(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    rests_until: Option<Instant>,
+}
+
+/// Redis as this process sees it.
+pub struct Link {
+    target: Target,
+    timeout: Duration,
+    state: Mutex<State>,
+    observer: Arc<dyn LinkObserver>,
+}
+
+impl Link {
+    /// A link that connects with its first use.
+    ///
+    /// # Errors
+    /// [`LinkError::Failed`] when a node's URL means nothing.
+    pub fn new(config: &RedisConfig, observer: Arc<dyn LinkObserver>) -> Result<Self, LinkError> {
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let target = match config.nodes()[..] {
+            [server] => Target::Server(Client::open(server)?),
+            ref nodes => {
+                let builder = ClusterClient::builder(nodes.iter().copied());
+                let client = builder
+                    .connection_timeout(timeout)
+                    .response_timeout(timeout)
+                    .retries(1)
+                    .build()?;
+                Target::Cluster(client)
+            }
+        };
+        Ok(Self { target, timeout, state: Mutex::default(), observer })
+    }
+
+    /// Runs commands in one trip; in a cluster their keys have one hash tag.
+    ///
+    /// # Errors
+    /// [`LinkError`]; what was written before a failure stays.
+    pub async fn pipeline<T: FromRedisValue>(
+        &self,
+        purpose: &'static str,
+        pipeline: &Pipeline,
+    ) -> Result<T, LinkError> {
+        let run = async |mut connection: Connection| pipeline.query_async(&mut connection).await;
+        self.used(purpose, run).await
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn command<T: FromRedisValue>(
+        &self,
+        purpose: &'static str,
+        command: &Cmd,
+    ) -> Result<T, LinkError> {
+        let run = async |mut connection: Connection| command.query_async(&mut connection).await;
+        self.used(purpose, run).await
+    }
+
+    /// Runs a script.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn script<T: FromRedisValue>(
+        &self,
+        purpose: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, LinkError> {
+        let run = async |mut connection: Connection| script.invoke_async(&mut connection).await;
+        self.used(purpose, run).await
+    }
+
+    async fn used<T>(
+        &self,
+        purpose: &'static str,
+        run: impl AsyncFnOnce(Connection) -> Result<T, RedisError>,
+    ) -> Result<T, LinkError> {
+        let outcome = match self.connection().await {
+            Ok(connection) => self.in_time(run(connection), 1).await,
+            Err(error) => Err(error),
+        };
+        let name = match &outcome {
+            Ok(_) => "ok",
+            Err(LinkError::Resting) => "left_alone",
+            Err(LinkError::TimedOut(_)) => "timeout",
+            Err(LinkError::Failed(_)) => "failed",
+        };
+        self.observer.used(purpose, name);
+        if matches!(outcome, Err(LinkError::TimedOut(_) | LinkError::Failed(_))) {
+            let mut state = self.state();
+            state.connection = None;
+            state.rests_until = Some(Instant::now() + REST_AFTER_FAILURE);
+        }
+        outcome
+    }
+
+    async fn connection(&self) -> Result<Connection, LinkError> {
+        {
+            let state = self.state();
+            if state.rests_until.is_some_and(|until| Instant::now() < until) {
+                return Err(LinkError::Resting);
+            }
+            if let Some(connection) = &state.connection {
+                return Ok(connection.clone());
+            }
+        }
+        // Uses that come meanwhile connect, too; the last connection stays.
+        let made = self.in_time(self.connect(), CONNECT_TIMEOUTS).await?;
+        self.state().connection = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn connect(&self) -> Result<Connection, RedisError> {
+        match &self.target {
+            Target::Server(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(self.timeout))
+                    .set_response_timeout(Some(self.timeout));
+                let made = client.get_multiplexed_async_connection_with_config(&config).await?;
+                Ok(Connection::Server(made))
+            }
+            Target::Cluster(client) => {
+                Ok(Connection::Cluster(client.get_async_connection().await?))
+            }
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, RedisError>>,
+        timeouts: u32,
+    ) -> Result<T, LinkError> {
+        let limit = self.timeout * timeouts;
+        match tokio::time::timeout(limit, work).await {
+            Ok(Err(error)) if error.is_timeout() => Err(LinkError::TimedOut(limit)),
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(LinkError::TimedOut(limit)),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
