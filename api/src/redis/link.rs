@@ -42,8 +42,8 @@ pub trait LinkObserver: Send + Sync + 'static {
 }
 
 enum Target {
-    Server(Client),
-    Cluster(ClusterClient),
+    Server(Box<Client>),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection to either kind.
@@ -103,7 +103,7 @@ impl Link {
     pub fn new(config: &RedisConfig, observer: Arc<dyn LinkObserver>) -> Result<Self, LinkError> {
         let timeout = Duration::from_millis(config.timeout_ms);
         let target = match config.nodes()[..] {
-            [server] => Target::Server(Client::open(server)?),
+            [server] => Target::Server(Box::new(Client::open(server)?)),
             ref nodes => {
                 let builder = ClusterClient::builder(nodes.iter().copied());
                 let client = builder
@@ -111,7 +111,7 @@ impl Link {
                     .response_timeout(timeout)
                     .retries(1)
                     .build()?;
-                Target::Cluster(client)
+                Target::Cluster(Box::new(client))
             }
         };
         Ok(Self { target, timeout, state: Mutex::default(), observer })
