@@ -60,7 +60,7 @@ fn policy_of(patch: &PolicyPatch) -> serde_json::Value {
 }
 
 /// A store whose commits, position snapshots and policy changes are recorded.
-pub struct RecordedStore<S> {
+pub struct RecordedStore<S: ?Sized> {
     inner: Arc<S>,
     markets: Vec<MarketLine>,
     recorder: Recorder,
@@ -69,7 +69,7 @@ pub struct RecordedStore<S> {
     clock_speed: f64,
 }
 
-impl<S: Store + PolicyLog> RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> RecordedStore<S> {
     /// Begins the log's first file.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl<S: Store + PolicyLog> RecordedStore<S> {
     }
 }
 
-impl<S: Store + PolicyLog> Store for RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> Store for RecordedStore<S> {
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
         Box::pin(async move {
             let verdicts = self.inner.commit(batch).await;
@@ -178,7 +178,7 @@ impl<S: Store + PolicyLog> Store for RecordedStore<S> {
     }
 }
 
-impl<S: Store + PolicyLog> PolicyLog for RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> PolicyLog for RecordedStore<S> {
     fn append_policy<'a>(
         &'a self,
         change: &'a PolicyChange,

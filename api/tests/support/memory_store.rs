@@ -8,7 +8,7 @@ use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, Sto
 use muster_api::http::history::{Read, RideHistory};
 use muster_api::policy::{PolicyChange, PolicyLog};
 use muster_api::store::{
-    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent,
+    DriverDecisions, FirstCall, RideCursor, RideFilter, RidePage, SavedAnswer, StoredRideEvent,
 };
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
@@ -168,7 +168,7 @@ impl RideHistory for MemoryStore {
         filter: &'a RideFilter,
         limit: u32,
         cursor: Option<&'a RideCursor>,
-    ) -> Read<'a, Vec<RideRecord>> {
+    ) -> Read<'a, RidePage> {
         self.read(|rows| {
             let key = |ride: &RideRecord| (ride.request.requested_at, ride.request.ride.clone());
             let fits = |ride: &&RideRecord| {
@@ -178,8 +178,7 @@ impl RideHistory for MemoryStore {
             };
             let mut rides: Vec<RideRecord> = rows.rides.values().filter(fits).cloned().collect();
             rides.sort_by_key(|ride| std::cmp::Reverse(key(ride)));
-            rides.truncate(limit as usize);
-            rides
+            RidePage::of(rides, limit as usize)
         })
     }
 

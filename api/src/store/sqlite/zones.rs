@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::apply::Script;
 use super::error::from_sql;
-use super::rows::{Row, column, from_json, instant};
+use crate::store::rows::{Row, column, from_json, instant};
 
 /// Writes the changes of queues in `rows`, each behind the state it follows.
 pub(super) fn write(script: &mut Script, epoch: u64, rows: &[&Row<'_>]) {
