@@ -20,9 +20,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::driver::DriverRecord;
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::{RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
+use muster_engine::zone::QueueRecord;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 pub use self::priority::THREAD_NICE_MIN;
@@ -143,6 +145,21 @@ impl Store for SqliteStore {
         ride: &'a RideId,
     ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>> {
         Box::pin(recover::load_ride(&self.readers, ride))
+    }
+
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        Box::pin(recover::load_driver(&self.readers, driver))
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        Box::pin(zones::load(&self.readers, market, zone))
     }
 
     fn save_positions<'a>(

@@ -154,6 +154,21 @@ impl Store for MemoryStore {
         self.read(|rows| rows.rides.get(ride).cloned())
     }
 
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        self.read(|rows| rows.drivers.get(driver).cloned())
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        self.read(|rows| rows.zones.get(&(market.clone(), zone.clone())).cloned())
+    }
+
     fn save_positions<'a>(
         &'a self,
         _: &'a [PositionSnapshot],

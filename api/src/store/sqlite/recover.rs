@@ -2,7 +2,7 @@
 
 use muster_actors::{PositionSnapshot, Recovered, StoreError};
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::RideId;
+use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
@@ -111,6 +111,20 @@ pub(super) async fn load_ride(
     .await
     .map_err(from_sql)?;
     found.map(|(request, state)| ride_record(&request, &state)).transpose()
+}
+
+pub(super) async fn load_driver(
+    readers: &SqlitePool,
+    driver: &DriverId,
+) -> Result<Option<DriverRecord>, StoreError> {
+    let found: Option<DriverColumns> = sqlx::query_as(
+        "SELECT driver_id, online, profile, rider_blocks, stats FROM drivers WHERE driver_id = ?",
+    )
+    .bind(driver.as_str())
+    .fetch_optional(readers)
+    .await
+    .map_err(from_sql)?;
+    found.map(driver_of).transpose()
 }
 
 /// Keeps the newest position of each driver (M7: an older fix never overwrites a newer one).
