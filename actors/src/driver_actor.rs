@@ -1,6 +1,5 @@
 //! One actor per driver.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -19,7 +18,7 @@ use crate::ports::Durable;
 use crate::registry::{DriverBoard, DriverHandle};
 use crate::runtime::{MarketRuntime, Runtime};
 use crate::session::SessionFrame;
-use crate::shell::{Host, MachineActor};
+use crate::shell::{Host, MachineActor, Refreshed};
 
 /// The actor of one driver.
 pub(crate) type DriverActor = MachineActor<DriverHost>;
@@ -107,9 +106,14 @@ impl Host for DriverHost {
         }
     }
 
-    /// A driver's record has one writer and no version to conflict with.
-    fn refresh(&self, _: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(std::future::ready(()))
+    fn refresh(&self, runtime: Arc<Runtime>) -> Refreshed {
+        let board = Arc::clone(&self.board);
+        Box::pin(async move {
+            if let Some(record) = runtime.store.load_driver(&board.driver).await? {
+                board.set_durable(record);
+            }
+            Ok(())
+        })
     }
 
     /// The rebuilt machine has forgotten its offers, its ride and its phone: the rides tell it

@@ -1,6 +1,5 @@
 //! One actor per market: its dispatch windows.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use muster_engine::time::Timestamp;
 
 use crate::ports::{Durable, Meter};
 use crate::runtime::{MarketRuntime, Runtime};
-use crate::shell::{Host, MachineActor};
+use crate::shell::{Host, MachineActor, Refreshed};
 
 /// Requests up to which a window is matched where its actor lives, in well under a millisecond or
 /// two; a larger one goes to a thread that nobody waits for, and so does any that waits for the travel
@@ -76,8 +75,8 @@ impl Host for MarketHost {
 
     fn committed(&mut self, _: &Durable, _: &Runtime) {}
 
-    fn refresh(&self, _: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(std::future::ready(()))
+    fn refresh(&self, _: Arc<Runtime>) -> Refreshed {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Nothing of it is durable: rides that wait register again.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use muster_engine::driver::DriverRecord;
 use muster_engine::event::Event;
 use muster_engine::geo::Position;
-use muster_engine::id::{DriverId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::{RideCommit, RideRecord};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::{QueueRecord, ZoneCommit};
@@ -20,6 +20,10 @@ pub enum StoreError {
     /// The store cannot be written or read at present: disk full, read-only, connection down.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store stopped answering while it was asked to write: nobody knows whether it did. Reads of
+    /// the same subject wait until it is known, and fail until then.
+    #[error("the store did not say whether it wrote: {0}")]
+    InDoubt(String),
     /// A newer version or epoch of the row exists, or a unique index refuses it: another writer was
     /// here first.
     #[error("the store refused a conflicting write: {0}")]
@@ -72,7 +76,8 @@ pub struct Recovered {
 pub trait Store: Send + Sync + 'static {
     /// Makes `batch` durable in one transaction, in order; the result of each item is at its index.
     /// An item that conflicts fails, with the later items of the same ride or driver in the batch,
-    /// and takes no other item with it; an unavailable store fails them all and keeps none.
+    /// and takes no other item with it; an unavailable store fails them all and keeps none. One that
+    /// is in doubt keeps all that do not conflict, or none.
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>>;
 
     /// Takes ownership of all markets for this process: later commits of an older epoch conflict.
@@ -86,6 +91,19 @@ pub trait Store: Send + Sync + 'static {
         &'a self,
         ride: &'a RideId,
     ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>>;
+
+    /// A driver's profile and intent.
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>>;
+
+    /// The queue of a zone, if it ever had one.
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>>;
 
     /// Replaces the position snapshots of these drivers.
     fn save_positions<'a>(

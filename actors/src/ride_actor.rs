@@ -1,6 +1,5 @@
 //! One actor per ride request.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::error::CallError;
 use crate::ports::{Durable, StoreError};
 use crate::registry::{RideBoard, RideHandle};
 use crate::runtime::{MarketRuntime, Runtime};
-use crate::shell::{Host, MachineActor};
+use crate::shell::{Host, MachineActor, Refreshed};
 
 /// The actor of one ride request.
 pub(crate) type RideActor = MachineActor<RideHost>;
@@ -66,15 +65,16 @@ impl Host for RideHost {
         }
     }
 
-    fn refresh(&self, runtime: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
+    fn refresh(&self, runtime: Arc<Runtime>) -> Refreshed {
         let board = Arc::clone(&self.board);
         Box::pin(async move {
             // The id may be that of a ride elsewhere, which is none of this actor's business.
-            if let Ok(Some(record)) = runtime.store.load_ride(&board.ride).await
+            if let Some(record) = runtime.store.load_ride(&board.ride).await?
                 && record.request.market == *board.market.market.id()
             {
                 board.tell(Arc::new(record));
             }
+            Ok(())
         })
     }
 

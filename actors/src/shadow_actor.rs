@@ -1,7 +1,6 @@
 //! One actor per market: its shadow. It hears of rides when they are durable, tells nobody, and what
 //! does not fit into its mailbox it never hears.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -17,7 +16,7 @@ use muster_engine::time::Timestamp;
 
 use crate::ports::{Durable, Meter};
 use crate::runtime::{MarketRuntime, Runtime};
-use crate::shell::{Deliver, Host, MachineActor};
+use crate::shell::{Deliver, Host, MachineActor, Refreshed};
 
 /// The actor of one market's shadow.
 pub(crate) type ShadowActor = MachineActor<ShadowHost>;
@@ -168,8 +167,8 @@ impl Host for ShadowHost {
 
     fn committed(&mut self, _: &Durable, _: &Runtime) {}
 
-    fn refresh(&self, _: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(std::future::ready(()))
+    fn refresh(&self, _: Arc<Runtime>) -> Refreshed {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Nothing of it is durable: rides that begin are followed again.

@@ -48,6 +48,9 @@ impl<C: Send> Deliver<C> {
 #[rtype(result = "()")]
 pub(crate) struct Barrier;
 
+/// The end of a [`Host::refresh`]: whether the store could be read.
+pub(crate) type Refreshed = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
+
 /// What one kind of machine needs besides the generic shell.
 pub(crate) trait Host: Sized + Unpin + 'static {
     type Machine: Machine<Command: Send> + Unpin;
@@ -73,8 +76,9 @@ pub(crate) trait Host: Sized + Unpin + 'static {
     /// `item` is durable: people may be told.
     fn committed(&mut self, item: &Durable, runtime: &Runtime);
 
-    /// Reads the newest durable state from the store, after a commit that conflicted with it.
-    fn refresh(&self, runtime: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// Reads the newest durable state from the store, after a commit that conflicted with it or that
+    /// nobody knows the end of.
+    fn refresh(&self, runtime: Arc<Runtime>) -> Refreshed;
 
     /// A machine in the newest durable state; nothing if it never was durable.
     fn rebuild(&mut self, now: Timestamp, runtime: &Runtime) -> Option<Self::Machine>;
@@ -273,6 +277,21 @@ impl<H: Host> MachineActor<H> {
         }
     }
 
+    /// Back to what the store holds, which may be newer than what was told. The machine hears nothing
+    /// meanwhile. With `must` it waits for as long as the store cannot be read: it may have lost or
+    /// won something, and must not act before it knows.
+    fn rebuild_from_store(&mut self, ctx: &mut Context<Self>, must: bool) {
+        let refresh = self.host.refresh(Arc::clone(&self.runtime));
+        ctx.wait(refresh.into_actor(self).map(move |read, actor, ctx| {
+            if read.is_ok() || !must {
+                return actor.rebuild(ctx);
+            }
+            let rest = std::time::Duration::from_millis(REST_AFTER_REBUILD_MS);
+            let rested = actix::clock::sleep(rest).into_actor(actor);
+            ctx.wait(rested.map(move |(), actor, ctx| actor.rebuild_from_store(ctx, must)));
+        }));
+    }
+
     /// Callers whose change waited for a commit learn that it failed.
     fn fail_held(&mut self, error: &StoreError) {
         for held in std::mem::take(&mut self.held) {
@@ -395,10 +414,9 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
                 self.fail_held(&error);
                 match error {
                     StoreError::Unavailable(_) => self.rebuild(ctx),
+                    StoreError::InDoubt(_) => self.rebuild_from_store(ctx, true),
                     StoreError::Conflict(_) | StoreError::Corrupt(_) => {
-                        let refresh = self.host.refresh(Arc::clone(&self.runtime));
-                        let rebuilt = refresh.into_actor(self);
-                        ctx.wait(rebuilt.map(|(), actor, ctx| actor.rebuild(ctx)));
+                        self.rebuild_from_store(ctx, false);
                     }
                 }
             }
@@ -411,6 +429,13 @@ impl<H: Host> MachineActor<H> {
         match error {
             StoreError::Unavailable(detail) => {
                 tracing::warn!(actor = H::NAME, detail, "a commit failed, the machine is rebuilt");
+            }
+            StoreError::InDoubt(detail) => {
+                tracing::warn!(
+                    actor = H::NAME,
+                    detail,
+                    "nobody knows how a commit ended, the machine waits for the store"
+                );
             }
             StoreError::Conflict(detail) | StoreError::Corrupt(detail) => {
                 tracing::error!(actor = H::NAME, detail, "a commit was refused");

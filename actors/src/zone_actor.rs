@@ -1,7 +1,6 @@
 //! One actor per zone with a queue or one-time passwords.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
@@ -13,7 +12,7 @@ use muster_engine::zone::{QueueMachine, QueueRecord, Zone, ZoneCommand};
 
 use crate::ports::Durable;
 use crate::runtime::{MarketRuntime, Runtime};
-use crate::shell::{Deliver, Host, MachineActor};
+use crate::shell::{Deliver, Host, MachineActor, Refreshed};
 
 /// The actor of one zone.
 pub(crate) type ZoneActor = MachineActor<ZoneHost>;
@@ -27,7 +26,7 @@ pub(crate) struct ZoneHandle {
 pub(crate) struct ZoneHost {
     market: Arc<MarketRuntime>,
     zone: Arc<Zone>,
-    durable: Mutex<QueueRecord>,
+    durable: Arc<Mutex<QueueRecord>>,
 }
 
 impl ZoneHost {
@@ -57,10 +56,16 @@ impl Host for ZoneHost {
         }
     }
 
-    /// A queue has one writer in the process; one of another process owns the store by now, and
-    /// every further write of this one conflicts as well.
-    fn refresh(&self, _: Arc<Runtime>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(std::future::ready(()))
+    fn refresh(&self, runtime: Arc<Runtime>) -> Refreshed {
+        let (market, zone) = (Arc::clone(&self.market), Arc::clone(&self.zone));
+        let durable = Arc::clone(&self.durable);
+        Box::pin(async move {
+            let read = runtime.store.load_queue(market.market.id(), &zone.id).await?;
+            if let Some(record) = read {
+                *durable.lock().unwrap_or_else(PoisonError::into_inner) = record;
+            }
+            Ok(())
+        })
     }
 
     fn rebuild(&mut self, _: Timestamp, _: &Runtime) -> Option<QueueMachine> {
@@ -111,7 +116,7 @@ fn start(
     record: QueueRecord,
 ) -> ZoneHandle {
     let machine = QueueMachine::restore(record.clone(), Arc::clone(zone));
-    let (market, durable) = (Arc::clone(market), Mutex::new(record));
+    let (market, durable) = (Arc::clone(market), Arc::new(Mutex::new(record)));
     let host = ZoneHost { market, zone: Arc::clone(zone), durable };
     let shared = Arc::clone(runtime);
     let arbiter = runtime.arbiter_of(zone.id.as_str());

@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use muster_actors::{Clock, Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::{MarketId, RideId};
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::market::{Market, Markets};
 use muster_engine::policy::{PolicyBook, PolicyPatch};
 use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
+use muster_engine::zone::QueueRecord;
 use muster_record::{Input, MarketLine, Recorder, RecorderConfig};
 
 use crate::policy::{BookDocument, PolicyChange, PolicyLog};
@@ -60,7 +61,7 @@ fn policy_of(patch: &PolicyPatch) -> serde_json::Value {
 }
 
 /// A store whose commits, position snapshots and policy changes are recorded.
-pub struct RecordedStore<S> {
+pub struct RecordedStore<S: ?Sized> {
     inner: Arc<S>,
     markets: Vec<MarketLine>,
     recorder: Recorder,
@@ -69,7 +70,7 @@ pub struct RecordedStore<S> {
     clock_speed: f64,
 }
 
-impl<S: Store + PolicyLog> RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> RecordedStore<S> {
     /// Begins the log's first file.
     ///
     /// # Errors
@@ -140,7 +141,7 @@ impl<S: Store + PolicyLog> RecordedStore<S> {
     }
 }
 
-impl<S: Store + PolicyLog> Store for RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> Store for RecordedStore<S> {
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
         Box::pin(async move {
             let verdicts = self.inner.commit(batch).await;
@@ -169,6 +170,21 @@ impl<S: Store + PolicyLog> Store for RecordedStore<S> {
         self.inner.load_ride(ride)
     }
 
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        self.inner.load_driver(driver)
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        self.inner.load_queue(market, zone)
+    }
+
     fn save_positions<'a>(
         &'a self,
         positions: &'a [PositionSnapshot],
@@ -178,7 +194,7 @@ impl<S: Store + PolicyLog> Store for RecordedStore<S> {
     }
 }
 
-impl<S: Store + PolicyLog> PolicyLog for RecordedStore<S> {
+impl<S: Store + PolicyLog + ?Sized> PolicyLog for RecordedStore<S> {
     fn append_policy<'a>(
         &'a self,
         change: &'a PolicyChange,

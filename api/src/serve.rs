@@ -27,7 +27,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits, SharedAllowance};
 use crate::policy::{PolicyDesk, Standings};
 use crate::redis::LinkError;
-use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
+use crate::store::{ANSWER_KEPT_MS, Database, Retention, SqliteOptions, SqliteStore};
 use crate::telemetry::{self, Metrics};
 use crate::version;
 use crate::ws::{self, StreamState};
@@ -44,8 +44,8 @@ const WORKER_CONNECTIONS_MAX: usize = 20_000;
 const UNREAD_MAX: Duration = Duration::from_secs(10);
 /// How often old decisions, answers and history are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
-/// How often the write-ahead log is folded into the database.
-const FOLD_EVERY: Duration = Duration::from_secs(1);
+/// How often the store is tidied.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Rows of each kind that one pruning takes, so that commits never wait long behind it.
 const PRUNE_ROWS: u32 = 2_000;
 
@@ -124,7 +124,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let options =
         SqliteOptions { thread_nice: config.store.thread_nice, ..SqliteOptions::default() };
     let path = args.config.data.join(DATABASE);
-    let store = Arc::new(SqliteStore::open_with(&path, &options).await?);
+    let store: Arc<dyn Database> = Arc::new(SqliteStore::open_with(&path, &options).await?);
     let metrics = Metrics::new();
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();
@@ -148,7 +148,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         PolicyFile::new(file, read, config.clone(), desk, settings, dispatch.clone()).watch();
     }
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
-    spawn_log_folding(Arc::clone(&store));
+    spawn_tidying(Arc::clone(&store));
 
     let allowance = redis.as_ref().map(RedisEdge::allowance);
     let state = app_state(&config, &dispatch, &store, &policies, &metrics, allowance);
@@ -176,7 +176,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
 fn app_state(
     config: &Config,
     dispatch: &Dispatch,
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Database>,
     policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
     shared_allowance: Option<Arc<dyn SharedAllowance>>,
@@ -268,20 +268,20 @@ async fn drain_on_signal(
     clean
 }
 
-/// Keeps the write-ahead log short, so that no commit has to.
-fn spawn_log_folding(store: Arc<SqliteStore>) {
+/// Does what commits would have to do otherwise, as folding the write-ahead log.
+fn spawn_tidying(store: Arc<dyn Database>) {
     actix_web::rt::spawn(async move {
         loop {
-            tokio::time::sleep(FOLD_EVERY).await;
-            if let Err(error) = store.fold_log().await {
-                tracing::warn!(%error, "the write-ahead log was not folded");
+            tokio::time::sleep(TIDY_EVERY).await;
+            if let Err(error) = store.tidy().await {
+                tracing::warn!(%error, "the store was not tidied");
             }
         }
     });
 }
 
 /// Forgets what the configuration says need not be kept, a little at a time.
-fn spawn_pruning(store: Arc<SqliteStore>, dispatch: Dispatch, config: &Config) {
+fn spawn_pruning(store: Arc<dyn Database>, dispatch: Dispatch, config: &Config) {
     let hour_ms = 3_600_000;
     let decisions_ms = config.store.decisions_kept_h.saturating_mul(hour_ms);
     let history_ms = config.store.history_kept_h.saturating_mul(hour_ms);

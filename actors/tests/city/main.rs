@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use memory::{MemoryStore, Observer};
+use memory::{Kept, MemoryStore, Observer};
 use muster_actors::{
     CallError, Dispatch, DispatchConfig, DispatchLimits, DriverLink, Ports, SessionFrame,
 };
@@ -298,6 +298,55 @@ async fn a_commit_that_was_kept_but_reported_lost_is_found_again() {
         city.store.ride(&ride).unwrap().version,
         city.dispatch.ride(&ride).await.unwrap().version
     );
+}
+
+#[actix::test]
+async fn a_change_in_doubt_is_told_only_once_the_store_says_that_it_holds() {
+    for kept in [Kept::Yes, Kept::No] {
+        let city = city().await;
+        let mut phone = city.driver("d-1", 40.751).await;
+        let ride = RideId::new("ride-1").unwrap();
+        city.dispatch.request_ride(city.request("ride-1")).await.unwrap();
+        let offer = offer(&mut phone).await;
+        city.dispatch.accept(None, &offer, None).await.unwrap();
+        city.store.set_doubt(Some(kept));
+        let unknown = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
+        assert!(matches!(unknown, Err(CallError::Store(_))), "{unknown:?}");
+        assert_eq!(city.dispatch.ride(&ride).await.unwrap().status, RideStatus::Assigned);
+        city.store.set_doubt(None);
+        if kept == Kept::No {
+            let arrived = city.dispatch.progress(&ride, None, RideProgress::Arrived).await;
+            assert_eq!(arrived.unwrap().status, RideStatus::Arrived);
+        }
+        // Nobody has to ask: what the store holds is told by itself.
+        let told = || async {
+            let told = city.dispatch.ride(&ride).await.unwrap();
+            told.status == RideStatus::Arrived
+                && city.store.ride(&ride).unwrap().version == told.version
+        };
+        until(told).await;
+    }
+}
+
+#[actix::test]
+async fn a_request_in_doubt_is_a_ride_if_the_store_holds_it() {
+    for kept in [Kept::Yes, Kept::No] {
+        let city = city().await;
+        let mut phone = city.driver("d-1", 40.751).await;
+        let ride = RideId::new("ride-1").unwrap();
+        city.store.set_doubt(Some(kept));
+        let unknown = city.dispatch.request_ride(city.request("ride-1")).await;
+        assert!(matches!(unknown, Err(CallError::Store(_))), "{unknown:?}");
+        let told = city.dispatch.ride(&ride).await;
+        assert!(told.is_err(), "nobody may hear of it: {told:?}");
+        city.store.set_doubt(None);
+        if kept == Kept::No {
+            let requested =
+                || async { city.dispatch.request_ride(city.request("ride-1")).await.is_ok() };
+            until(requested).await;
+        }
+        offer(&mut phone).await;
+    }
 }
 
 #[actix::test]

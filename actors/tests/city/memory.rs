@@ -53,6 +53,15 @@ pub(crate) struct MemoryStore {
     open: watch::Sender<bool>,
     failing: AtomicBool,
     lying: AtomicBool,
+    /// Whether the store is in doubt, and what it does with a commit then.
+    doubt: Mutex<Option<Kept>>,
+}
+
+/// What becomes of a commit that nobody hears the end of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Yes,
+    No,
 }
 
 impl MemoryStore {
@@ -63,6 +72,7 @@ impl MemoryStore {
             open,
             failing: AtomicBool::new(false),
             lying: AtomicBool::new(false),
+            doubt: Mutex::default(),
         })
     }
 
@@ -81,6 +91,16 @@ impl MemoryStore {
         self.lying.store(lying, Ordering::SeqCst);
     }
 
+    /// Commits end in doubt while this is set, and nothing can be read.
+    pub(crate) fn set_doubt(&self, doubt: Option<Kept>) {
+        *self.doubt.lock().unwrap() = doubt;
+    }
+
+    fn readable(&self) -> Result<(), StoreError> {
+        let doubt = *self.doubt.lock().unwrap();
+        doubt.map_or(Ok(()), |_| Err(StoreError::Unavailable("no answer".to_owned())))
+    }
+
     pub(crate) fn ride(&self, ride: &RideId) -> Option<RideRecord> {
         self.rows.lock().unwrap().rides.get(ride).cloned()
     }
@@ -95,13 +115,18 @@ impl Store for MemoryStore {
                 let error = StoreError::Unavailable("disk full".to_owned());
                 return batch.iter().map(|_| Err(error.clone())).collect();
             }
+            let doubt = *self.doubt.lock().unwrap();
+            let in_doubt = || vec![Err(StoreError::InDoubt("no answer".to_owned())); batch.len()];
+            if doubt == Some(Kept::No) {
+                return in_doubt();
+            }
             let mut rows = self.rows.lock().unwrap();
             let results = batch.iter().map(|item| rows.keep(item)).collect();
             if self.lying.load(Ordering::SeqCst) {
                 let error = StoreError::Unavailable("the answer was lost".to_owned());
                 return batch.iter().map(|_| Err(error.clone())).collect();
             }
-            results
+            if doubt == Some(Kept::Yes) { in_doubt() } else { results }
         })
     }
 
@@ -131,7 +156,25 @@ impl Store for MemoryStore {
         &'a self,
         ride: &'a RideId,
     ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>> {
-        Box::pin(async move { Ok(self.ride(ride)) })
+        Box::pin(async move { self.readable().map(|()| self.ride(ride)) })
+    }
+
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        let found = || self.rows.lock().unwrap().drivers.get(driver).cloned();
+        Box::pin(std::future::ready(self.readable().map(|()| found())))
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        let place = (market.clone(), zone.clone());
+        let found = || self.rows.lock().unwrap().zones.get(&place).cloned();
+        Box::pin(std::future::ready(self.readable().map(|()| found())))
     }
 
     fn save_positions<'a>(

@@ -2,11 +2,11 @@
 
 use muster_actors::{PortFuture, StoreError};
 use muster_engine::id::{DriverId, RideId};
-use muster_engine::ride::{RideRecord, WaveDecision};
+use muster_engine::ride::WaveDecision;
 use muster_engine::time::Timestamp;
 
 use crate::store::{
-    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent,
+    DriverDecisions, FirstCall, RideCursor, RideFilter, RidePage, SavedAnswer, StoredRideEvent,
 };
 
 /// The outcome of a read.
@@ -14,14 +14,16 @@ pub type Read<'a, T> = PortFuture<'a, Result<T, StoreError>>;
 
 /// The past of rides, and the answers that were given.
 pub trait RideHistory: Send + Sync + 'static {
-    /// At most `limit` rides after `cursor`, newest request first; rides requested in the same
-    /// millisecond come in descending order of their ids.
+    /// A page of at most `limit` rides (1..=[`READ_ROWS_MAX`](crate::store::READ_ROWS_MAX)) after
+    /// `cursor`, newest request first; rides requested in the same millisecond come in descending
+    /// order of their ids. Pages that follow one another neither repeat nor omit a ride, whatever is
+    /// requested meanwhile.
     fn list_rides<'a>(
         &'a self,
         filter: &'a RideFilter,
         limit: u32,
         cursor: Option<&'a RideCursor>,
-    ) -> Read<'a, Vec<RideRecord>>;
+    ) -> Read<'a, RidePage>;
 
     /// At most `limit` transitions of a ride after number `after_seq`, in order, without a gap.
     fn ride_events<'a>(

@@ -128,18 +128,11 @@ pub(super) async fn list(
         status: params.made("status", status_of)?,
     };
     let cursor = params.made("cursor", str::parse::<RideCursor>)?;
-    // One more than the page holds tells whether there is a next page.
-    let wanted = u32::try_from(limit + 1).unwrap_or(u32::MAX);
-    let found = state.history.list_rides(&filter, wanted, cursor.as_ref()).await;
-    let mut rides = found.map_err(unreadable)?;
-    let more = rides.len() > limit;
-    rides.truncate(limit);
-    let end_of_page = |ride: &RideRecord| RideCursor {
-        requested_at: ride.request.requested_at,
-        ride: ride.request.ride.clone(),
-    };
-    let next_cursor = rides.last().filter(|_| more).map(|ride| end_of_page(ride).to_string());
-    let rides = rides.iter().map(|ride| RideView::now(&state.dispatch, ride)).collect();
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let page = state.history.list_rides(&filter, limit, cursor.as_ref()).await;
+    let page = page.map_err(unreadable)?;
+    let next_cursor = page.next.map(|next| next.to_string());
+    let rides = page.rides.iter().map(|ride| RideView::now(&state.dispatch, ride)).collect();
     Ok(web::Json(RidePage { rides, next_cursor }))
 }
 

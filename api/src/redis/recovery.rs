@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_actors::{Clock, Durable, PortFuture, PositionSnapshot, Recovered, Store, StoreError};
-use muster_engine::id::{DriverId, MarketId, RideId};
+use muster_engine::driver::DriverRecord;
+use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
+use muster_engine::zone::QueueRecord;
 
 use super::mirror::Mirror;
 
@@ -84,6 +86,21 @@ impl Store for MirroredStore {
         ride: &'a RideId,
     ) -> PortFuture<'a, Result<Option<RideRecord>, StoreError>> {
         self.inner.load_ride(ride)
+    }
+
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        self.inner.load_driver(driver)
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        self.inner.load_queue(market, zone)
     }
 
     fn save_positions<'a>(

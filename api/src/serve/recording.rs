@@ -10,7 +10,7 @@ use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::policy::PolicyLog;
 use crate::record::{RecordedStore, Recording};
-use crate::store::SqliteStore;
+use crate::store::Database;
 use crate::telemetry::Metrics;
 use crate::version;
 
@@ -24,9 +24,9 @@ pub(super) fn open(
     folder: PathBuf,
     config: &Config,
     dispatch: &DispatchConfig,
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Database>,
     metrics: &Arc<Metrics>,
-) -> Result<Arc<RecordedStore<SqliteStore>>, ServeError> {
+) -> Result<Arc<RecordedStore<dyn Database>>, ServeError> {
     if config.store.position_snapshot_ms == 0 {
         return Err(ServeError::RecordWithoutPositions);
     }
@@ -48,8 +48,8 @@ pub(super) fn open(
 
 /// The store and the policies' log as the engine gets them.
 pub(super) fn outside(
-    store: &Arc<SqliteStore>,
-    recorded: Option<&Arc<RecordedStore<SqliteStore>>>,
+    store: &Arc<dyn Database>,
+    recorded: Option<&Arc<RecordedStore<dyn Database>>>,
 ) -> (Arc<dyn Store>, Arc<dyn PolicyLog>) {
     match recorded {
         Some(recorded) => (recorded.clone(), recorded.clone()),

@@ -1,15 +1,18 @@
 //! Records to rows and back.
 
-use muster_actors::{Durable, StoreError};
+use muster_actors::{Durable, PositionSnapshot, StoreError};
 use muster_engine::driver::DriverRecord;
-use muster_engine::id::DriverId;
-use muster_engine::ride::{RideCommit, RideRecord};
+use muster_engine::geo::Position;
+use muster_engine::id::{DriverId, RideId};
+use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::ZoneCommit;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use std::collections::BTreeMap;
 
-use super::error::corrupt;
+use super::past::StoredRideEvent;
 
 /// A ride's transition, ready to be written.
 pub(super) struct RideRow<'a> {
@@ -107,7 +110,7 @@ pub(super) fn ride_record(request: &str, state: &str) -> Result<RideRecord, Stor
     from_json("a ride", &format!("{{\"request\":{request},{rest}"))
 }
 
-/// An unsigned number as the column type of SQLite; saturates.
+/// An unsigned number as the column type of both stores; saturates.
 pub(super) fn column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -123,4 +126,80 @@ pub(super) fn unsigned(what: &str, number: i64) -> Result<u64, StoreError> {
 
 pub(super) fn timestamp(what: &str, ms: i64) -> Result<Timestamp, StoreError> {
     unsigned(what, ms).map(Timestamp::from_millis)
+}
+
+/// A value that is in the store and means nothing.
+pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{what}: {error}"))
+}
+
+/// `event_id, seq, at, kind, state, request`
+pub(super) type EventColumns = (i64, i64, i64, String, String, String);
+
+impl TryFrom<EventColumns> for StoredRideEvent {
+    type Error = StoreError;
+
+    fn try_from(columns: EventColumns) -> Result<Self, StoreError> {
+        let (event_id, seq, at, kind, state, request) = columns;
+        Ok(Self {
+            event_id: unsigned("event_id", event_id)?,
+            seq: unsigned("seq", seq)?,
+            at: timestamp("at", at)?,
+            kind: named::<RideEventKind>("a kind of event", &kind)?,
+            record: ride_record(&request, &state)?,
+        })
+    }
+}
+
+/// A value of an enumeration by its name.
+pub(super) fn named<T: DeserializeOwned>(what: &str, name: &str) -> Result<T, StoreError> {
+    let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
+    T::deserialize(name).map_err(|error| corrupt(what, error))
+}
+
+/// `ride_id, body`
+pub(super) fn decision_of(
+    (ride, body): (String, String),
+) -> Result<(RideId, WaveDecision), StoreError> {
+    let ride = RideId::new(&ride).map_err(|error| corrupt("a ride's id", error))?;
+    Ok((ride, from_json("a decision", &body)?))
+}
+
+/// `driver_id, online, profile, rider_blocks, stats`
+pub(super) type DriverColumns = (String, bool, String, String, Option<String>);
+
+pub(super) fn driver_of(columns: DriverColumns) -> Result<DriverRecord, StoreError> {
+    let (id, online, profile, rider_blocks, stats) = columns;
+    let driver = DriverId::new(&id).map_err(|error| corrupt("a driver's id", error))?;
+    let profile = from_json("a driver's profile", &profile)?;
+    let rider_blocks = from_json("a driver's rider blocks", &rider_blocks)?;
+    let stats = stats.map(|stats| from_json("a driver's statistics", &stats)).transpose()?;
+    Ok(DriverRecord { driver, profile, online, rider_blocks, stats: stats.unwrap_or_default() })
+}
+
+/// `driver_id, lat_e7, lng_e7, recorded_at, received_at`
+pub(super) type PositionColumns = (String, i64, i64, i64, i64);
+
+pub(super) fn position_of(columns: PositionColumns) -> Result<PositionSnapshot, StoreError> {
+    let (driver, lat, lng, recorded_at, received_at) = columns;
+    let degrees = |e7: i64| i32::try_from(e7).map_err(|error| corrupt("a coordinate", error));
+    Ok(PositionSnapshot {
+        driver: DriverId::new(&driver).map_err(|error| corrupt("a driver's id", error))?,
+        position: Position::from_e7(degrees(lat)?, degrees(lng)?)
+            .map_err(|error| corrupt("a position", error))?,
+        recorded_at: timestamp("recorded_at", recorded_at)?,
+        received_at: timestamp("received_at", received_at)?,
+    })
+}
+
+/// The newest of `positions` of each driver.
+pub(super) fn newest_of_each(positions: &[PositionSnapshot]) -> Vec<&PositionSnapshot> {
+    let mut newest: BTreeMap<&DriverId, &PositionSnapshot> = BTreeMap::new();
+    for position in positions {
+        let kept = newest.entry(&position.driver).or_insert(position);
+        if kept.recorded_at <= position.recorded_at {
+            *kept = position;
+        }
+    }
+    newest.into_values().collect()
 }

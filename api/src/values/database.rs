@@ -7,6 +7,7 @@ use muster_engine::matching::DrivenRide;
 use muster_engine::ride::{RideRecord, RideStatus};
 
 use super::{RIDES_MAX, TrainError};
+use crate::http::history::RideHistory;
 use crate::store::{READ_ROWS_MAX, RideFilter, SqliteOptions, SqliteStore};
 
 /// The completed rides of `market` that a store knows; one that tells no drop-off is left out.

@@ -2,19 +2,30 @@
 
 use std::sync::Arc;
 
-use muster_actors::{Durable, Store};
-use muster_api::store::SqliteOptions;
+use muster_actors::Durable;
 use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
 use proptest::prelude::*;
 
 use crate::fixtures::{
     World, assignment, at, decision, driver, driver_id, driver_record, ended, forward_link,
-    full_record, is_conflict, kept, plain_record, ride_id, step, transition,
+    full_record, in_both_stores, is_conflict, kept, plain_record, ride_id, step, transition,
 };
 
-#[tokio::test]
-async fn every_field_of_every_record_comes_back_as_it_was_written() {
-    let world = World::new().await;
+in_both_stores!(
+    every_field_of_every_record_comes_back_as_it_was_written,
+    a_batch_keeps_every_transition_in_order_and_the_last_state,
+    an_empty_batch_has_no_results,
+    a_stale_version_fails_with_the_later_items_of_its_ride_only,
+    a_driver_cannot_serve_two_rides,
+    drivers_may_be_swapped_and_passed_on_within_a_batch,
+    a_driver_who_serves_two_rides_for_a_moment_is_noticed,
+    two_rides_cannot_come_from_one_request,
+    a_process_that_lost_ownership_can_commit_nothing,
+    a_driver_has_one_ride_and_one_that_waits,
+    a_ride_that_took_its_driver_again_hides_no_ride_that_took_him_in_between,
+);
+
+async fn every_field_of_every_record_comes_back_as_it_was_written(world: World) {
     let record = full_record("r-1", 1, RideStatus::InProgress);
     let commit = RideCommit {
         record: Arc::new(record.clone()),
@@ -55,7 +66,7 @@ async fn every_kind_of_event_and_status_has_a_name_that_is_read_back() {
         K::OtpEntered,
         K::OtpDrawn,
     ];
-    let world = World::new().await;
+    let world = World::sqlite().await;
     let status = |index: usize| RideStatus::ALL[index % RideStatus::ALL.len()];
     let batch: Vec<Durable> = kinds
         .iter()
@@ -69,9 +80,7 @@ async fn every_kind_of_event_and_status_has_a_name_that_is_read_back() {
     assert_eq!(statuses, (0..kinds.len()).map(status).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_batch_keeps_every_transition_in_order_and_the_last_state() {
-    let world = World::new().await;
+async fn a_batch_keeps_every_transition_in_order_and_the_last_state(world: World) {
     let mut batch = Vec::new();
     for version in 1..=7 {
         for ride in 0..53 {
@@ -96,15 +105,11 @@ async fn a_batch_keeps_every_transition_in_order_and_the_last_state() {
     assert_eq!(world.store.recover().await.unwrap().drivers, vec![driver_record("d-1", false)]);
 }
 
-#[tokio::test]
-async fn an_empty_batch_has_no_results() {
-    let world = World::new().await;
+async fn an_empty_batch_has_no_results(world: World) {
     assert!(world.store.commit(&[]).await.is_empty());
 }
 
-#[tokio::test]
-async fn a_stale_version_fails_with_the_later_items_of_its_ride_only() {
-    let world = World::new().await;
+async fn a_stale_version_fails_with_the_later_items_of_its_ride_only(world: World) {
     world.commit_all(&[step("r-1", 1, None), step("r-1", 2, None)]).await;
     let batch = [
         step("r-0", 1, None),
@@ -129,9 +134,7 @@ async fn a_stale_version_fails_with_the_later_items_of_its_ride_only() {
     world.commit_all(&[step("r-1", 3, None)]).await;
 }
 
-#[tokio::test]
-async fn a_driver_cannot_serve_two_rides() {
-    let world = World::new().await;
+async fn a_driver_cannot_serve_two_rides(world: World) {
     let batch = [step("r-1", 1, Some("d")), step("r-2", 1, Some("d")), step("r-3", 1, None)];
     let results = world.store.commit(&batch).await;
     assert_eq!(kept(&results), [true, false, true]);
@@ -142,9 +145,7 @@ async fn a_driver_cannot_serve_two_rides() {
     world.commit_all(&[over, step("r-2", 1, Some("d"))]).await;
 }
 
-#[tokio::test]
-async fn drivers_may_be_swapped_and_passed_on_within_a_batch() {
-    let world = World::new().await;
+async fn drivers_may_be_swapped_and_passed_on_within_a_batch(world: World) {
     world.commit_all(&[step("r-1", 1, Some("d-1")), step("r-2", 1, Some("d-2"))]).await;
     let batch = [
         step("r-1", 2, None),
@@ -157,17 +158,13 @@ async fn drivers_may_be_swapped_and_passed_on_within_a_batch() {
     world.commit_all(&batch).await;
 }
 
-#[tokio::test]
-async fn a_driver_who_serves_two_rides_for_a_moment_is_noticed() {
-    let world = World::new().await;
+async fn a_driver_who_serves_two_rides_for_a_moment_is_noticed(world: World) {
     world.commit_all(&[step("r-1", 1, Some("d"))]).await;
     let batch = [step("r-2", 1, Some("d")), step("r-2", 2, None), step("r-3", 1, None)];
     assert_eq!(kept(&world.store.commit(&batch).await), [false, false, true]);
 }
 
-#[tokio::test]
-async fn two_rides_cannot_come_from_one_request() {
-    let world = World::new().await;
+async fn two_rides_cannot_come_from_one_request(world: World) {
     let mut second = full_record("r-2", 1, RideStatus::Searching);
     let mut request = (*second.request).clone();
     request.request_key = full_record("r-1", 1, RideStatus::Searching).request.request_key.clone();
@@ -179,10 +176,8 @@ async fn two_rides_cannot_come_from_one_request() {
     assert_eq!(kept(&world.store.commit(&batch).await), [true, false]);
 }
 
-#[tokio::test]
-async fn a_process_that_lost_ownership_can_commit_nothing() {
-    let world = World::new().await;
-    let newer = world.open_again(&SqliteOptions::default()).await;
+async fn a_process_that_lost_ownership_can_commit_nothing(world: World) {
+    let newer = world.open_again().await;
     assert!(is_conflict(&newer.commit(&[driver("d-0", true)]).await[0]), "it has no epoch");
     world.commit_all(&[step("r-1", 1, None)]).await;
     assert_eq!(newer.begin_epoch().await, Ok(2));
@@ -193,9 +188,7 @@ async fn a_process_that_lost_ownership_can_commit_nothing() {
     assert!(newer.recover().await.unwrap().drivers.is_empty());
 }
 
-#[tokio::test]
-async fn a_driver_has_one_ride_and_one_that_waits() {
-    let world = World::new().await;
+async fn a_driver_has_one_ride_and_one_that_waits(world: World) {
     let waits = |ride: &str, version| waiting_step(ride, version, "d");
     world.commit_all(&[step("r-1", 1, Some("d")), waits("r-2", 1)]).await;
     let more = [step("r-3", 1, Some("d")), waits("r-4", 1), waiting_step("r-5", 1, "e")];
@@ -204,7 +197,7 @@ async fn a_driver_has_one_ride_and_one_that_waits() {
     assert_eq!(kept(&world.store.commit(&early).await), [false], "the one before has not ended");
     world.commit_all(&[step("r-1", 2, None), step("r-2", 2, Some("d"))]).await;
     world.commit_all(&[waits("r-4", 1)]).await;
-    let again = world.open_again(&SqliteOptions::default()).await;
+    let again = world.open_again().await;
     let open = again.recover().await.unwrap().open_rides;
     let mut held: Vec<_> = open
         .iter()
@@ -221,9 +214,7 @@ fn waiting_step(ride: &str, version: u64, driver: &str) -> Durable {
     transition(record, RideEventKind::DriverAssigned, version)
 }
 
-#[tokio::test]
-async fn a_ride_that_took_its_driver_again_hides_no_ride_that_took_him_in_between() {
-    let world = World::new().await;
+async fn a_ride_that_took_its_driver_again_hides_no_ride_that_took_him_in_between(world: World) {
     world.commit_all(&[waiting_step("r-2", 1, "d-1"), step("r-3", 1, None)]).await;
     let batch = [
         waiting_step("r-3", 2, "d-1"),
@@ -281,7 +272,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let world = World::new().await;
+            let world = World::sqlite().await;
             let mut model = OneByOne::default();
             let mut versions = [0_u64; 4];
             for batch in batches {
@@ -326,7 +317,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let world = World::new().await;
+            let world = World::sqlite().await;
             let mut record = full_record("r-1", 1, RideStatus::Assigned);
             let mut request = (*record.request).clone();
             request.pickup = crate::fixtures::position(lat, lng);

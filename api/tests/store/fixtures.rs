@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use muster_actors::{Durable, Store, StoreError};
-use muster_api::store::{SqliteOptions, SqliteStore};
+use muster_api::store::{Database, SqliteOptions, SqliteStore};
 use muster_engine::driver::{
     DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
@@ -23,30 +23,60 @@ use muster_engine::ride::{
 use muster_engine::time::Timestamp;
 use muster_engine::travel::EtaSource;
 use muster_engine::units::{EtaSeconds, Meters, Money};
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
+
+/// Runs each test in every store.
+macro_rules! in_both_stores {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            use crate::fixtures::World;
+
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(World::sqlite().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use in_both_stores;
 
 /// When the fixtures' world began.
 pub(crate) const T0: u64 = 1_764_547_200_000;
 
+/// A store of its own, and where it is.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Database>,
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("data/muster.db")).await.unwrap();
         store.begin_epoch().await.unwrap();
-        Self { folder, store }
+        Self { folder, store: Arc::new(store) }
     }
 
+    /// The SQLite file.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("data/muster.db")
     }
 
-    pub(crate) async fn open_again(&self, options: &SqliteOptions) -> SqliteStore {
+    /// The same store as another process would open it.
+    pub(crate) async fn open_again(&self) -> Arc<dyn Database> {
+        Arc::new(self.open_file(&SqliteOptions::default()).await)
+    }
+
+    pub(crate) async fn open_file(&self, options: &SqliteOptions) -> SqliteStore {
         SqliteStore::open_with(&self.path(), options).await.unwrap()
+    }
+
+    /// Runs `sql` behind the store's back.
+    pub(crate) async fn sql(&self, sql: &'static str) {
+        let url = format!("sqlite://{}", self.path().display());
+        let mut other = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(sql).execute(&mut other).await.unwrap();
     }
 
     pub(crate) async fn commit_all(&self, batch: &[Durable]) {
@@ -286,6 +316,16 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
 
 pub(crate) fn driver(id: &str, online: bool) -> Durable {
     Durable::Driver(Box::new(driver_record(id, online)))
+}
+
+/// `rides` rides with everything that a ride may have.
+pub(crate) fn large_batch(name: &str, rides: u32) -> Vec<Durable> {
+    (0..rides)
+        .map(|ride| {
+            let record = full_record(&format!("{name}-{ride}"), 1, RideStatus::Completed);
+            transition(record, RideEventKind::RideCompleted, 1)
+        })
+        .collect()
 }
 
 /// The same record with another status and another driver.

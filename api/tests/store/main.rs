@@ -1,4 +1,4 @@
-//! The SQLite store, over real files and real connections.
+//! The stores, over real files and real connections. What both must do is tested in both.
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
 
@@ -9,5 +9,6 @@ mod older_records;
 mod policies;
 mod reading;
 mod recovery;
+mod sqlite_file;
 mod upkeep;
 mod zones;

@@ -1,12 +1,16 @@
 //! The audit of policies on disk.
 
-use muster_actors::{Store, StoreError};
-use muster_api::policy::{BookDocument, ChangeCause, PolicyChange, PolicyLog};
-use muster_api::store::SqliteOptions;
+use muster_actors::StoreError;
+use muster_api::policy::{BookDocument, ChangeCause, PolicyChange};
 use muster_engine::id::MarketId;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 
-use crate::fixtures::{World, at};
+use crate::fixtures::{World, at, in_both_stores};
+
+in_both_stores!(
+    changes_come_back_newest_first_from_the_file,
+    a_version_is_given_once_and_only_by_the_newest_process,
+);
 
 fn change(version: u64) -> PolicyChange {
     let book = |wave_size| {
@@ -25,26 +29,22 @@ fn change(version: u64) -> PolicyChange {
     }
 }
 
-#[tokio::test]
-async fn changes_come_back_newest_first_from_the_file() {
-    let world = World::new().await;
+async fn changes_come_back_newest_first_from_the_file(world: World) {
     for version in 1..=3 {
         world.store.append_policy(&change(version)).await.unwrap();
     }
-    let again = world.open_again(&SqliteOptions::default()).await;
+    let again = world.open_again().await;
     let nyc = MarketId::new("nyc").unwrap();
     assert_eq!(again.policy_changes(&nyc, 2).await, Ok(vec![change(3), change(2)]));
     let sf = MarketId::new("sf").unwrap();
     assert_eq!(again.policy_changes(&sf, 2).await, Ok(Vec::new()));
 }
 
-#[tokio::test]
-async fn a_version_is_given_once_and_only_by_the_newest_process() {
-    let world = World::new().await;
+async fn a_version_is_given_once_and_only_by_the_newest_process(world: World) {
     world.store.append_policy(&change(1)).await.unwrap();
     let twice = world.store.append_policy(&change(1)).await;
     assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
-    let newer = world.open_again(&SqliteOptions::default()).await;
+    let newer = world.open_again().await;
     newer.begin_epoch().await.unwrap();
     let late = world.store.append_policy(&change(2)).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");

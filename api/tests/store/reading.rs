@@ -9,8 +9,17 @@ use muster_engine::ride::{RideCommit, RideEventKind, RideStatus, WaveExclusion};
 use proptest::prelude::*;
 
 use crate::fixtures::{
-    World, at, decision, driver_id, plain_record, request, ride_id, step, transition,
+    World, at, decision, driver_id, in_both_stores, plain_record, request, ride_id, step,
+    transition,
 };
+
+in_both_stores!(
+    pages_have_no_gap_and_no_repeat_under_equal_timestamps,
+    a_ride_that_is_requested_between_two_pages_disturbs_neither,
+    history_is_read_from_any_version_on,
+    decisions_come_in_the_order_they_were_taken_several_per_wave,
+    decisions_that_name_a_driver_come_newest_first,
+);
 
 fn requested(ride: &str, market: &str, status: RideStatus, ms: u64) -> Durable {
     let mut record = plain_record(ride, 1, None);
@@ -32,9 +41,7 @@ async fn list(world: &World, filter: &RideFilter, limit: u32) -> Vec<String> {
     }
 }
 
-#[tokio::test]
-async fn pages_have_no_gap_and_no_repeat_under_equal_timestamps() {
-    let world = World::new().await;
+async fn pages_have_no_gap_and_no_repeat_under_equal_timestamps(world: World) {
     let batch: Vec<Durable> = (0..40_u64)
         .map(|i| {
             let market = if i % 3 == 0 { "sf" } else { "nyc" };
@@ -70,9 +77,7 @@ async fn pages_have_no_gap_and_no_repeat_under_equal_timestamps() {
     }
 }
 
-#[tokio::test]
-async fn a_ride_that_is_requested_between_two_pages_disturbs_neither() {
-    let world = World::new().await;
+async fn a_ride_that_is_requested_between_two_pages_disturbs_neither(world: World) {
     let rides = (0..6).map(|i| requested(&format!("r-{i}"), "nyc", RideStatus::Searching, i));
     world.commit_all(&rides.collect::<Vec<_>>()).await;
     let all = RideFilter::default();
@@ -84,9 +89,7 @@ async fn a_ride_that_is_requested_between_two_pages_disturbs_neither() {
     assert_eq!(second.next, None);
 }
 
-#[tokio::test]
-async fn history_is_read_from_any_version_on() {
-    let world = World::new().await;
+async fn history_is_read_from_any_version_on(world: World) {
     let batch: Vec<Durable> = (1..=10).map(|version| step("r-1", version, None)).collect();
     world.commit_all(&batch).await;
     let ride = ride_id("r-1");
@@ -102,9 +105,7 @@ async fn history_is_read_from_any_version_on() {
     assert!(unknown.is_empty());
 }
 
-#[tokio::test]
-async fn decisions_come_in_the_order_they_were_taken_several_per_wave() {
-    let world = World::new().await;
+async fn decisions_come_in_the_order_they_were_taken_several_per_wave(world: World) {
     let waves = [1, 1, 2, 2, 3];
     let batch: Vec<Durable> = waves
         .iter()
@@ -121,9 +122,7 @@ async fn decisions_come_in_the_order_they_were_taken_several_per_wave() {
     assert!(world.store.decisions(&ride_id("r-2")).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn decisions_that_name_a_driver_come_newest_first() {
-    let world = World::new().await;
+async fn decisions_that_name_a_driver_come_newest_first(world: World) {
     let batch: Vec<Durable> = (1..=4)
         .map(|wave| {
             let record = Arc::new(plain_record("r-1", u64::from(wave), None));

@@ -1,15 +1,21 @@
 //! What a restarted process finds.
 
-use std::path::Path;
-
-use muster_actors::{PositionSnapshot, Store};
-use muster_api::store::{SqliteOptions, SqliteStore};
+use muster_actors::PositionSnapshot;
 use muster_engine::ride::{RideEventKind, RideStatus};
 use muster_engine::time::Timestamp;
 
 use crate::fixtures::{
-    World, at, driver, driver_id, driver_record, full_record, position, ride_id, step, transition,
+    World, at, driver, driver_id, driver_record, full_record, in_both_stores, position, ride_id,
+    step, transition,
 };
+
+in_both_stores!(
+    a_new_store_recovers_nothing,
+    exactly_the_open_rides_are_recovered,
+    the_newest_instant_is_that_of_the_newest_ride_or_position,
+    the_newest_position_of_each_driver_is_kept,
+    opening_twice_migrates_once_and_keeps_everything,
+);
 
 fn snapshot(driver: &str, lat: f64, recorded_ms: u64) -> PositionSnapshot {
     PositionSnapshot {
@@ -20,17 +26,14 @@ fn snapshot(driver: &str, lat: f64, recorded_ms: u64) -> PositionSnapshot {
     }
 }
 
-#[tokio::test]
-async fn a_new_store_recovers_nothing() {
-    let recovered = World::new().await.store.recover().await.unwrap();
+async fn a_new_store_recovers_nothing(world: World) {
+    let recovered = world.store.recover().await.unwrap();
     assert!(recovered.drivers.is_empty() && recovered.open_rides.is_empty());
     assert!(recovered.positions.is_empty());
     assert_eq!(recovered.newest_at, Timestamp::default());
 }
 
-#[tokio::test]
-async fn exactly_the_open_rides_are_recovered() {
-    let world = World::new().await;
+async fn exactly_the_open_rides_are_recovered(world: World) {
     let mut open = Vec::new();
     for status in RideStatus::ALL {
         let record = full_record(&format!("r-{}", status.name()), 1, status);
@@ -48,9 +51,7 @@ async fn exactly_the_open_rides_are_recovered() {
     assert_eq!(recovered.newest_at, at(5));
 }
 
-#[tokio::test]
-async fn the_newest_instant_is_that_of_the_newest_ride_or_position() {
-    let world = World::new().await;
+async fn the_newest_instant_is_that_of_the_newest_ride_or_position(world: World) {
     let over = full_record("r-1", 1, RideStatus::Completed);
     world.commit_all(&[transition(over, RideEventKind::RideCompleted, 900)]).await;
     world.commit_all(&[step("r-2", 1, None)]).await;
@@ -59,9 +60,7 @@ async fn the_newest_instant_is_that_of_the_newest_ride_or_position() {
     assert_eq!(world.store.recover().await.unwrap().newest_at, at(1_040));
 }
 
-#[tokio::test]
-async fn the_newest_position_of_each_driver_is_kept() {
-    let world = World::new().await;
+async fn the_newest_position_of_each_driver_is_kept(world: World) {
     let many: Vec<_> = (0..300).map(|d| snapshot(&format!("d-{d:03}"), 40.7, 10)).collect();
     world.store.save_positions(&many).await.unwrap();
     let newer = snapshot("d-007", 40.8, 20);
@@ -75,46 +74,16 @@ async fn the_newest_position_of_each_driver_is_kept() {
     assert_eq!(recovered[8], many[8]);
 }
 
-#[tokio::test]
-async fn opening_twice_migrates_once_and_keeps_everything() {
-    let world = World::new().await;
+async fn opening_twice_migrates_once_and_keeps_everything(world: World) {
     world.commit_all(&[step("r-1", 1, None)]).await;
     world.store.close().await.unwrap();
     for epoch in 2..5 {
-        let store = world.open_again(&SqliteOptions::default()).await;
+        let store = world.open_again().await;
         assert_eq!(store.begin_epoch().await, Ok(epoch));
         let version = epoch;
         assert_eq!(store.commit(&[step("r-1", version, None)]).await, vec![Ok(())]);
         store.close().await.unwrap();
     }
-    let store = world.open_again(&SqliteOptions::default()).await;
+    let store = world.open_again().await;
     assert_eq!(store.ride_events(&ride_id("r-1"), 0, 10).await.unwrap().len(), 4);
-}
-
-/// Copies what a process that is killed now would leave behind.
-fn copy_files(from: &Path, to: &Path) {
-    for suffix in ["", "-wal"] {
-        let name = |path: &Path| format!("{}{suffix}", path.display());
-        std::fs::copy(name(from), name(to)).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_process_that_dies_loses_no_commit() {
-    let world = World::new().await;
-    for version in 1..=20 {
-        // A file of its own each time: a dropped connection closes, and tidies up, a little later.
-        let copy = world.folder.path().join(format!("copy-{version}.db"));
-        let batch = [step("r-1", version, Some("d-1")), step(&format!("n-{version}"), 1, None)];
-        world.commit_all(&batch).await;
-        copy_files(&world.path(), &copy);
-        let store = SqliteStore::open(&copy).await.unwrap();
-        let ride = store.load_ride(&ride_id("r-1")).await.unwrap().unwrap();
-        assert_eq!(ride.version, version);
-        let events = store.ride_events(&ride_id("r-1"), 0, 100).await.unwrap();
-        assert_eq!(events.len() as u64, version);
-        assert_eq!(store.recover().await.unwrap().open_rides.len() as u64, version + 1);
-        store.close().await.unwrap();
-        assert_eq!(store.check_writable().await, Ok(()), "a closed writer opens again");
-    }
 }

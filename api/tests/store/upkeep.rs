@@ -3,11 +3,19 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use muster_actors::{Durable, Store};
+use muster_actors::Durable;
 use muster_api::store::{ANSWER_KEPT_MS, FirstCall, Pruned, Retention, SavedAnswer};
 use muster_engine::ride::{RideCommit, RideEventKind, RideStatus};
 
-use crate::fixtures::{World, at, decision, full_record, ride_id, transition};
+use crate::fixtures::{World, at, decision, full_record, in_both_stores, ride_id, transition};
+
+in_both_stores!(
+    the_first_answer_is_given_again,
+    answers_that_come_together_are_all_saved,
+    a_ride_is_found_by_the_key_of_its_request,
+    pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young,
+    the_size_grows_with_what_is_stored,
+);
 
 fn answer(body: &str, ms: u64) -> SavedAnswer {
     SavedAnswer {
@@ -19,10 +27,8 @@ fn answer(body: &str, ms: u64) -> SavedAnswer {
     }
 }
 
-#[tokio::test]
-async fn the_first_answer_is_given_again() {
-    let store = World::new().await;
-    let store = &store.store;
+async fn the_first_answer_is_given_again(world: World) {
+    let store = &world.store;
     assert_eq!(store.first_call("k").await, Ok(None));
     store.save_answer("k", answer("first", 1)).await.unwrap();
     store.save_answer("k", answer("second", 2)).await.unwrap();
@@ -33,9 +39,7 @@ async fn the_first_answer_is_given_again() {
     assert_eq!(store.first_call("k").await, Ok(later));
 }
 
-#[tokio::test]
-async fn answers_that_come_together_are_all_saved() {
-    let world = World::new().await;
+async fn answers_that_come_together_are_all_saved(world: World) {
     let saves = (0..500).map(|i| {
         let store = &world.store;
         async move { store.save_answer(&format!("k-{i}"), answer(&i.to_string(), i)).await }
@@ -47,9 +51,7 @@ async fn answers_that_come_together_are_all_saved() {
     }
 }
 
-#[tokio::test]
-async fn a_ride_is_found_by_the_key_of_its_request() {
-    let world = World::new().await;
+async fn a_ride_is_found_by_the_key_of_its_request(world: World) {
     let first = full_record("r-1", 1, RideStatus::Searching);
     let second = full_record("r-1", 2, RideStatus::Cancelled);
     world.commit_all(&[transition(first.clone(), RideEventKind::RideRequested, 0)]).await;
@@ -71,9 +73,7 @@ fn ride(i: u64, status: RideStatus) -> Vec<Durable> {
     (1..=3).map(transition).collect()
 }
 
-#[tokio::test]
-async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
-    let world = World::new().await;
+async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young(world: World) {
     for i in 0..20 {
         world.commit_all(&ride(i, RideStatus::Completed)).await;
     }
@@ -110,9 +110,7 @@ async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
     }
 }
 
-#[tokio::test]
-async fn the_size_grows_with_what_is_stored() {
-    let world = World::new().await;
+async fn the_size_grows_with_what_is_stored(world: World) {
     let before = world.store.database_bytes().await.unwrap();
     assert!(before > 0);
     for i in 0..200 {

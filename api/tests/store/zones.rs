@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use muster_actors::{Durable, Store};
+use muster_actors::Durable;
 use muster_engine::id::{MarketId, ZoneId};
 use muster_engine::zone::{LeaveReason, QueueEntry, QueueRecord, ZoneCommit, ZoneEventKind};
 
-use crate::fixtures::{World, at, driver_id, is_conflict, tier};
+use crate::fixtures::{World, at, driver_id, in_both_stores, is_conflict, tier};
+
+in_both_stores!(
+    a_queue_comes_back_in_its_order_after_a_crash,
+    a_change_that_does_not_follow_is_refused_with_the_later_ones_of_its_zone,
+);
 
 fn record(version: u64, drivers: &[&str]) -> QueueRecord {
     let entry = |(n, name): (usize, &&str)| QueueEntry {
@@ -34,9 +39,7 @@ fn commit(version: u64, drivers: &[&str], kind: ZoneEventKind) -> Durable {
     Durable::Zone(Box::new(ZoneCommit { record, kind, driver, note, at: at(version) }))
 }
 
-#[tokio::test]
-async fn a_queue_comes_back_in_its_order_after_a_crash() {
-    let world = World::new().await;
+async fn a_queue_comes_back_in_its_order_after_a_crash(world: World) {
     let joined = ZoneEventKind::Joined;
     let left = ZoneEventKind::Left(LeaveReason::Served);
     world.commit_all(&[commit(1, &["d-2"], joined), commit(2, &["d-2", "d-1"], joined)]).await;
@@ -45,9 +48,7 @@ async fn a_queue_comes_back_in_its_order_after_a_crash() {
     assert_eq!(recovered.zones, vec![record(3, &["d-1"])]);
 }
 
-#[tokio::test]
-async fn a_change_that_does_not_follow_is_refused_with_the_later_ones_of_its_zone() {
-    let world = World::new().await;
+async fn a_change_that_does_not_follow_is_refused_with_the_later_ones_of_its_zone(world: World) {
     let joined = ZoneEventKind::Joined;
     world.commit_all(&[commit(1, &["d-1"], joined)]).await;
     let batch = [commit(1, &["d-3"], joined), commit(2, &["d-4"], joined)];

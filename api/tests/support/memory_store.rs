@@ -8,7 +8,7 @@ use muster_actors::{Durable, PortFuture, PositionSnapshot, Recovered, Store, Sto
 use muster_api::http::history::{Read, RideHistory};
 use muster_api::policy::{PolicyChange, PolicyLog};
 use muster_api::store::{
-    DriverDecisions, FirstCall, RideCursor, RideFilter, SavedAnswer, StoredRideEvent,
+    DriverDecisions, FirstCall, RideCursor, RideFilter, RidePage, SavedAnswer, StoredRideEvent,
 };
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
@@ -154,6 +154,21 @@ impl Store for MemoryStore {
         self.read(|rows| rows.rides.get(ride).cloned())
     }
 
+    fn load_driver<'a>(
+        &'a self,
+        driver: &'a DriverId,
+    ) -> PortFuture<'a, Result<Option<DriverRecord>, StoreError>> {
+        self.read(|rows| rows.drivers.get(driver).cloned())
+    }
+
+    fn load_queue<'a>(
+        &'a self,
+        market: &'a MarketId,
+        zone: &'a ZoneId,
+    ) -> PortFuture<'a, Result<Option<QueueRecord>, StoreError>> {
+        self.read(|rows| rows.zones.get(&(market.clone(), zone.clone())).cloned())
+    }
+
     fn save_positions<'a>(
         &'a self,
         _: &'a [PositionSnapshot],
@@ -168,7 +183,7 @@ impl RideHistory for MemoryStore {
         filter: &'a RideFilter,
         limit: u32,
         cursor: Option<&'a RideCursor>,
-    ) -> Read<'a, Vec<RideRecord>> {
+    ) -> Read<'a, RidePage> {
         self.read(|rows| {
             let key = |ride: &RideRecord| (ride.request.requested_at, ride.request.ride.clone());
             let fits = |ride: &&RideRecord| {
@@ -178,8 +193,7 @@ impl RideHistory for MemoryStore {
             };
             let mut rides: Vec<RideRecord> = rows.rides.values().filter(fits).cloned().collect();
             rides.sort_by_key(|ride| std::cmp::Reverse(key(ride)));
-            rides.truncate(limit as usize);
-            rides
+            RidePage::of(rides, limit as usize)
         })
     }
 

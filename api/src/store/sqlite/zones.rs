@@ -1,12 +1,13 @@
 //! The queues of zones: few, each written as a whole.
 
 use muster_actors::StoreError;
+use muster_engine::id::{MarketId, ZoneId};
 use muster_engine::zone::{LeaveReason, QueueRecord};
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::apply::Script;
 use super::error::from_sql;
-use super::rows::{Row, column, from_json, instant};
+use crate::store::rows::{Row, column, from_json, instant};
 
 /// Writes the changes of queues in `rows`, each behind the state it follows.
 pub(super) fn write(script: &mut Script, epoch: u64, rows: &[&Row<'_>]) {
@@ -59,4 +60,19 @@ pub(super) async fn recover(
             .await
             .map_err(from_sql)?;
     rows.iter().map(|state| from_json("the queue of a zone", state)).collect()
+}
+
+pub(super) async fn load(
+    readers: &SqlitePool,
+    market: &MarketId,
+    zone: &ZoneId,
+) -> Result<Option<QueueRecord>, StoreError> {
+    let select = sqlx::query_scalar("SELECT state FROM zone_queues WHERE market = ? AND zone = ?");
+    let found: Option<String> = select
+        .bind(market.as_str())
+        .bind(zone.as_str())
+        .fetch_optional(readers)
+        .await
+        .map_err(from_sql)?;
+    found.map(|state| from_json("the queue of a zone", &state)).transpose()
 }

@@ -12,7 +12,7 @@ use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use super::apply::{apply, begin_and_apply};
 use super::connection::{Writer, begin};
 use super::error::from_sql;
-use super::rows::{Row, Subject, column};
+use crate::store::rows::{Row, Subject, column};
 
 type Verdicts = Vec<Result<(), StoreError>>;
 

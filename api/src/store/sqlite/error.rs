@@ -37,8 +37,3 @@ pub(super) fn from_migration(error: MigrateError) -> StoreError {
     }
     StoreError::Corrupt(text)
 }
-
-/// A value that is in the store and means nothing.
-pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {error}"))
-}

@@ -2,18 +2,15 @@
 
 use muster_actors::{PortFuture, StoreError};
 use muster_engine::id::MarketId;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use std::sync::atomic::Ordering;
 
 use super::SqliteStore;
 use super::connection::Writer;
-use super::error::{corrupt, from_sql};
-use super::rows::{column, from_json, instant, timestamp, to_json, unsigned};
+use super::error::from_sql;
 use crate::policy::{ChangeCause, PolicyChange, PolicyLog};
+use crate::store::rows::{column, from_json, instant, named, timestamp, to_json, unsigned};
 
 impl PolicyLog for SqliteStore {
     fn append_policy<'a>(
@@ -76,14 +73,11 @@ async fn newest(
 fn change(market: &MarketId, row: &SqliteRow) -> Result<PolicyChange, StoreError> {
     let text = |name: &str| row.try_get::<String, _>(name).map_err(from_sql);
     let number = |name: &str| row.try_get::<i64, _>(name).map_err(from_sql);
-    let cause = text("cause")?;
-    let cause: StrDeserializer<'_, ValueError> = cause.as_str().into_deserializer();
-    let cause = ChangeCause::deserialize(cause);
     Ok(PolicyChange {
         market: market.clone(),
         version: unsigned("a policy's version", number("version")?)?,
         at: timestamp("a policy's instant", number("at")?)?,
-        cause: cause.map_err(|error| corrupt("a cause of a policy", error))?,
+        cause: named::<ChangeCause>("a cause of a policy", &text("cause")?)?,
         correlation_id: text("correlation_id")?,
         configured: text("configured")?,
         before: from_json("a policy", &text("before")?)?,

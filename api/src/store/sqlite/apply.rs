@@ -15,8 +15,8 @@ use sqlx::query_builder::Separated;
 use sqlx::{Either, Executor, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use super::error::from_sql;
-use super::rows::{DriverRow, RideRow, Row, column, instant, to_json};
 use super::zones;
+use crate::store::rows::{DriverRow, RideRow, Row, column, instant, to_json};
 
 /// Rows of one statement at most: a power of two, well below the limit of bound values
 /// (32 766 / 15 columns). More brings nothing.

@@ -1,10 +1,7 @@
 //! What a restarted process reads, and the position snapshots it needs for it.
 
-use std::collections::BTreeMap;
-
 use muster_actors::{PositionSnapshot, Recovered, StoreError};
 use muster_engine::driver::DriverRecord;
-use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::RideRecord;
 use muster_engine::time::Timestamp;
@@ -12,12 +9,12 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use super::apply::pieces;
 use super::connection::{Writer, begin};
-use super::error::{corrupt, from_sql};
-use super::rows::{from_json, instant, ride_record, timestamp};
+use super::error::from_sql;
 use super::zones;
-
-type DriverColumns = (String, bool, String, String, Option<String>);
-type PositionColumns = (String, i64, i64, i64, i64);
+use crate::store::rows::{
+    DriverColumns, PositionColumns, driver_of, instant, newest_of_each, position_of, ride_record,
+    timestamp,
+};
 
 /// Takes ownership: increments the epoch.
 pub(super) async fn begin_epoch(writer: &Writer) -> Result<i64, StoreError> {
@@ -57,15 +54,7 @@ async fn drivers(connection: &mut SqliteConnection) -> Result<Vec<DriverRecord>,
     .fetch_all(connection)
     .await
     .map_err(from_sql)?;
-    let driver = |(id, online, profile, rider_blocks, stats): DriverColumns| {
-        let driver = DriverId::new(&id).map_err(|error| corrupt("a driver's id", error))?;
-        let profile = from_json("a driver's profile", &profile)?;
-        let rider_blocks = from_json("a driver's rider blocks", &rider_blocks)?;
-        let stats = stats.map(|stats| from_json("a driver's statistics", &stats)).transpose()?;
-        let stats = stats.unwrap_or_default();
-        Ok(DriverRecord { driver, profile, online, rider_blocks, stats })
-    };
-    rows.into_iter().map(driver).collect()
+    rows.into_iter().map(driver_of).collect()
 }
 
 async fn open_rides(connection: &mut SqliteConnection) -> Result<Vec<RideRecord>, StoreError> {
@@ -88,19 +77,7 @@ async fn positions(connection: &mut SqliteConnection) -> Result<Vec<PositionSnap
     .fetch_all(connection)
     .await
     .map_err(from_sql)?;
-    rows.into_iter().map(position).collect()
-}
-
-fn position(row: PositionColumns) -> Result<PositionSnapshot, StoreError> {
-    let (driver, lat, lng, recorded_at, received_at) = row;
-    let degrees = |e7: i64| i32::try_from(e7).map_err(|error| corrupt("a coordinate", error));
-    Ok(PositionSnapshot {
-        driver: DriverId::new(&driver).map_err(|error| corrupt("a driver's id", error))?,
-        position: Position::from_e7(degrees(lat)?, degrees(lng)?)
-            .map_err(|error| corrupt("a position", error))?,
-        recorded_at: timestamp("recorded_at", recorded_at)?,
-        received_at: timestamp("received_at", received_at)?,
-    })
+    rows.into_iter().map(position_of).collect()
 }
 
 /// Every transition updates its ride, so the newest ride is as new as the newest transition. The
@@ -136,19 +113,26 @@ pub(super) async fn load_ride(
     found.map(|(request, state)| ride_record(&request, &state)).transpose()
 }
 
+pub(super) async fn load_driver(
+    readers: &SqlitePool,
+    driver: &DriverId,
+) -> Result<Option<DriverRecord>, StoreError> {
+    let found: Option<DriverColumns> = sqlx::query_as(
+        "SELECT driver_id, online, profile, rider_blocks, stats FROM drivers WHERE driver_id = ?",
+    )
+    .bind(driver.as_str())
+    .fetch_optional(readers)
+    .await
+    .map_err(from_sql)?;
+    found.map(driver_of).transpose()
+}
+
 /// Keeps the newest position of each driver (M7: an older fix never overwrites a newer one).
 pub(super) async fn save_positions(
     writer: &Writer,
     positions: &[PositionSnapshot],
 ) -> Result<(), StoreError> {
-    let mut newest: BTreeMap<&DriverId, &PositionSnapshot> = BTreeMap::new();
-    for position in positions {
-        let kept = newest.entry(&position.driver).or_insert(position);
-        if kept.recorded_at <= position.recorded_at {
-            *kept = position;
-        }
-    }
-    let rows: Vec<&PositionSnapshot> = newest.into_values().collect();
+    let rows = newest_of_each(positions);
     let mut slot = writer.lock().await;
     let outcome = upsert_positions(slot.connection().await?, &rows).await;
     slot.settle(outcome)
