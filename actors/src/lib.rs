@@ -9,6 +9,7 @@ mod dispatch;
 mod driver_actor;
 mod error;
 mod market_actor;
+mod origin;
 mod ports;
 mod recovery;
 mod registry;
@@ -25,6 +26,7 @@ mod zone_actor;
 pub use clock::Clock;
 pub use dispatch::{Dispatch, DriverGauge, HeardDriver, NearbyDriver, OpenSearch, RideGauge};
 pub use error::CallError;
+pub use origin::{current_origin, on_behalf};
 pub use ports::{
     Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,
 };

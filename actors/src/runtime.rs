@@ -14,6 +14,7 @@ use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ZoneId, stable_hash
 use muster_engine::market::{Market, Markets};
 use muster_engine::matching::MarketCommand;
 use muster_engine::offer::Exclusion;
+use muster_engine::origin::Origin;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
 use muster_engine::travel::TravelTimes;
@@ -244,9 +245,14 @@ impl Runtime {
     }
 
     /// Delivers to a driver's machine. A driver nobody knows refuses what he is offered.
-    pub(crate) fn to_driver(&self, driver: &DriverId, command: DriverCommand) {
+    pub(crate) fn to_driver(
+        &self,
+        driver: &DriverId,
+        command: DriverCommand,
+        origin: Option<Arc<Origin>>,
+    ) {
         match self.registry.driver(driver) {
-            Some(handle) => handle.addr.do_send(Deliver::new(command)),
+            Some(handle) => handle.addr.do_send(Deliver::new(command).on_behalf(origin)),
             None => {
                 if let DriverCommand::Offer { offer, .. }
                 | DriverCommand::ConfirmQuote { offer }
@@ -254,22 +260,22 @@ impl Runtime {
                 {
                     let (id, reason) = (offer.id.clone(), Exclusion::Offline);
                     let refused = RideCommand::OfferRefused { offer: id, reason };
-                    self.to_ride(&offer.ride, refused);
+                    self.to_ride(&offer.ride, refused, origin);
                 }
             }
         }
     }
 
     /// Delivers to a ride's machine, which is loaded from the store if it left memory.
-    pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand) {
+    pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand, origin: Option<Arc<Origin>>) {
         if let Some(handle) = self.registry.ride(ride) {
-            return handle.addr.do_send(Deliver::new(command));
+            return handle.addr.do_send(Deliver::new(command).on_behalf(origin));
         }
         let Some(runtime) = self.own() else { return };
         let ride = ride.clone();
         actix::spawn(async move {
             match ride_actor::load(&runtime, &ride).await {
-                Ok(handle) => handle.addr.do_send(Deliver::new(command)),
+                Ok(handle) => handle.addr.do_send(Deliver::new(command).on_behalf(origin)),
                 Err(error) => {
                     tracing::warn!(ride_id = %ride, %error, "a message found no ride");
                     if let Some(reply) = reply_of(&command) {

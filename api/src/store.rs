@@ -19,10 +19,11 @@ pub use self::past::{
 pub use self::retention::{Pruned, Retention};
 pub use self::sqlite::{SqliteOptions, SqliteStore, THREAD_NICE_MIN};
 use crate::http::history::RideHistory;
+use crate::kafka::HistoryTail;
 use crate::policy::PolicyLog;
 
 /// Everything that a server keeps, whatever keeps it.
-pub trait Database: Store + RideHistory + PolicyLog {
+pub trait Database: Store + RideHistory + PolicyLog + HistoryTail {
     /// Forgets at most `rows` rows of each kind that `retention` allows to forget; call again until
     /// [`Pruned::total`] is 0. Nothing shrinks, the space is used again.
     fn prune<'a>(

@@ -3,6 +3,7 @@
 mod exposition;
 mod labels;
 mod metrics;
+mod outbox;
 mod redis;
 mod shadow;
 mod travel;
@@ -11,6 +12,7 @@ mod windows;
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
 pub use labels::FixOutcome;
 pub use metrics::Metrics;
+pub(crate) use outbox::OutboxMetrics;
 
 use tracing_subscriber::EnvFilter;
 

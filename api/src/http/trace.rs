@@ -1,5 +1,7 @@
 //! Around every request: ids, timing, and problems in place of bare errors.
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -7,7 +9,9 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
+use muster_actors::{current_origin, on_behalf};
 use muster_engine::id::stable_hash;
+use muster_engine::origin::Origin;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -22,25 +26,14 @@ const CORRELATION_CHARS_MAX: usize = 128;
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The ids that tie a request to its traces in logs and events.
-#[derive(Debug, Clone)]
-struct TraceIds {
-    correlation: String,
-    traceparent: String,
-}
-
-tokio::task_local! {
-    static CORRELATION: String;
-}
-
 /// The correlation id of the request that is being answered.
 pub(super) fn correlation_id() -> String {
-    CORRELATION.try_with(Clone::clone).unwrap_or_default()
+    current_origin().map(|origin| origin.correlation_id.clone()).unwrap_or_default()
 }
 
-/// Keeps the correlation id for `future` when it is run as a task of its own.
+/// Keeps the ids of the request for `future` when it is run as a task of its own.
 pub(super) fn in_correlation<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    CORRELATION.scope(correlation_id(), future).in_current_span()
+    on_behalf(current_origin(), future).in_current_span()
 }
 
 /// The outermost middleware. Takes over or draws the ids, answers with them, turns answers that
@@ -53,17 +46,17 @@ pub async fn trace(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let ids = TraceIds::of(request.headers());
+    let ids = Arc::new(origin_of(request.headers()));
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let method = request.method().to_string();
     let span = tracing::debug_span!(
         "http_request",
-        correlation_id = %ids.correlation,
+        correlation_id = %ids.correlation_id,
         traceparent = %ids.traceparent
     );
     let answer = async { next.call(request).await.map(with_problem) };
-    let answer = CORRELATION.scope(ids.correlation.clone(), answer).instrument(span).await?;
-    let answer = ids.put_into(answer);
+    let answer = on_behalf(Some(Arc::clone(&ids)), answer).instrument(span).await?;
+    let answer = put_into(&ids, answer);
     let route = answer.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (status, seconds) = (answer.status().as_u16(), began.elapsed().as_secs_f64());
     tracing::debug!(
@@ -71,7 +64,7 @@ pub async fn trace(
         route,
         status,
         duration_ms = seconds * 1_000.0,
-        correlation_id = ids.correlation,
+        correlation_id = ids.correlation_id,
         "request answered"
     );
     if let Some(state) = state {
@@ -100,27 +93,24 @@ fn with_problem<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Service
     ServiceResponse::new(request, response)
 }
 
-impl TraceIds {
-    /// The ids of a request; one that is absent or malformed is drawn.
-    fn of(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
-        let traceparent = text(TRACEPARENT).filter(|parent| is_traceparent(parent));
-        Self {
-            correlation: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
-            traceparent: traceparent.map_or_else(draw_traceparent, str::to_owned),
-        }
+/// The ids of a request; one that is absent or malformed is drawn.
+fn origin_of(headers: &HeaderMap) -> Origin {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
+    let traceparent = text(TRACEPARENT).filter(|parent| is_traceparent(parent));
+    Origin {
+        correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+        traceparent: traceparent.map_or_else(draw_traceparent, str::to_owned),
     }
+}
 
-    fn put_into(&self, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        let ids = [(X_CORRELATION_ID, &self.correlation), (TRACEPARENT, &self.traceparent)];
-        for (name, id) in ids {
-            if let Ok(value) = HeaderValue::from_str(id) {
-                answer.headers_mut().insert(name, value);
-            }
+fn put_into(ids: &Origin, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    for (name, id) in [(X_CORRELATION_ID, &ids.correlation_id), (TRACEPARENT, &ids.traceparent)] {
+        if let Ok(value) = HeaderValue::from_str(id) {
+            answer.headers_mut().insert(name, value);
         }
-        answer
     }
+    answer
 }
 
 fn is_correlation_id(id: &str) -> bool {

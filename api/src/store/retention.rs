@@ -11,6 +11,8 @@ pub struct Retention {
     pub decisions_before: Timestamp,
     /// Rides that ended before this instant, with their history and decisions. Open rides stay.
     pub rides_before: Timestamp,
+    /// What a relay has not published stays although it is due, unless it is from before this instant.
+    pub unpublished_before: Timestamp,
 }
 
 /// What a call of prune forgot, in rows.

@@ -12,6 +12,7 @@ mod policies;
 mod priority;
 mod reads;
 mod recover;
+mod relay;
 mod upkeep;
 mod zones;
 
@@ -26,6 +27,7 @@ use muster_engine::ride::{RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::QueueRecord;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
+use tokio::sync::watch;
 
 pub use self::priority::THREAD_NICE_MIN;
 
@@ -77,6 +79,8 @@ pub struct SqliteStore {
     answered: AnsweredKeys,
     /// The epoch this process took; 0 before it took one.
     epoch: AtomicU64,
+    /// Batches committed so far.
+    commits: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -117,6 +121,7 @@ impl SqliteStore {
             answers: AnswerQueue::default(),
             answered,
             epoch: AtomicU64::new(0),
+            commits: watch::Sender::new(0),
         })
     }
 }
@@ -124,7 +129,11 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
         let epoch = self.epoch.load(Ordering::Acquire);
-        Box::pin(commit::commit(&self.writer, epoch, batch))
+        Box::pin(async move {
+            let verdicts = commit::commit(&self.writer, epoch, batch).await;
+            self.commits.send_modify(|commits| *commits += 1);
+            verdicts
+        })
     }
 
     fn begin_epoch(&self) -> PortFuture<'_, Result<u64, StoreError>> {

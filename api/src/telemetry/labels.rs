@@ -94,6 +94,13 @@ pub(super) struct ActorLabels {
     pub(super) actor: &'static str,
 }
 
+/// `{topic, outcome}`; the topics are those of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct TopicLabels {
+    pub(super) topic: String,
+    pub(super) outcome: &'static str,
+}
+
 /// `{invariant}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct InvariantLabels {

@@ -22,6 +22,7 @@ use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
 };
+use super::outbox::OutboxMetrics;
 use super::redis::RedisMetrics;
 use super::shadow::ShadowMetrics;
 use super::travel::TravelMetrics;
@@ -82,6 +83,7 @@ pub struct Metrics {
     windows: WindowMetrics,
     shadow: ShadowMetrics,
     travel: TravelMetrics,
+    outbox: Arc<OutboxMetrics>,
     pub(super) redis: RedisMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
@@ -135,6 +137,7 @@ impl Metrics {
             windows: WindowMetrics::new(),
             shadow: ShadowMetrics::new(),
             travel: TravelMetrics::default(),
+            outbox: Arc::default(),
             redis: RedisMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
@@ -230,6 +233,7 @@ impl Metrics {
         let help = "Invariants found broken; always 0";
         r.register("invariant_violations", help, self.invariant_violations.clone());
         r.register("events", "Domain events", self.events_seen.clone());
+        self.outbox.register(r);
         let help = "Inputs that the recorded log has not, because its writer did not keep up";
         r.register("record_inputs_dropped", help, self.record_inputs_dropped.clone());
     }
@@ -281,6 +285,7 @@ impl Metrics {
 
     /// Brings the gauges up to date.
     pub fn refresh(&self, dispatch: &Dispatch) {
+        self.outbox.refresh(dispatch.now());
         self.drivers.clear();
         for (gauge, count) in dispatch.driver_gauges() {
             let labels = DriverLabels {
@@ -303,6 +308,11 @@ impl Metrics {
             let labels = StatusLabels { market, status: gauge.status.name() };
             self.rides_open.get_or_create(&labels).set(count);
         }
+    }
+
+    /// Where the relay counts.
+    pub(crate) fn outbox(&self) -> Arc<OutboxMetrics> {
+        Arc::clone(&self.outbox)
     }
 
     fn acceptance_lost(&self, labels: &MarketLabels) {
