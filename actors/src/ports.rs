@@ -29,6 +29,17 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// The label in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Conflict(_) => "conflict",
+            Self::Corrupt(_) => "corrupt",
+        }
+    }
+}
+
 /// One thing to make durable.
 #[derive(Debug, Clone)]
 pub enum Durable {
@@ -108,6 +119,8 @@ pub trait Meter: Send + Sync + 'static {
     fn match_duration(&self, mode: &'static str, seconds: f64);
     /// A group commit of `items` items took this long.
     fn store_commit(&self, items: usize, seconds: f64);
+    /// A turn could not be made durable: `unavailable`, `conflict` or `corrupt`, see [`StoreError::name`].
+    fn store_refused(&self, reason: &'static str);
     /// A mailbox was full.
     fn mailbox_full(&self, actor: &'static str);
     /// An actor was rebuilt after a panic or a failed commit.

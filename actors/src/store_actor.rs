@@ -135,7 +135,11 @@ async fn commit(store: &dyn Store, meter: &dyn Meter, submits: Vec<Submit>) {
     let mut items = items.into_iter();
     for (count, poisoned, done) in turns {
         let own: Vec<Durable> = items.by_ref().take(count).collect();
-        finish(own, poisoned, done, verdict_of_turn(&mut results, count));
+        let verdict = verdict_of_turn(&mut results, count);
+        if let Err(error) = &verdict {
+            meter.store_refused(error.name());
+        }
+        finish(own, poisoned, done, verdict);
     }
 }
 

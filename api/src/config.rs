@@ -3,6 +3,7 @@
 mod build;
 mod kafka;
 mod shadow;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 pub use self::kafka::{KafkaConfig, KafkaTopics};
+pub use self::telemetry::TelemetryConfig;
 use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.
@@ -38,6 +40,8 @@ pub struct Config {
     pub positions: PositionsConfig,
     /// Logging.
     pub log: LogConfig,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
     /// Dispatch policy, overridden per market.
     pub policy: DispatchPolicy,
     /// Markets by id.
@@ -375,6 +379,9 @@ impl Config {
         refuse(holds, "log.record_bytes_max", bytes.to_string(), allowed)?;
         if let Some((key, value, allowed)) = self.kafka.fault() {
             refuse(false, &format!("kafka.{key}"), value, allowed)?;
+        }
+        if let Some((key, value, allowed)) = self.telemetry.fault() {
+            refuse(false, &format!("telemetry.{key}"), value, allowed)?;
         }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {

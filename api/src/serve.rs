@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
 use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, Traces};
 use crate::version;
 use crate::ws::{self, StreamState};
 
@@ -58,6 +58,8 @@ enum ServeError {
     NotLoopback(SocketAddr),
     #[error("{0}")]
     Logs(String),
+    #[error("{0}")]
+    Traces(String),
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: std::io::Error },
     #[error("log.record or --record: {folder}: {error}")]
@@ -81,6 +83,7 @@ impl ServeError {
             Self::Config(_)
             | Self::NotLoopback(_)
             | Self::Logs(_)
+            | Self::Traces(_)
             | Self::Record { .. }
             | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
@@ -120,6 +123,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let path = args.config.data.join(DATABASE);
     let store = Arc::new(SqliteStore::open_with(&path, &options).await?);
     let metrics = Metrics::new();
+    dispatch_config.markets.iter().for_each(|market| metrics.begin_with_market(market.id()));
+    let traces = Traces::start(&config.telemetry, &metrics).map_err(ServeError::Traces)?;
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();
     let roads = RoadsFiles::load(&config, &dispatch_config.policies, &metrics)?;
@@ -142,7 +147,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
-    let state = app_state(&config, &dispatch, &store, &policies, &metrics);
+    let state = app_state(&config, &dispatch, &store, &policies, &metrics, traces.clone());
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
@@ -156,6 +161,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         recorded.finish();
     }
     store.close().await?;
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     Ok(clean)
 }
 
@@ -165,12 +173,14 @@ fn app_state(
     store: &Arc<SqliteStore>,
     policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
         history: store.clone(),
         policies: Arc::clone(policies),
         observe: metrics.clone(),
+        traces,
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
             sse_streams_max: config.server.sse_streams_max,

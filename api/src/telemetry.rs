@@ -1,15 +1,19 @@
-//! What the process says about itself: metrics and structured logs.
+//! What the process says about itself: metrics, structured logs, traces.
 
 mod exposition;
 mod labels;
 mod metrics;
 mod shadow;
+mod trace_metrics;
+pub mod traceparent;
+mod traces;
 mod travel;
 mod windows;
 
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
 pub use labels::FixOutcome;
 pub use metrics::Metrics;
+pub use traces::{TraceSpan, Traces};
 
 use tracing_subscriber::EnvFilter;
 

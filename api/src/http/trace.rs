@@ -1,23 +1,25 @@
-//! Around every request: ids, timing, and problems in place of bare errors.
+//! Around every request: ids, its span, timing, and problems in place of bare errors.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
-use muster_engine::id::stable_hash;
+use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::http::problem;
 use crate::http::state::AppState;
+use crate::telemetry::{TraceSpan, traceparent};
 use crate::wire::PROBLEM_JSON;
 
 /// The longest correlation id that is taken over.
 const CORRELATION_CHARS_MAX: usize = 128;
+
+/// Asked every few seconds by machines: their traces would say nothing.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -53,9 +55,12 @@ pub async fn trace(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let ids = TraceIds::of(request.headers());
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let method = request.method().to_string();
+    let (ids, traced) = TraceIds::of(&request, |parent| {
+        let traces = state.as_ref()?.traces.as_ref()?;
+        (!UNTRACED.contains(&request.path())).then(|| traces.request(&method, parent))
+    });
     let span = tracing::debug_span!(
         "http_request",
         correlation_id = %ids.correlation,
@@ -74,6 +79,9 @@ pub async fn trace(
         correlation_id = ids.correlation,
         "request answered"
     );
+    if let Some(traced) = traced {
+        traced.answered(&method, &route, status, &ids.correlation);
+    }
     if let Some(state) = state {
         state.observe.answered(&method, &route, status, seconds);
     }
@@ -101,15 +109,25 @@ fn with_problem<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Service
 }
 
 impl TraceIds {
-    /// The ids of a request; one that is absent or malformed is drawn.
-    fn of(headers: &HeaderMap) -> Self {
+    /// The ids of a request, and its span if `begin` begins one. What is absent or malformed is drawn.
+    fn of(
+        request: &ServiceRequest,
+        begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
+    ) -> (Self, Option<TraceSpan>) {
+        let headers = request.headers();
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
-        let traceparent = text(TRACEPARENT).filter(|parent| is_traceparent(parent));
-        Self {
-            correlation: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
-            traceparent: traceparent.map_or_else(draw_traceparent, str::to_owned),
-        }
+        let correlation = correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+        let given = text(TRACEPARENT);
+        let parent = given.and_then(traceparent::parse);
+        let taken_over = given.filter(|_| parent.is_some());
+        let span = begin(parent);
+        let traceparent = match (taken_over, &span) {
+            (Some(given), _) => given.to_owned(),
+            (None, Some(span)) => span.traceparent(),
+            (None, None) => traceparent::draw(),
+        };
+        (Self { correlation, traceparent }, span)
     }
 
     fn put_into(&self, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
@@ -128,49 +146,9 @@ fn is_correlation_id(id: &str) -> bool {
     (1..=CORRELATION_CHARS_MAX).contains(&id.len()) && id.chars().all(plain)
 }
 
-/// Version 00 of W3C Trace Context: `00-<trace id>-<parent id>-<flags>` in lower-case hexadecimal,
-/// neither id all zeros.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let some = |part: &str| part.bytes().any(|b| b != b'0');
-    match parts.as_slice() {
-        ["00", trace, parent, flags] => {
-            hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && some(trace) && some(parent)
-        }
-        _ => false,
-    }
-}
-
-fn draw_traceparent() -> String {
-    let trace = Uuid::now_v7();
-    // The low bit keeps the parent id from being zero.
-    let parent = stable_hash(trace.as_bytes(), 0) | 1;
-    format!("00-{}-{parent:016x}-01", trace.simple())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_traceparent_is_taken_over_only_when_it_is_well_formed() {
-        assert!(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        assert!(is_traceparent(&draw_traceparent()));
-        for text in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-        ] {
-            assert!(!is_traceparent(text), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_correlation_id_is_short_and_plain() {

@@ -35,6 +35,7 @@ impl Meter for Silent {
     fn first_offer(&self, _: f64) {}
     fn match_duration(&self, _: &'static str, _: f64) {}
     fn store_commit(&self, _: usize, _: f64) {}
+    fn store_refused(&self, _: &'static str) {}
     fn mailbox_full(&self, _: &'static str) {}
     fn actor_restarted(&self, _: &'static str) {}
 }
@@ -173,6 +174,7 @@ pub(crate) async fn server_on(
         history: store.clone(),
         policies: Arc::new(policies),
         observe: answers.clone(),
+        traces: None,
         limits,
         build: BuildInfo { version: "0.1.0".to_owned(), revision: "abc".to_owned() },
     }));

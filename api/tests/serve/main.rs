@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod metrics;
 mod modes;
 mod phone;
 mod policies;
@@ -13,5 +14,6 @@ mod server;
 mod shadow;
 mod standby;
 mod stream;
+mod traces;
 mod values;
 mod zones;
