@@ -27,6 +27,7 @@ pub use self::supply::{DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 use crate::clock::Clock;
 use crate::driver_actor::{self, Attach};
 use crate::error::CallError;
+use crate::origin::current_origin;
 use crate::ports::StoreError;
 use crate::recovery::{self, StartError};
 use crate::registry::{DriverHandle, RideHandle};
@@ -98,8 +99,12 @@ impl Dispatch {
     /// # Errors
     /// [`CallError::Refused`] when the id is taken, [`StoreError::Conflict`] when the request's key
     /// is; `Overloaded`, `Draining`, `Store` when new rides are shed.
-    pub async fn request_ride(&self, request: RideRequest) -> Result<Arc<RideRecord>, CallError> {
+    pub async fn request_ride(
+        &self,
+        mut request: RideRequest,
+    ) -> Result<Arc<RideRecord>, CallError> {
         self.takes_new_work()?;
+        request.origin = request.origin.or_else(current_origin);
         let market = self.runtime.market(&request.market).ok_or(CallError::UnknownMarket)?;
         let market = Arc::clone(market);
         let ride = request.ride.clone();
@@ -350,7 +355,8 @@ impl Dispatch {
     }
 
     fn deliver<C: Send>(&self, command: C, reply: ReplyTo) -> Deliver<C> {
-        Deliver::of_caller(command, Caller::new(Arc::clone(&self.runtime), reply))
+        let caller = Caller::new(Arc::clone(&self.runtime), reply);
+        Deliver::of_caller(command, caller).on_behalf(current_origin())
     }
 
     fn overloaded(&self, actor: &'static str) -> CallError {

@@ -210,6 +210,6 @@ impl Handler<Attach> for DriverActor {
         let Attach { session, frames, last_seq } = attach;
         self.host_mut().phones.push((session, frames));
         let connect = DriverCommand::Connect { session, last_seq };
-        self.turn(ctx, |machine, now, out| machine.handle(connect, now, out));
+        self.turn(ctx, None, |machine, now, out| machine.handle(connect, now, out));
     }
 }

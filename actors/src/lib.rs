@@ -9,6 +9,7 @@ mod dispatch;
 mod driver_actor;
 mod error;
 mod market_actor;
+mod origin;
 mod ports;
 mod recovery;
 mod registry;
@@ -25,8 +26,10 @@ mod zone_actor;
 pub use clock::Clock;
 pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 pub use error::CallError;
+pub use origin::{current_origin, on_behalf};
 pub use ports::{
-    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,
+    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Span, Store, StoreError,
+    Tracer,
 };
 pub use recovery::StartError;
 pub use runtime::{DispatchConfig, DispatchLimits, Ports};

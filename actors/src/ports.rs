@@ -111,6 +111,22 @@ pub trait EventSink: Send + Sync + 'static {
     fn publish(&self, event: &Event);
 }
 
+/// Where the spans of traces go.
+pub trait Tracer: Send + Sync + 'static {
+    /// Begins a span of a `step` of an `actor`, beneath the `parent` that a W3C `traceparent` names;
+    /// nothing beneath a trace that is not kept.
+    fn begin(&self, actor: &'static str, step: &'static str, parent: &str)
+    -> Option<Box<dyn Span>>;
+}
+
+/// A stretch of work within a trace; over when dropped.
+pub trait Span: Send {
+    /// The `traceparent` of what comes of it.
+    fn traceparent(&self) -> String;
+    /// It did not do what it was for.
+    fn fail(&mut self, why: &str);
+}
+
 /// What the shell itself measures.
 pub trait Meter: Send + Sync + 'static {
     /// The first offer of a ride left for its drivers this long after the request came in.

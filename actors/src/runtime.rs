@@ -14,6 +14,7 @@ use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ZoneId, stable_hash
 use muster_engine::market::{Market, Markets};
 use muster_engine::matching::MarketCommand;
 use muster_engine::offer::Exclusion;
+use muster_engine::origin::Origin;
 use muster_engine::policy::{DispatchPolicy, PolicyBook};
 use muster_engine::ride::RideCommand;
 use muster_engine::travel::TravelTimes;
@@ -24,7 +25,7 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::error::CallError;
 use crate::market_actor::MarketActor;
-use crate::ports::{EventSink, Meter, Store, StoreError};
+use crate::ports::{EventSink, Meter, Store, StoreError, Tracer};
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::ride_actor;
@@ -42,6 +43,8 @@ pub struct Ports {
     pub events: Arc<dyn EventSink>,
     /// What the shell measures.
     pub meter: Arc<dyn Meter>,
+    /// Where spans go; absent: nowhere.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// Bounds of the process.
@@ -144,6 +147,7 @@ pub(crate) struct Runtime {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) meter: Arc<dyn Meter>,
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) backlog: Arc<StoreBacklog>,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) stopped: AtomicBool,
@@ -199,6 +203,7 @@ impl Runtime {
             store: ports.store,
             events: ports.events,
             meter: ports.meter,
+            tracer: ports.tracer,
             backlog,
             draining: watch::Sender::new(false),
             stopped: AtomicBool::new(false),
@@ -241,9 +246,14 @@ impl Runtime {
     }
 
     /// Delivers to a driver's machine. A driver nobody knows refuses what he is offered.
-    pub(crate) fn to_driver(&self, driver: &DriverId, command: DriverCommand) {
+    pub(crate) fn to_driver(
+        &self,
+        driver: &DriverId,
+        command: DriverCommand,
+        origin: Option<Arc<Origin>>,
+    ) {
         match self.registry.driver(driver) {
-            Some(handle) => handle.addr.do_send(Deliver::new(command)),
+            Some(handle) => handle.addr.do_send(Deliver::new(command).on_behalf(origin)),
             None => {
                 if let DriverCommand::Offer { offer, .. }
                 | DriverCommand::ConfirmQuote { offer }
@@ -251,22 +261,22 @@ impl Runtime {
                 {
                     let (id, reason) = (offer.id.clone(), Exclusion::Offline);
                     let refused = RideCommand::OfferRefused { offer: id, reason };
-                    self.to_ride(&offer.ride, refused);
+                    self.to_ride(&offer.ride, refused, origin);
                 }
             }
         }
     }
 
     /// Delivers to a ride's machine, which is loaded from the store if it left memory.
-    pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand) {
+    pub(crate) fn to_ride(&self, ride: &RideId, command: RideCommand, origin: Option<Arc<Origin>>) {
         if let Some(handle) = self.registry.ride(ride) {
-            return handle.addr.do_send(Deliver::new(command));
+            return handle.addr.do_send(Deliver::new(command).on_behalf(origin));
         }
         let Some(runtime) = self.own() else { return };
         let ride = ride.clone();
         actix::spawn(async move {
             match ride_actor::load(&runtime, &ride).await {
-                Ok(handle) => handle.addr.do_send(Deliver::new(command)),
+                Ok(handle) => handle.addr.do_send(Deliver::new(command).on_behalf(origin)),
                 Err(error) => {
                     tracing::warn!(ride_id = %ride, %error, "a message found no ride");
                     if let Some(reply) = reply_of(&command) {

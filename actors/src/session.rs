@@ -9,6 +9,7 @@ use muster_engine::id::{DriverId, OfferId};
 use muster_engine::units::Money;
 use tokio::sync::mpsc;
 
+use crate::origin::current_origin;
 use crate::registry::DriverHandle;
 use crate::runtime::Runtime;
 use crate::shell::Deliver;
@@ -63,7 +64,8 @@ impl DriverLink {
     /// the driver's mailbox took it.
     pub fn accept(&self, offer: OfferId, fare: Option<Money>) -> bool {
         let asker = Some(Asker::Phone(self.session));
-        let deliver = Deliver::new(DriverCommand::Accept { offer, fare, asker });
+        let accept = DriverCommand::Accept { offer, fare, asker };
+        let deliver = Deliver::new(accept).on_behalf(current_origin());
         let taken = self.handle.addr.try_send(deliver).is_ok();
         if !taken {
             self.runtime.meter.mailbox_full("driver");
@@ -75,7 +77,8 @@ impl DriverLink {
     /// driver's mailbox took it.
     pub fn enter_otp(&self, otp: String) -> bool {
         let asker = Some(Asker::Phone(self.session));
-        let deliver = Deliver::new(DriverCommand::EnterOtp { otp, asker });
+        let deliver =
+            Deliver::new(DriverCommand::EnterOtp { otp, asker }).on_behalf(current_origin());
         let taken = self.handle.addr.try_send(deliver).is_ok();
         if !taken {
             self.runtime.meter.mailbox_full("driver");

@@ -10,9 +10,11 @@ use actix::prelude::*;
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::id::DriverId;
 use muster_engine::machine::Machine;
+use muster_engine::origin::Origin;
 use muster_engine::ride::CandidateQuery;
 use muster_engine::time::Timestamp;
 
+use crate::origin::Step;
 use crate::ports::{Durable, StoreError};
 use crate::replies::Caller;
 use crate::runtime::Runtime;
@@ -29,17 +31,23 @@ const REST_AFTER_REBUILD_MS: u64 = 500;
 pub(crate) struct Deliver<C: Send> {
     command: C,
     caller: Option<Caller>,
+    origin: Option<Arc<Origin>>,
 }
 
 impl<C: Send> Deliver<C> {
     /// A command that nobody waits for, or whose sender repeats it.
     pub(crate) const fn new(command: C) -> Self {
-        Self { command, caller: None }
+        Self { command, caller: None, origin: None }
     }
 
     /// A command whose caller is to learn at once that it was never heard.
     pub(crate) const fn of_caller(command: C, caller: Caller) -> Self {
-        Self { command, caller: Some(caller) }
+        Self { command, caller: Some(caller), origin: None }
+    }
+
+    /// The same on behalf of a call.
+    pub(crate) fn on_behalf(self, origin: Option<Arc<Origin>>) -> Self {
+        Self { origin, ..self }
     }
 }
 
@@ -92,10 +100,14 @@ pub(crate) trait Host: Sized + Unpin + 'static {
     fn retire(&mut self, runtime: &Runtime);
 }
 
-/// Effects that wait for a commit, with those of later turns that must not overtake them.
-struct Held {
+/// Effects of one turn, with the call that it goes back to.
+struct Turn {
     effects: Vec<Effect>,
+    origin: Option<Arc<Origin>>,
 }
+
+/// Turns whose effects wait for the commit of the first, for none must overtake it.
+type Held = Vec<Turn>;
 
 /// One machine as an actix actor.
 pub(crate) struct MachineActor<H: Host> {
@@ -136,18 +148,20 @@ impl<H: Host> MachineActor<H> {
         &mut self.host
     }
 
-    /// One turn of the machine.
+    /// One turn of the machine, on behalf of a call if there is one.
     pub(crate) fn turn(
         &mut self,
         ctx: &mut Context<Self>,
+        origin: Option<Arc<Origin>>,
         call: impl FnOnce(&mut H::Machine, Timestamp, &mut Outbox),
     ) {
         self.guarded(ctx, |actor, ctx| {
             let now = actor.runtime.clock.now();
+            let step = actor.step("turn", origin);
             actor.host.before_turn(&mut actor.machine);
             call(&mut actor.machine, now, &mut actor.outbox);
             let effects = actor.searched(now);
-            actor.release(effects, ctx);
+            actor.release(Turn { effects, origin: step.origin }, ctx);
             actor.host.after_turn(&actor.machine, &actor.runtime);
         });
     }
@@ -191,27 +205,38 @@ impl<H: Host> MachineActor<H> {
     }
 
     /// Performs effects now, or once what they rest on is durable (M13).
-    fn release(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    fn release(&mut self, turn: Turn, ctx: &mut Context<Self>) {
         let mut items = Vec::new();
-        let mut rest = Vec::with_capacity(effects.len());
-        for effect in effects {
-            match durable(effect) {
+        let mut rest = Vec::with_capacity(turn.effects.len());
+        for effect in turn.effects {
+            match durable(effect, turn.origin.as_ref()) {
                 Ok(item) => items.push(item),
                 Err(effect) => rest.push(effect),
             }
         }
+        let rest = Turn { effects: rest, origin: turn.origin };
         if !items.is_empty() {
-            self.held.push_back(Held { effects: rest });
+            let Step { origin, span } = self.step("commit", rest.origin.clone());
+            if span.is_some() {
+                trace_to(&mut items, origin.as_ref());
+            }
+            self.held.push_back(vec![rest]);
             let done = ctx.address().recipient();
-            self.runtime.submit(Submit { items, poisoned: Arc::clone(&self.poisoned), done });
+            let poisoned = Arc::clone(&self.poisoned);
+            self.runtime.submit(Submit { items, poisoned, done, span });
         } else if let Some(newest) = self.held.back_mut() {
-            newest.effects.extend(rest);
+            newest.push(rest);
         } else {
             self.perform(rest, ctx);
         }
     }
 
-    fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+    fn step(&self, step: &'static str, origin: Option<Arc<Origin>>) -> Step {
+        Step::begin(self.runtime.tracer.as_ref(), H::NAME, step, origin)
+    }
+
+    fn perform(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+        let Turn { effects, origin } = turn;
         for effect in effects {
             match effect {
                 Effect::Retire => {
@@ -221,8 +246,12 @@ impl<H: Host> MachineActor<H> {
                 }
                 Effect::Answer(reply, answer) => self.runtime.replies.resolve(reply, Ok(answer)),
                 Effect::Publish(event) => self.runtime.publish(&event),
-                Effect::ToDriver(driver, command) => self.runtime.to_driver(&driver, command),
-                Effect::ToRide(ride, command) => self.runtime.to_ride(&ride, command),
+                Effect::ToDriver(driver, command) => {
+                    self.runtime.to_driver(&driver, command, origin.clone());
+                }
+                Effect::ToRide(ride, command) => {
+                    self.runtime.to_ride(&ride, command, origin.clone());
+                }
                 Effect::PersistRide(_)
                 | Effect::PersistDriver(_)
                 | Effect::PersistZone(_)
@@ -266,7 +295,8 @@ impl<H: Host> MachineActor<H> {
                 ctx.run_later(rest, |actor, ctx| {
                     actor.resting = false;
                     if let Some(command) = actor.host.resume() {
-                        actor.turn(ctx, |machine, now, out| machine.handle(command, now, out));
+                        actor
+                            .turn(ctx, None, |machine, now, out| machine.handle(command, now, out));
                     }
                 });
             }
@@ -275,8 +305,8 @@ impl<H: Host> MachineActor<H> {
 
     /// Callers whose change waited for a commit learn that it failed.
     fn fail_held(&mut self, error: &StoreError) {
-        for held in std::mem::take(&mut self.held) {
-            self.runtime.fail_answers(&held.effects, error);
+        for turn in std::mem::take(&mut self.held).into_iter().flatten() {
+            self.runtime.fail_answers(&turn.effects, error);
         }
     }
 
@@ -299,10 +329,24 @@ impl<H: Host> MachineActor<H> {
     }
 }
 
-/// The durable item that an effect asks for, or the effect back.
-fn durable(effect: Effect) -> Result<Durable, Effect> {
+/// Has what is published of these transitions go back to the commit.
+fn trace_to(items: &mut [Durable], commit: Option<&Arc<Origin>>) {
+    for item in items {
+        if let Durable::Ride(ride) = item {
+            ride.origin = commit.cloned();
+        }
+    }
+}
+
+/// The durable item that an effect of a turn asks for, or the effect back.
+fn durable(effect: Effect, origin: Option<&Arc<Origin>>) -> Result<Durable, Effect> {
     match effect {
-        Effect::PersistRide(commit) => Ok(Durable::Ride(commit)),
+        Effect::PersistRide(mut commit) => {
+            if let Some(origin) = origin {
+                commit.origin = Some(Arc::clone(origin));
+            }
+            Ok(Durable::Ride(commit))
+        }
         Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
         Effect::PersistZone(commit) => Ok(Durable::Zone(commit)),
         Effect::ToDriver(..)
@@ -345,13 +389,13 @@ impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActo
 
     fn handle(
         &mut self,
-        Deliver { command, caller }: Deliver<<H::Machine as Machine>::Command>,
+        Deliver { command, caller, origin }: Deliver<<H::Machine as Machine>::Command>,
         ctx: &mut Context<Self>,
     ) {
         if let Some(caller) = caller {
             caller.was_heard();
         }
-        self.turn(ctx, |machine, now, out| machine.handle(command, now, out));
+        self.turn(ctx, origin, |machine, now, out| machine.handle(command, now, out));
     }
 }
 
@@ -361,7 +405,7 @@ impl<H: Host> Handler<Wake> for MachineActor<H> {
     fn handle(&mut self, Wake: Wake, ctx: &mut Context<Self>) {
         self.armed = None;
         if !self.resting {
-            self.turn(ctx, Machine::on_deadline);
+            self.turn(ctx, None, Machine::on_deadline);
         }
     }
 }
@@ -386,8 +430,8 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
                 for item in &committed.items {
                     actor.host.committed(item, &actor.runtime);
                 }
-                if let Some(held) = actor.held.pop_front() {
-                    actor.perform(held.effects, ctx);
+                for turn in actor.held.pop_front().into_iter().flatten() {
+                    actor.perform(turn, ctx);
                 }
             }),
             Err(error) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use muster_actors::{Dispatch, Ports, StartError, StoreError};
+use muster_actors::{Dispatch, Ports, StartError, StoreError, Tracer};
 use socket2::SockRef;
 
 use self::policy_file::{PolicyFile, Stamp};
@@ -134,7 +134,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         None => None,
     };
     let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
-    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone() };
+    let tracer = traces.clone().map(|traces| traces as Arc<dyn Tracer>);
+    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone(), tracer };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     shadows::put_in_force(&dispatch, &shadows);
     let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;

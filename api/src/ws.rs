@@ -8,7 +8,7 @@ mod session;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use muster_actors::{CallError, Dispatch};
+use muster_actors::{CallError, Dispatch, current_origin, on_behalf};
 use muster_engine::id::DriverId;
 use std::sync::Arc;
 
@@ -68,6 +68,8 @@ async fn stream(
     let (response, sink, stream) = actix_ws::handle_with_protocols(&request, body, &protocols)?;
     let link = state.dispatch.connect(&driver, query.last_seq).map_err(Problem::from)?;
     let stream = stream.max_frame_size(FRAME_BYTES_MAX);
-    actix_web::rt::spawn(session::run(state.into_inner(), link, sink, stream));
+    // What the phone says goes back to the call that opened its session.
+    let session = session::run(state.into_inner(), link, sink, stream);
+    actix_web::rt::spawn(on_behalf(current_origin(), session));
     Ok(response)
 }

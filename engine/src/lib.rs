@@ -17,6 +17,7 @@ pub mod machine;
 pub mod market;
 pub mod matching;
 pub mod offer;
+pub mod origin;
 pub mod policy;
 pub mod ride;
 pub mod roads;

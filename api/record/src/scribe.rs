@@ -89,7 +89,7 @@ impl Scribe {
         let mut lines = before.map_or_else(Vec::new, |before| offers_ended(before, record, at));
         if kind == RideEventKind::RideRequested {
             let mut request = (*record.request).clone();
-            (request.entropy, request.request_key) = (0, None);
+            (request.entropy, request.request_key, request.origin) = (0, None, None);
             lines.push(Line::Request(Box::new(RequestLine { at, request })));
         } else if is_told(kind) {
             lines.push(Line::Ride(Box::new(step(at, kind, record, before.map(|b| &**b)))));

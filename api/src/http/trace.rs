@@ -1,10 +1,16 @@
 //! Around every request: ids, its span, timing, and problems in place of bare errors.
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
+use muster_actors::{current_origin, on_behalf};
+use muster_engine::origin::Origin;
 use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -24,25 +30,14 @@ const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The ids that tie a request to its traces in logs and events.
-#[derive(Debug, Clone)]
-struct TraceIds {
-    correlation: String,
-    traceparent: String,
-}
-
-tokio::task_local! {
-    static CORRELATION: String;
-}
-
 /// The correlation id of the request that is being answered.
 pub(super) fn correlation_id() -> String {
-    CORRELATION.try_with(Clone::clone).unwrap_or_default()
+    current_origin().map(|origin| origin.correlation_id.clone()).unwrap_or_default()
 }
 
-/// Keeps the correlation id for `future` when it is run as a task of its own.
+/// Keeps the ids of the request for `future` when it is run as a task of its own.
 pub(super) fn in_correlation<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    CORRELATION.scope(correlation_id(), future).in_current_span()
+    on_behalf(current_origin(), future).in_current_span()
 }
 
 /// The outermost middleware. Takes over or draws the ids, answers with them, turns answers that
@@ -57,18 +52,18 @@ pub async fn trace(
     let began = Instant::now();
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let method = request.method().to_string();
-    let (ids, traced) = TraceIds::of(&request, |parent| {
+    let (ids, traced) = origin_of(request.headers(), |parent| {
         let traces = state.as_ref()?.traces.as_ref()?;
         (!UNTRACED.contains(&request.path())).then(|| traces.request(&method, parent))
     });
     let span = tracing::debug_span!(
         "http_request",
-        correlation_id = %ids.correlation,
+        correlation_id = %ids.correlation_id,
         traceparent = %ids.traceparent
     );
     let answer = async { next.call(request).await.map(with_problem) };
-    let answer = CORRELATION.scope(ids.correlation.clone(), answer).instrument(span).await?;
-    let answer = ids.put_into(answer);
+    let answer = on_behalf(Some(beneath(&ids, traced.as_ref())), answer).instrument(span).await?;
+    let answer = put_into(&ids, answer);
     let route = answer.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (status, seconds) = (answer.status().as_u16(), began.elapsed().as_secs_f64());
     tracing::debug!(
@@ -76,11 +71,11 @@ pub async fn trace(
         route,
         status,
         duration_ms = seconds * 1_000.0,
-        correlation_id = ids.correlation,
+        correlation_id = ids.correlation_id,
         "request answered"
     );
     if let Some(traced) = traced {
-        traced.answered(&method, &route, status, &ids.correlation);
+        traced.answered(&method, &route, status, &ids.correlation_id);
     }
     if let Some(state) = state {
         state.observe.answered(&method, &route, status, seconds);
@@ -108,37 +103,37 @@ fn with_problem<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Service
     ServiceResponse::new(request, response)
 }
 
-impl TraceIds {
-    /// The ids of a request, and its span if `begin` begins one. What is absent or malformed is drawn.
-    fn of(
-        request: &ServiceRequest,
-        begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
-    ) -> (Self, Option<TraceSpan>) {
-        let headers = request.headers();
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
-        let correlation = correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-        let given = text(TRACEPARENT);
-        let parent = given.and_then(traceparent::parse);
-        let taken_over = given.filter(|_| parent.is_some());
-        let span = begin(parent);
-        let traceparent = match (taken_over, &span) {
-            (Some(given), _) => given.to_owned(),
-            (None, Some(span)) => span.traceparent(),
-            (None, None) => traceparent::draw(),
-        };
-        (Self { correlation, traceparent }, span)
-    }
+/// The ids of a request, and its span if `begin` begins one. What is absent or malformed is drawn.
+fn origin_of(
+    headers: &HeaderMap,
+    begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
+) -> (Origin, Option<TraceSpan>) {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
+    let parent = text(TRACEPARENT).and_then(traceparent::parse);
+    let taken_over = text(TRACEPARENT).filter(|_| parent.is_some());
+    let span = begin(parent);
+    let own = || span.as_ref().map_or_else(traceparent::draw, TraceSpan::traceparent);
+    let ids = Origin {
+        correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+        traceparent: taken_over.map_or_else(own, str::to_owned),
+    };
+    (ids, span)
+}
 
-    fn put_into(&self, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        let ids = [(X_CORRELATION_ID, &self.correlation), (TRACEPARENT, &self.traceparent)];
-        for (name, id) in ids {
-            if let Ok(value) = HeaderValue::from_str(id) {
-                answer.headers_mut().insert(name, value);
-            }
+/// What the work of a request goes back to: to its span, if it has one.
+fn beneath(ids: &Origin, span: Option<&TraceSpan>) -> Arc<Origin> {
+    let traceparent = span.map_or_else(|| ids.traceparent.clone(), TraceSpan::traceparent);
+    Arc::new(Origin { traceparent, ..ids.clone() })
+}
+
+fn put_into(ids: &Origin, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    for (name, id) in [(X_CORRELATION_ID, &ids.correlation_id), (TRACEPARENT, &ids.traceparent)] {
+        if let Ok(value) = HeaderValue::from_str(id) {
+            answer.headers_mut().insert(name, value);
         }
-        answer
     }
+    answer
 }
 
 fn is_correlation_id(id: &str) -> bool {

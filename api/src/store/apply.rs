@@ -210,14 +210,18 @@ impl Script {
         for (piece, before) in statements(rides).zip(written()) {
             self.begin(
                 "INSERT OR FAIL INTO ride_events \
-                 (event_id, ride_id, prev_event, seq, at, kind, state) \
+                 (event_id, ride_id, prev_event, seq, at, kind, state, correlation_id, \
+                 traceparent, decision_id) \
                  SELECT base + column1, column2, COALESCE(base + column3, \
                  (SELECT last_event FROM rides WHERE ride_id = column2)), \
-                 column4, column5, column6, column7 FROM (",
+                 column4, column5, column6, column7, column8, column9, column10 + COALESCE( \
+                 (SELECT seq FROM sqlite_sequence WHERE name = 'decisions'), 0) FROM (",
                 None,
             );
-            self.values(piece, 7, |values, linked| {
+            self.values(piece, 10, |values, linked| {
                 let record = linked.row.record();
+                let origin = linked.row.own_origin();
+                let decision = linked.decision.filter(|_| linked.row.decision.is_some());
                 values
                     .push_bind(linked.event - before)
                     .push_bind(record.request.ride.as_str())
@@ -225,7 +229,10 @@ impl Script {
                     .push_bind(column(record.version))
                     .push_bind(instant(linked.row.commit.at))
                     .push_bind(linked.row.commit.kind.name())
-                    .push_bind(linked.row.state.as_str());
+                    .push_bind(linked.row.state.as_str())
+                    .push_bind(origin.map(|origin| origin.correlation_id.as_str()))
+                    .push_bind(origin.map(|origin| origin.traceparent.as_str()))
+                    .push_bind(decision);
             });
             self.sql.push(
                 "), (SELECT COALESCE(MAX(seq), 0) AS base FROM sqlite_sequence \

@@ -3,6 +3,7 @@
 use muster_actors::{Durable, StoreError};
 use muster_engine::driver::DriverRecord;
 use muster_engine::id::DriverId;
+use muster_engine::origin::Origin;
 use muster_engine::ride::{RideCommit, RideRecord};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::ZoneCommit;
@@ -22,6 +23,12 @@ pub(super) struct RideRow<'a> {
 impl RideRow<'_> {
     pub(super) fn record(&self) -> &RideRecord {
         &self.commit.record
+    }
+
+    /// The call that caused the transition, unless it is the one that asked for the ride.
+    pub(super) fn own_origin(&self) -> Option<&Origin> {
+        let asked = self.record().request.origin.as_deref();
+        self.commit.origin.as_deref().filter(|own| Some(*own) != asked)
     }
 
     /// The driver who has the ride in this state, and whether it waits for him.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_actors::Tracer;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider,
 };
@@ -103,6 +104,30 @@ impl Traces {
         if let Err(error) = self.provider.shutdown_with_timeout(EXPORT_WITHIN) {
             tracing::warn!(%error, "the last spans were not sent");
         }
+    }
+}
+
+impl Tracer for Traces {
+    fn begin(
+        &self,
+        actor: &'static str,
+        step: &'static str,
+        parent: &str,
+    ) -> Option<Box<dyn muster_actors::Span>> {
+        let parent = traceparent::parse(parent).filter(SpanContext::is_sampled)?;
+        let builder = self.tracer.span_builder(format!("{actor} {step}"));
+        let span = builder.start_with_context(&self.tracer, &under(parent));
+        Some(Box::new(TraceSpan { span }))
+    }
+}
+
+impl muster_actors::Span for TraceSpan {
+    fn traceparent(&self) -> String {
+        self.traceparent()
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.span.set_status(Status::error(why.to_owned()));
     }
 }
 

@@ -153,6 +153,7 @@ impl RideRequestBody {
             requested_at: stamp.now,
             entropy: stamp.entropy,
             request_key: stamp.request_key,
+            origin: None,
         })
     }
 

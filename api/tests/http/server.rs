@@ -163,7 +163,8 @@ pub(crate) async fn server_on(
     limits: HttpLimits,
 ) -> Server {
     let answers = Arc::new(Answers::default());
-    let ports = Ports { store: store.clone(), events: Arc::new(Silent), meter: Arc::new(Silent) };
+    let (events, meter) = (Arc::new(Silent), Arc::new(Silent));
+    let ports = Ports { store: store.clone(), events, meter, tracer: None };
     let mut config = config(policy);
     let standings = Standings::load(store.as_ref(), &config.policies).await.unwrap();
     config.policies = standings.books();

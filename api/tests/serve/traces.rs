@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::json;
 
+use crate::phone::Phone;
 use crate::server::{PATIENCE, Server};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -110,6 +111,37 @@ async fn a_request_continues_the_trace_of_its_caller() {
     assert_eq!(others, 0, "a caller who does not keep his trace decides for us too");
     let status = |span: &Span| span.attributes.iter().any(|a| a.key == "http.response.status_code");
     assert!(status(span) && span.end_time_unix_nano >= span.start_time_unix_nano);
+}
+
+#[tokio::test]
+async fn a_trace_leads_from_the_request_over_turns_to_their_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::start();
+    let env = [("MUSTER__TELEMETRY__OTLP_ENDPOINT", collector.url.as_str())];
+    let server = Server::start(folder.path(), &env).await;
+    let (mut phone, _) = Phone::online(&server, "d-1", 40.7490).await;
+    request(&server, "ride-1", Some(PARENT)).await;
+    phone.frame("offer").await;
+    let offered = |spans: &[Span]| {
+        ["POST /v1/rides", "ride turn", "ride commit", "driver turn"]
+            .iter()
+            .all(|name| names(spans).contains(name))
+    };
+    let spans = collector.until(offered).await;
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == "4bf92f3577b34da6a3ce929d0e0e4736"));
+    let parent = |span: &Span| spans.iter().find(|other| other.span_id == span.parent_span_id);
+    let chain = |name: &str| {
+        let mut span = spans.iter().find(|span| span.name == name).unwrap();
+        let mut chain = vec![span.name.as_str()];
+        while let Some(above) = parent(span) {
+            chain.push(above.name.as_str());
+            span = above;
+        }
+        assert_eq!(hex(&span.parent_span_id), "00f067aa0ba902b7", "{chain:?}");
+        chain
+    };
+    assert_eq!(chain("ride commit"), ["ride commit", "ride turn", "POST /v1/rides"]);
+    assert_eq!(chain("driver turn"), ["driver turn", "ride turn", "POST /v1/rides"]);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ async fn every_field_of_every_record_comes_back_as_it_was_written() {
         kind: RideEventKind::RideReallocated,
         at: at(77),
         decision: Some(decision(3)),
+        origin: None,
     };
     world.commit_all(&[Durable::Ride(Box::new(commit)), driver("d-1", true)]).await;
 

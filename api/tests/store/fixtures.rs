@@ -94,6 +94,7 @@ pub(crate) fn request(ride: &str, market: &str, requested_at: Timestamp) -> Ride
         requested_at,
         entropy: u64::MAX - 1,
         request_key: None,
+        origin: None,
     }
 }
 
@@ -239,7 +240,7 @@ pub(crate) fn decision(wave: u32) -> WaveDecision {
 
 pub(crate) fn transition(record: RideRecord, kind: RideEventKind, ms: u64) -> Durable {
     let record = Arc::new(record);
-    Durable::Ride(Box::new(RideCommit { record, kind, at: at(ms), decision: None }))
+    Durable::Ride(Box::new(RideCommit { record, kind, at: at(ms), decision: None, origin: None }))
 }
 
 /// The `version`-th transition of a plain ride.

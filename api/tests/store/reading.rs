@@ -112,7 +112,7 @@ async fn decisions_come_in_the_order_they_were_taken_several_per_wave() {
         .map(|(i, wave)| {
             let record = Arc::new(plain_record("r-1", i as u64 + 1, None));
             let (kind, decision) = (RideEventKind::WaveSent, Some(decision(*wave)));
-            Durable::Ride(Box::new(RideCommit { record, kind, at: at(1), decision }))
+            Durable::Ride(Box::new(RideCommit { record, kind, at: at(1), decision, origin: None }))
         })
         .collect();
     world.commit_all(&batch).await;
@@ -128,7 +128,7 @@ async fn decisions_that_name_a_driver_come_newest_first() {
         .map(|wave| {
             let record = Arc::new(plain_record("r-1", u64::from(wave), None));
             let (kind, decision) = (RideEventKind::WaveSent, Some(decision(wave)));
-            Durable::Ride(Box::new(RideCommit { record, kind, at: at(1), decision }))
+            Durable::Ride(Box::new(RideCommit { record, kind, at: at(1), decision, origin: None }))
         })
         .collect();
     world.commit_all(&batch).await;

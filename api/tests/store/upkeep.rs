@@ -66,7 +66,13 @@ fn ride(i: u64, status: RideStatus) -> Vec<Durable> {
         let status = if last { status } else { RideStatus::Searching };
         let record = Arc::new(full_record(&format!("r-{i:03}"), version, status));
         let kind = RideEventKind::WaveSent;
-        Durable::Ride(Box::new(RideCommit { record, kind, at: at(i), decision: Some(decision(1)) }))
+        Durable::Ride(Box::new(RideCommit {
+            record,
+            kind,
+            at: at(i),
+            decision: Some(decision(1)),
+            origin: None,
+        }))
     };
     (1..=3).map(transition).collect()
 }

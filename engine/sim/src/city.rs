@@ -214,6 +214,7 @@ pub(crate) fn request(
         requested_at: now,
         entropy: ride as u64 * 7_919,
         request_key: None,
+        origin: None,
     }
 }
 

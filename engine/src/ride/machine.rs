@@ -168,7 +168,9 @@ impl RideMachine {
         self.record.version += 1;
         self.told = Arc::new(self.record.clone());
         let record = Arc::clone(&self.told);
-        out.push(Effect::PersistRide(Box::new(RideCommit { record, kind, at: now, decision })));
+        let origin = record.request.origin.clone();
+        let commit = RideCommit { record, kind, at: now, decision, origin };
+        out.push(Effect::PersistRide(Box::new(commit)));
     }
 
     pub(super) fn publish(&self, kind: EventKind, out: &mut Outbox) {

@@ -10,6 +10,7 @@ use crate::forward::ForwardLink;
 use crate::geo::Position;
 use crate::id::{DriverId, MarketId, OfferId, RideId, RiderId, ServiceTierId};
 use crate::offer::{OfferKind, Quote, QuoteEnd, Standby};
+use crate::origin::Origin;
 use crate::policy::{AttemptKind, DispatchMode};
 use crate::ride::attempts::Attempts;
 use crate::ride::decision::WaveDecision;
@@ -58,6 +59,9 @@ pub struct RideRequest {
     pub entropy: u64,
     /// The idempotency key the request came with.
     pub request_key: Option<RequestKey>,
+    /// The call it came with; what the ride does by itself goes back to it.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl RideRequest {
@@ -89,6 +93,7 @@ impl RideRequest {
             requested_at,
             entropy: 0,
             request_key: None,
+            origin: None,
         }
     }
 }
@@ -483,4 +488,6 @@ pub struct RideCommit {
     pub at: Timestamp,
     /// For [`RideEventKind::WaveSent`] and for searches that found nobody: who was considered.
     pub decision: Option<WaveDecision>,
+    /// The call that caused it, or else the one that asked for the ride.
+    pub origin: Option<Arc<Origin>>,
 }

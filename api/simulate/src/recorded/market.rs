@@ -117,6 +117,7 @@ impl RecordedCity {
             requested_at: now,
             entropy: (ride as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             request_key: None,
+            origin: None,
             ..request.clone()
         }
     }
