@@ -107,7 +107,7 @@ fn with_problem<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Service
 fn origin_of(
     headers: &HeaderMap,
     begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
-) -> (Origin, Option<TraceSpan>) {
+) -> (Arc<Origin>, Option<TraceSpan>) {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
     let parent = text(TRACEPARENT).and_then(traceparent::parse);
@@ -118,13 +118,14 @@ fn origin_of(
         correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
         traceparent: taken_over.map_or_else(own, str::to_owned),
     };
-    (ids, span)
+    (Arc::new(ids), span)
 }
 
 /// What the work of a request goes back to: to its span, if it has one.
-fn beneath(ids: &Origin, span: Option<&TraceSpan>) -> Arc<Origin> {
-    let traceparent = span.map_or_else(|| ids.traceparent.clone(), TraceSpan::traceparent);
-    Arc::new(Origin { traceparent, ..ids.clone() })
+fn beneath(ids: &Arc<Origin>, span: Option<&TraceSpan>) -> Arc<Origin> {
+    let Some(span) = span else { return Arc::clone(ids) };
+    let correlation_id = ids.correlation_id.clone();
+    Arc::new(Origin { correlation_id, traceparent: span.traceparent() })
 }
 
 fn put_into(ids: &Origin, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
