@@ -28,7 +28,8 @@ pub use dispatch::{Dispatch, DriverGauge, HeardDriver, NearbyDriver, OpenSearch,
 pub use error::CallError;
 pub use origin::{current_origin, on_behalf};
 pub use ports::{
-    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,
+    Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Span, Store, StoreError,
+    Tracer,
 };
 pub use recovery::StartError;
 pub use runtime::{DispatchConfig, DispatchLimits, Ports};

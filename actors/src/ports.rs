@@ -33,6 +33,18 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// The label in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::InDoubt(_) => "in_doubt",
+            Self::Conflict(_) => "conflict",
+            Self::Corrupt(_) => "corrupt",
+        }
+    }
+}
+
 /// One thing to make durable.
 #[derive(Debug, Clone)]
 pub enum Durable {
@@ -118,6 +130,22 @@ pub trait EventSink: Send + Sync + 'static {
     fn publish(&self, event: &Event);
 }
 
+/// Where the spans of traces go.
+pub trait Tracer: Send + Sync + 'static {
+    /// Begins a span of a `step` of an `actor`, beneath the `parent` that a W3C `traceparent` names;
+    /// nothing beneath a trace that is not kept.
+    fn begin(&self, actor: &'static str, step: &'static str, parent: &str)
+    -> Option<Box<dyn Span>>;
+}
+
+/// A stretch of work within a trace; over when dropped.
+pub trait Span: Send {
+    /// The `traceparent` of what comes of it.
+    fn traceparent(&self) -> String;
+    /// It did not do what it was for.
+    fn fail(&mut self, why: &str);
+}
+
 /// What the shell itself measures.
 pub trait Meter: Send + Sync + 'static {
     /// The first offer of a ride left for its drivers this long after the request came in.
@@ -126,6 +154,8 @@ pub trait Meter: Send + Sync + 'static {
     fn match_duration(&self, mode: &'static str, seconds: f64);
     /// A group commit of `items` items took this long.
     fn store_commit(&self, items: usize, seconds: f64);
+    /// A turn could not be made durable: `unavailable`, `conflict` or `corrupt`, see [`StoreError::name`].
+    fn store_refused(&self, reason: &'static str);
     /// A mailbox was full.
     fn mailbox_full(&self, actor: &'static str);
     /// An actor was rebuilt after a panic or a failed commit.

@@ -25,7 +25,7 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::error::CallError;
 use crate::market_actor::MarketActor;
-use crate::ports::{EventSink, Meter, Store, StoreError};
+use crate::ports::{EventSink, Meter, Store, StoreError, Tracer};
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::ride_actor;
@@ -43,6 +43,8 @@ pub struct Ports {
     pub events: Arc<dyn EventSink>,
     /// What the shell measures.
     pub meter: Arc<dyn Meter>,
+    /// Where spans go; absent: nowhere.
+    pub tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// Bounds of the process.
@@ -146,6 +148,7 @@ pub(crate) struct Runtime {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) meter: Arc<dyn Meter>,
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) backlog: Arc<StoreBacklog>,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) stopped: AtomicBool,
@@ -203,6 +206,7 @@ impl Runtime {
             store: ports.store,
             events: ports.events,
             meter: ports.meter,
+            tracer: ports.tracer,
             backlog,
             draining: watch::Sender::new(false),
             stopped: AtomicBool::new(false),

@@ -14,6 +14,7 @@ use muster_engine::origin::Origin;
 use muster_engine::ride::CandidateQuery;
 use muster_engine::time::Timestamp;
 
+use crate::origin::Step;
 use crate::ports::{Durable, StoreError};
 use crate::replies::Caller;
 use crate::runtime::Runtime;
@@ -160,10 +161,11 @@ impl<H: Host> MachineActor<H> {
     ) {
         self.guarded(ctx, |actor, ctx| {
             let now = actor.runtime.clock.now();
+            let step = actor.step("turn", origin);
             actor.host.before_turn(&mut actor.machine);
             call(&mut actor.machine, now, &mut actor.outbox);
             let effects = actor.searched(now);
-            actor.release(Turn { effects, origin }, ctx);
+            actor.release(Turn { effects, origin: step.origin }, ctx);
             actor.host.after_turn(&actor.machine, &actor.runtime);
         });
     }
@@ -218,14 +220,23 @@ impl<H: Host> MachineActor<H> {
         }
         let rest = Turn { effects: rest, origin: turn.origin };
         if !items.is_empty() {
+            let Step { origin, span } = self.step("commit", rest.origin.clone());
+            if span.is_some() {
+                trace_to(&mut items, origin.as_ref());
+            }
             self.held.push_back(vec![rest]);
             let done = ctx.address().recipient();
-            self.runtime.submit(Submit { items, poisoned: Arc::clone(&self.poisoned), done });
+            let poisoned = Arc::clone(&self.poisoned);
+            self.runtime.submit(Submit { items, poisoned, done, span });
         } else if let Some(newest) = self.held.back_mut() {
             newest.push(rest);
         } else {
             self.perform(rest, ctx);
         }
+    }
+
+    fn step(&self, step: &'static str, origin: Option<Arc<Origin>>) -> Step {
+        Step::begin(self.runtime.tracer.as_ref(), H::NAME, step, origin)
     }
 
     fn perform(&mut self, turn: Turn, ctx: &mut Context<Self>) {
@@ -333,6 +344,15 @@ impl<H: Host> MachineActor<H> {
         self.disarm();
         if let (Some(at), Some(timers)) = (due, self.timers.as_ref()) {
             self.armed = Some(timers.arm(at, ctx.address().recipient()));
+        }
+    }
+}
+
+/// Has what is published of these transitions go back to the commit.
+fn trace_to(items: &mut [Durable], commit: Option<&Arc<Origin>>) {
+    for item in items {
+        if let Durable::Ride(ride) = item {
+            ride.origin = commit.cloned();
         }
     }
 }

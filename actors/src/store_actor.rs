@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use crate::ports::{Durable, Meter, Store, StoreError};
+use crate::ports::{Durable, Meter, Span, Store, StoreError};
 
 /// Items that one transaction takes at most; the rest goes into the next.
 pub const COMMIT_ITEMS_MAX: usize = 4_096;
@@ -28,6 +28,8 @@ pub(crate) struct Submit {
     /// history would have a hole.
     pub(crate) poisoned: Arc<AtomicBool>,
     pub(crate) done: Recipient<Committed>,
+    /// From here until it is durable.
+    pub(crate) span: Option<Box<dyn Span>>,
 }
 
 /// The end of a submitted turn. Turns of one actor end in the order of their submission.
@@ -99,7 +101,7 @@ impl StoreActor {
         self.backlog.shrink(poisoned.len());
         for submit in poisoned {
             let error = StoreError::Unavailable("an earlier transition failed".to_owned());
-            finish(submit.items, submit.poisoned, submit.done, Err(error));
+            finish(submit, Err(error));
         }
         let store = Arc::clone(&self.store);
         let meter = Arc::clone(&self.meter);
@@ -126,16 +128,21 @@ async fn commit(store: &dyn Store, meter: &dyn Meter, submits: Vec<Submit>) {
     let began = Instant::now();
     let mut items = Vec::new();
     let mut turns = Vec::new();
-    for submit in submits {
-        turns.push((submit.items.len(), submit.poisoned, submit.done));
-        items.extend(submit.items);
+    for mut submit in submits {
+        let own = std::mem::take(&mut submit.items);
+        turns.push((own.len(), submit));
+        items.extend(own);
     }
     let mut results = store.commit(&items).await.into_iter();
     meter.store_commit(items.len(), began.elapsed().as_secs_f64());
     let mut items = items.into_iter();
-    for (count, poisoned, done) in turns {
-        let own: Vec<Durable> = items.by_ref().take(count).collect();
-        finish(own, poisoned, done, verdict_of_turn(&mut results, count));
+    for (count, mut submit) in turns {
+        submit.items = items.by_ref().take(count).collect();
+        let verdict = verdict_of_turn(&mut results, count);
+        if let Err(error) = &verdict {
+            meter.store_refused(error.name());
+        }
+        finish(submit, verdict);
     }
 }
 
@@ -149,14 +156,13 @@ fn verdict_of_turn(
     of_turn.into_iter().collect()
 }
 
-fn finish(
-    items: Vec<Durable>,
-    poisoned: Arc<AtomicBool>,
-    done: Recipient<Committed>,
-    result: Result<(), StoreError>,
-) {
-    if result.is_err() {
+fn finish(submit: Submit, result: Result<(), StoreError>) {
+    let Submit { items, poisoned, done, span } = submit;
+    if let Err(error) = &result {
         poisoned.store(true, Ordering::Relaxed);
+        if let Some(mut span) = span {
+            span.fail(&error.to_string());
+        }
     }
     done.do_send(Committed { items, poisoned, result });
 }

@@ -5,6 +5,7 @@ mod kafka;
 mod kafka_relay;
 mod redis;
 mod shadow;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::kafka::{KafkaConfig, KafkaTopics};
 pub use self::kafka_relay::KafkaRelayConfig;
 pub use self::redis::RedisConfig;
+pub use self::telemetry::TelemetryConfig;
 use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.
@@ -44,6 +46,8 @@ pub struct Config {
     pub positions: PositionsConfig,
     /// Logging.
     pub log: LogConfig,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
     /// Dispatch policy, overridden per market.
     pub policy: DispatchPolicy,
     /// Markets by id.
@@ -384,6 +388,9 @@ impl Config {
         }
         if let Some((key, value, allowed)) = self.redis.fault() {
             refuse(false, &format!("redis.{key}"), value, allowed)?;
+        }
+        if let Some((key, value, allowed)) = self.telemetry.fault() {
+            refuse(false, &format!("telemetry.{key}"), value, allowed)?;
         }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use muster_actors::{Dispatch, Ports, StartError, StoreError};
+use muster_actors::{Dispatch, Ports, StartError, StoreError, Tracer};
 use socket2::SockRef;
 
 use self::policy_file::{PolicyFile, Stamp};
@@ -30,7 +30,7 @@ use crate::kafka::relay::RelayHandle;
 use crate::policy::{PolicyDesk, Standings};
 use crate::redis::LinkError;
 use crate::store::{ANSWER_KEPT_MS, Database, Retention, SqliteOptions, SqliteStore};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, Metrics, Traces};
 use crate::version;
 use crate::ws::{self, StreamState};
 
@@ -63,6 +63,8 @@ enum ServeError {
     NotLoopback(SocketAddr),
     #[error("{0}")]
     Logs(String),
+    #[error("{0}")]
+    Traces(String),
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: std::io::Error },
     #[error("log.record or --record: {folder}: {error}")]
@@ -91,6 +93,7 @@ impl ServeError {
             | Self::NotLoopback(_)
             | Self::Logs(_)
             | Self::Redis(_)
+            | Self::Traces(_)
             | Self::Record { .. }
             | Self::Kafka(_)
             | Self::RecordWithoutPositions => EXIT_CONFIG,
@@ -131,6 +134,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let path = args.config.data.join(DATABASE);
     let store: Arc<dyn Database> = Arc::new(SqliteStore::open_with(&path, &options).await?);
     let metrics = Metrics::new();
+    dispatch_config.markets.iter().for_each(|market| metrics.begin_with_market(market.id()));
+    let traces = Traces::start(&config.telemetry, &metrics).map_err(ServeError::Traces)?;
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();
     let roads = RoadsFiles::load(&config, &dispatch_config.policies, &metrics)?;
@@ -143,7 +148,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let redis = RedisEdge::open(&config, &dispatch_config.markets, &metrics)?;
     let durable = redis.iter().fold(durable, |store, redis| redis.over(store));
     let begun = relay::begin(&config, store.as_ref()).await?;
-    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone() };
+    let tracer = traces.clone().map(|traces| traces as Arc<dyn Tracer>);
+    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone(), tracer };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
     let relay = relay::start(begun, &store, &metrics)?;
     shadows::put_in_force(&dispatch, &shadows);
@@ -158,7 +164,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     spawn_tidying(Arc::clone(&store));
 
     let allowance = redis.as_ref().map(RedisEdge::allowance);
-    let state = app_state(&config, &dispatch, &store, &policies, &metrics, allowance);
+    let state =
+        app_state(&config, &dispatch, &store, &policies, &metrics, allowance, traces.clone());
     let claims = redis.map(|redis| listener.local_addr().map(|at| redis.start(&dispatch, at)));
     let claims = claims.transpose()?;
     let server = start(&config, listener, state, &dispatch, &metrics)?;
@@ -178,6 +185,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         recorded.finish();
     }
     store.close().await?;
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     Ok(clean)
 }
 
@@ -188,6 +198,7 @@ fn app_state(
     policies: &Arc<PolicyDesk>,
     metrics: &Arc<Metrics>,
     shared_allowance: Option<Arc<dyn SharedAllowance>>,
+    traces: Option<Arc<Traces>>,
 ) -> AppState {
     AppState::new(AppParts {
         dispatch: dispatch.clone(),
@@ -195,6 +206,7 @@ fn app_state(
         policies: Arc::clone(policies),
         shared_allowance,
         observe: metrics.clone(),
+        traces,
         limits: HttpLimits {
             ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
             sse_streams_max: config.server.sse_streams_max,

@@ -1,4 +1,4 @@
-//! What the process says about itself: metrics and structured logs.
+//! What the process says about itself: metrics, structured logs, traces.
 
 mod exposition;
 mod labels;
@@ -6,6 +6,9 @@ mod metrics;
 mod outbox;
 mod redis;
 mod shadow;
+mod trace_metrics;
+pub mod traceparent;
+mod traces;
 mod travel;
 mod windows;
 
@@ -13,6 +16,7 @@ pub use exposition::{CLASSIC, OPEN_METRICS, render};
 pub use labels::FixOutcome;
 pub use metrics::Metrics;
 pub(crate) use outbox::OutboxMetrics;
+pub use traces::{TraceSpan, Traces};
 
 use tracing_subscriber::EnvFilter;
 

@@ -66,7 +66,8 @@ fn config(policy: DispatchPolicy) -> DispatchConfig {
 
 async fn city_over(store: Arc<MemoryStore>, policy: DispatchPolicy) -> City {
     let observer = Arc::new(Observer::default());
-    let ports = Ports { store: store.clone(), events: observer.clone(), meter: observer.clone() };
+    let (events, meter) = (observer.clone(), observer.clone());
+    let ports = Ports { store: store.clone(), events, meter, tracer: None };
     let dispatch = Dispatch::start(config(policy), ports).await.unwrap();
     City { dispatch, store, observer }
 }

@@ -230,6 +230,7 @@ impl Meter for Observer {
         }
     }
     fn store_commit(&self, _: usize, _: f64) {}
+    fn store_refused(&self, _: &'static str) {}
     fn mailbox_full(&self, _: &'static str) {}
     fn actor_restarted(&self, _: &'static str) {
         self.restarts.fetch_add(1, Ordering::SeqCst);

@@ -69,6 +69,20 @@ fn a_value_out_of_range_is_refused_with_what_is_allowed() {
 }
 
 #[test]
+fn a_collector_is_named_by_host_and_port() {
+    for endpoint in ["localhost:4318", "https://localhost:4318", "http://localhost", "http://:1"] {
+        let error = error_of(&format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
+        let named = format!("telemetry.otlp_endpoint is {endpoint}, allowed is http://host:port");
+        assert!(error.contains(&named), "{error}");
+    }
+    let error = error_of("[telemetry]\nsample_ratio = 1.5\n");
+    assert!(error.contains("telemetry.sample_ratio is 1.5, allowed is 0..=1"), "{error}");
+    let set = file("[telemetry]\notlp_endpoint = \"http://localhost:4318\"\nsample_ratio = 1.0\n");
+    assert!(Config::load(Some(set.path())).unwrap().telemetry.is_on());
+    assert!(!Config::load(None).unwrap().telemetry.is_on());
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/no/such/muster.toml"))).unwrap_err();
     assert!(error.to_string().contains("/no/such/muster.toml"), "{error}");

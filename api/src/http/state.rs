@@ -9,6 +9,7 @@ use crate::http::history::RideHistory;
 use crate::http::idempotency::KeysInFlight;
 use crate::http::rider_rate::{RiderRate, SharedAllowance};
 use crate::policy::PolicyDesk;
+use crate::telemetry::Traces;
 
 /// Bounds of the HTTP edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct AppParts {
     pub policies: Arc<PolicyDesk>,
     /// Is told of every answer.
     pub observe: Arc<dyn HttpObserver>,
+    /// Where spans go; absent: nowhere.
+    pub traces: Option<Arc<Traces>>,
     /// Bounds.
     pub limits: HttpLimits,
     /// Riders' allowances that other processes take from, too.
@@ -74,6 +77,7 @@ pub struct AppState {
     pub(super) history: Arc<dyn RideHistory>,
     pub(super) policies: Arc<PolicyDesk>,
     pub(super) observe: Arc<dyn HttpObserver>,
+    pub(super) traces: Option<Arc<Traces>>,
     pub(super) build: BuildInfo,
     pub(super) rider_rate: RiderRate,
     pub(super) keys: KeysInFlight,
@@ -88,6 +92,7 @@ impl AppState {
             history: parts.history,
             policies: parts.policies,
             observe: parts.observe,
+            traces: parts.traces,
             build: parts.build,
             rider_rate: RiderRate::new(
                 parts.limits.ride_requests_per_rider_per_min,

@@ -1,4 +1,4 @@
-//! Around every request: ids, timing, and problems in place of bare errors.
+//! Around every request: ids, its span, timing, and problems in place of bare errors.
 
 use std::sync::Arc;
 
@@ -10,18 +10,22 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 use muster_actors::{current_origin, on_behalf};
-use muster_engine::id::stable_hash;
 use muster_engine::origin::Origin;
+use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::http::problem;
 use crate::http::state::AppState;
+use crate::telemetry::{TraceSpan, traceparent};
 use crate::wire::PROBLEM_JSON;
 
 /// The longest correlation id that is taken over.
 const CORRELATION_CHARS_MAX: usize = 128;
+
+/// Asked every few seconds by machines: their traces would say nothing.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -46,16 +50,19 @@ pub async fn trace(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let ids = Arc::new(origin_of(request.headers()));
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let method = request.method().to_string();
+    let (ids, traced) = origin_of(request.headers(), |parent| {
+        let traces = state.as_ref()?.traces.as_ref()?;
+        (!UNTRACED.contains(&request.path())).then(|| traces.request(&method, parent))
+    });
     let span = tracing::debug_span!(
         "http_request",
         correlation_id = %ids.correlation_id,
         traceparent = %ids.traceparent
     );
     let answer = async { next.call(request).await.map(with_problem) };
-    let answer = on_behalf(Some(Arc::clone(&ids)), answer).instrument(span).await?;
+    let answer = on_behalf(Some(beneath(&ids, traced.as_ref())), answer).instrument(span).await?;
     let answer = put_into(&ids, answer);
     let route = answer.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (status, seconds) = (answer.status().as_u16(), began.elapsed().as_secs_f64());
@@ -67,6 +74,9 @@ pub async fn trace(
         correlation_id = ids.correlation_id,
         "request answered"
     );
+    if let Some(traced) = traced {
+        traced.answered(&method, &route, status, &ids.correlation_id);
+    }
     if let Some(state) = state {
         state.observe.answered(&method, &route, status, seconds);
     }
@@ -93,15 +103,29 @@ fn with_problem<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Service
     ServiceResponse::new(request, response)
 }
 
-/// The ids of a request; one that is absent or malformed is drawn.
-fn origin_of(headers: &HeaderMap) -> Origin {
+/// The ids of a request, and its span if `begin` begins one. What is absent or malformed is drawn.
+fn origin_of(
+    headers: &HeaderMap,
+    begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
+) -> (Arc<Origin>, Option<TraceSpan>) {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
-    let traceparent = text(TRACEPARENT).filter(|parent| is_traceparent(parent));
-    Origin {
+    let parent = text(TRACEPARENT).and_then(traceparent::parse);
+    let taken_over = text(TRACEPARENT).filter(|_| parent.is_some());
+    let span = begin(parent);
+    let own = || span.as_ref().map_or_else(traceparent::draw, TraceSpan::traceparent);
+    let ids = Origin {
         correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
-        traceparent: traceparent.map_or_else(draw_traceparent, str::to_owned),
-    }
+        traceparent: taken_over.map_or_else(own, str::to_owned),
+    };
+    (Arc::new(ids), span)
+}
+
+/// What the work of a request goes back to: to its span, if it has one.
+fn beneath(ids: &Arc<Origin>, span: Option<&TraceSpan>) -> Arc<Origin> {
+    let Some(span) = span else { return Arc::clone(ids) };
+    let correlation_id = ids.correlation_id.clone();
+    Arc::new(Origin { correlation_id, traceparent: span.traceparent() })
 }
 
 fn put_into(ids: &Origin, mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
@@ -118,49 +142,9 @@ fn is_correlation_id(id: &str) -> bool {
     (1..=CORRELATION_CHARS_MAX).contains(&id.len()) && id.chars().all(plain)
 }
 
-/// Version 00 of W3C Trace Context: `00-<trace id>-<parent id>-<flags>` in lower-case hexadecimal,
-/// neither id all zeros.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let some = |part: &str| part.bytes().any(|b| b != b'0');
-    match parts.as_slice() {
-        ["00", trace, parent, flags] => {
-            hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && some(trace) && some(parent)
-        }
-        _ => false,
-    }
-}
-
-fn draw_traceparent() -> String {
-    let trace = Uuid::now_v7();
-    // The low bit keeps the parent id from being zero.
-    let parent = stable_hash(trace.as_bytes(), 0) | 1;
-    format!("00-{}-{parent:016x}-01", trace.simple())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_traceparent_is_taken_over_only_when_it_is_well_formed() {
-        assert!(is_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        assert!(is_traceparent(&draw_traceparent()));
-        for text in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-        ] {
-            assert!(!is_traceparent(text), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_correlation_id_is_short_and_plain() {

@@ -101,6 +101,18 @@ pub(super) struct TopicLabels {
     pub(super) outcome: &'static str,
 }
 
+/// `{outcome}` of spans.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SpanLabels {
+    pub(super) outcome: &'static str,
+}
+
+/// `{reason}`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct StoreLabels {
+    pub(super) reason: &'static str,
+}
+
 /// `{invariant}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct InvariantLabels {

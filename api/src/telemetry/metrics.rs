@@ -1,5 +1,7 @@
 //! Every metric of the process: name, unit, help, buckets.
 
+mod at_start;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -7,7 +9,6 @@ use crate::http::HttpObserver;
 use muster_actors::{Dispatch, EventSink, Meter};
 use muster_engine::event::{Event, EventKind};
 use muster_engine::id::MarketId;
-use muster_engine::invariant::Invariant;
 use muster_engine::offer::OfferEnd;
 use muster_engine::ride::RideStatus;
 use muster_engine::travel::EtaSource;
@@ -21,10 +22,12 @@ use prometheus_client::registry::Registry;
 use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
+    StoreLabels,
 };
 use super::outbox::OutboxMetrics;
 use super::redis::RedisMetrics;
 use super::shadow::ShadowMetrics;
+use super::trace_metrics::TraceMetrics;
 use super::travel::TravelMetrics;
 use super::windows::WindowMetrics;
 
@@ -85,6 +88,7 @@ pub struct Metrics {
     travel: TravelMetrics,
     outbox: Arc<OutboxMetrics>,
     pub(super) redis: RedisMetrics,
+    traces: TraceMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -92,6 +96,8 @@ pub struct Metrics {
     http_requests: Histograms<HttpLabels>,
     store_commit: Histogram,
     store_commit_items: Histogram,
+    store_refusals: Family<StoreLabels, Counter>,
+    draining: Gauge,
     mailbox_full: Family<ActorLabels, Counter>,
     actor_restarts: Family<ActorLabels, Counter>,
     invariant_violations: Family<InvariantLabels, Counter>,
@@ -139,6 +145,7 @@ impl Metrics {
             travel: TravelMetrics::default(),
             outbox: Arc::default(),
             redis: RedisMetrics::default(),
+            traces: TraceMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -146,6 +153,8 @@ impl Metrics {
             http_requests: histograms(&ENGINE_SECONDS),
             store_commit: Histogram::new(ENGINE_SECONDS),
             store_commit_items: Histogram::new(COUNTS),
+            store_refusals: Family::default(),
+            draining: Gauge::default(),
             mailbox_full: Family::default(),
             actor_restarts: Family::default(),
             invariant_violations: Family::default(),
@@ -155,11 +164,7 @@ impl Metrics {
         metrics.register_rides();
         metrics.register_offers();
         metrics.register_process();
-        for invariant in Invariant::ALL {
-            let labels = InvariantLabels { invariant: invariant.to_string() };
-            // Present from the start, so that an alert on a change works.
-            drop(metrics.invariant_violations.get_or_create(&labels));
-        }
+        metrics.begin_with_the_process();
         Arc::new(metrics)
     }
 
@@ -227,11 +232,16 @@ impl Metrics {
         r.register("store_commit_seconds", "One group commit", self.store_commit.clone());
         let help = "Transitions in one group commit";
         r.register("store_commit_items", help, self.store_commit_items.clone());
+        let help = "Turns of machines that could not be made durable";
+        r.register("store_refusals", help, self.store_refusals.clone());
+        let help = "1 while the process drains: it takes no new rides, sockets or streams";
+        r.register("draining", help, self.draining.clone());
         r.register("mailbox_full", "Messages refused by a full mailbox", self.mailbox_full.clone());
         let help = "Actors rebuilt after a panic or a failed commit";
         r.register("actor_restarts", help, self.actor_restarts.clone());
         let help = "Invariants found broken; always 0";
         r.register("invariant_violations", help, self.invariant_violations.clone());
+        self.traces.register(r);
         r.register("events", "Domain events", self.events_seen.clone());
         self.outbox.register(r);
         let help = "Inputs that the recorded log has not, because its writer did not keep up";
@@ -268,6 +278,11 @@ impl Metrics {
         self.record_inputs_dropped.inc_by(inputs);
     }
 
+    /// So many spans were `ended`, `sent` or `failed`.
+    pub(super) fn spans(&self, outcome: &'static str, spans: u64) {
+        self.traces.add(outcome, spans);
+    }
+
     /// A driver's socket opened.
     pub fn session_opened(&self) {
         self.ws_sessions.inc();
@@ -286,6 +301,7 @@ impl Metrics {
     /// Brings the gauges up to date.
     pub fn refresh(&self, dispatch: &Dispatch) {
         self.outbox.refresh(dispatch.now());
+        self.draining.set(i64::from(*dispatch.draining().borrow()));
         self.drivers.clear();
         for (gauge, count) in dispatch.driver_gauges() {
             let labels = DriverLabels {
@@ -444,6 +460,10 @@ impl Meter for Metrics {
     fn store_commit(&self, items: usize, seconds: f64) {
         self.store_commit.observe(seconds);
         self.store_commit_items.observe(items as f64);
+    }
+
+    fn store_refused(&self, reason: &'static str) {
+        self.store_refusals.get_or_create(&StoreLabels { reason }).inc();
     }
 
     fn mailbox_full(&self, actor: &'static str) {

@@ -1,5 +1,6 @@
 //! Metrics of dispatch windows.
 
+use muster_engine::id::MarketId;
 use muster_engine::matching::WindowFacts;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -43,6 +44,17 @@ impl WindowMetrics {
             get scarce";
         let cap = self.pickup_eta_cap.clone();
         r.register("window_pickup_eta_cap_seconds", help, cap);
+    }
+
+    /// Shows what is counted in a market before anything is.
+    pub(super) fn begin_with_market(&self, market: &MarketId) {
+        for outcome in ["served", "unserved", "served_early", "unserved_early"] {
+            let labels = OutcomeLabels { market: market.to_string(), outcome };
+            drop(self.matched.get_or_create(&labels));
+        }
+        for reason in ["full", "failed"] {
+            self.bypassed(market.to_string(), 0, reason);
+        }
     }
 
     pub(super) fn matched(&self, market: String, facts: &WindowFacts) {

@@ -35,6 +35,7 @@ impl Meter for Silent {
     fn first_offer(&self, _: f64) {}
     fn match_duration(&self, _: &'static str, _: f64) {}
     fn store_commit(&self, _: usize, _: f64) {}
+    fn store_refused(&self, _: &'static str) {}
     fn mailbox_full(&self, _: &'static str) {}
     fn actor_restarted(&self, _: &'static str) {}
 }
@@ -162,7 +163,8 @@ pub(crate) async fn server_on(
     limits: HttpLimits,
 ) -> Server {
     let answers = Arc::new(Answers::default());
-    let ports = Ports { store: store.clone(), events: Arc::new(Silent), meter: Arc::new(Silent) };
+    let (events, meter) = (Arc::new(Silent), Arc::new(Silent));
+    let ports = Ports { store: store.clone(), events, meter, tracer: None };
     let mut config = config(policy);
     let standings = Standings::load(store.as_ref(), &config.policies).await.unwrap();
     config.policies = standings.books();
@@ -174,6 +176,7 @@ pub(crate) async fn server_on(
         history: store.clone(),
         policies: Arc::new(policies),
         observe: answers.clone(),
+        traces: None,
         limits,
         build: BuildInfo { version: "0.1.0".to_owned(), revision: "abc".to_owned() },
     }));

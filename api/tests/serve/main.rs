@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod metrics;
 mod modes;
 mod phone;
 mod policies;
@@ -14,5 +15,6 @@ mod server;
 mod shadow;
 mod standby;
 mod stream;
+mod traces;
 mod values;
 mod zones;
