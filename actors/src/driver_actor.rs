@@ -120,6 +120,9 @@ impl Host for DriverHost {
         }
         self.board.market.grid.remove(&self.board.driver);
         let record = DriverRecord::clone(&*self.board.durable()?);
+        if record.profile.departure.is_done() {
+            return None;
+        }
         runtime.redrive_driver(&self.board.driver);
         self.board.market.redrive_in_zones(&self.board.driver);
         Some(machine(&self.board, record, now))

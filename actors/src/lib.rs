@@ -23,7 +23,7 @@ mod timers;
 mod zone_actor;
 
 pub use clock::Clock;
-pub use dispatch::{Dispatch, DriverGauge, NearbyDriver, OpenSearch, RideGauge};
+pub use dispatch::{Dispatch, DriverGauge, FixRefusal, NearbyDriver, OpenSearch, RideGauge};
 pub use error::CallError;
 pub use ports::{
     Durable, EventSink, Meter, PortFuture, PositionSnapshot, Recovered, Store, StoreError,

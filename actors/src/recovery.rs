@@ -42,6 +42,9 @@ pub(crate) async fn recover(
     mut recovered: Recovered,
 ) -> Result<(), StartError> {
     for record in recovered.drivers {
+        if record.profile.departure.is_done() {
+            continue;
+        }
         let market = runtime.market(&record.profile.market).ok_or_else(|| {
             unknown(format!("driver {}", record.driver), record.profile.market.as_str())
         })?;

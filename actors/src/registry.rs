@@ -75,6 +75,10 @@ impl DriverBoard {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn set_durable(&self, record: DriverRecord) {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
     }
@@ -122,6 +126,11 @@ impl RideBoard {
 
 impl Registry {
     pub(crate) fn driver(&self, id: &DriverId) -> Option<Arc<DriverHandle>> {
+        self.drivers.get(id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// As [`driver`](Self::driver), without an id made of the text first.
+    pub(crate) fn driver_named(&self, id: &str) -> Option<Arc<DriverHandle>> {
         self.drivers.get(id).map(|entry| Arc::clone(entry.value()))
     }
 

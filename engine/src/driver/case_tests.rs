@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
+    Departure, DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
     RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
@@ -67,6 +67,7 @@ pub(super) fn profile() -> DriverProfile {
         preferences: RidePreferences::default(),
         capacity: VehicleCapacity::default(),
         wallet: None,
+        departure: Departure::None,
         scheduled_pickup_at: None,
         home: None,
     }

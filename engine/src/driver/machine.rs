@@ -270,6 +270,9 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        if self.is_gone() {
+            return;
+        }
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
         self.record.profile = profile;
         self.refresh_facts();
@@ -290,6 +293,8 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        // He who is to go does not come back to work.
+        let online = online && self.record.profile.departure.is_none();
         if self.record.online != online {
             self.record.online = online;
             if online {
@@ -381,6 +386,7 @@ impl DriverMachine {
             DriverCommand::SetOnline { online, reply } => {
                 self.on_set_online(online, reply, now, out);
             }
+            DriverCommand::Remove { reply } => self.on_remove(reply, now, out),
             DriverCommand::PositionChanged => {}
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
@@ -426,6 +432,7 @@ impl Machine for DriverMachine {
             | DriverCommand::CallStandby { .. } => true,
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
+            | DriverCommand::Remove { .. }
             | DriverCommand::Withdraw { .. }
             | DriverCommand::AcceptAnswered { .. }
             | DriverCommand::RideUpdated { .. }
@@ -441,6 +448,7 @@ impl Machine for DriverMachine {
         self.apply(command, now, out);
         self.settle_zone(now, out);
         self.refresh_supply(now, moved, out);
+        self.depart(out);
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -475,5 +483,6 @@ impl Machine for DriverMachine {
         self.tend_forward(now, out);
         self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
+        self.depart(out);
     }
 }
