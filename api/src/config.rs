@@ -2,6 +2,7 @@
 
 mod build;
 mod kafka;
+mod kafka_intake;
 mod shadow;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 pub use self::kafka::{KafkaConfig, KafkaTopics};
+pub use self::kafka_intake::{KafkaIntake, PositionsFrom};
 use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.

@@ -1,5 +1,6 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
+mod intake;
 mod metrics;
 mod policy_file;
 mod recording;
@@ -23,6 +24,7 @@ use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::kafka::intake::{Intake, IntakeError};
 use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
 use crate::telemetry::{self, Metrics};
@@ -71,6 +73,8 @@ enum ServeError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Intake(#[from] IntakeError),
     #[error("the server failed: {0}")]
     Server(#[from] std::io::Error),
 }
@@ -82,8 +86,13 @@ impl ServeError {
             | Self::NotLoopback(_)
             | Self::Logs(_)
             | Self::Record { .. }
+            | Self::Intake(IntakeError::Client(_))
             | Self::RecordWithoutPositions => EXIT_CONFIG,
-            Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
+            Self::Listen { .. }
+            | Self::Store(_)
+            | Self::Start(_)
+            | Self::Intake(IntakeError::Thread(_))
+            | Self::Server(_) => 1,
         }
     }
 }
@@ -142,11 +151,13 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_log_folding(Arc::clone(&store));
 
+    let intake = intake::start(&config.kafka, &dispatch, &metrics)?;
     let state = app_state(&config, &dispatch, &store, &policies, &metrics);
     let server = start(&config, listener, state, &dispatch, &metrics)?;
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
         dispatch,
+        intake,
         handle,
         Duration::from_millis(config.server.drain_within_ms),
     ));
@@ -238,14 +249,19 @@ fn bound_unread(connection: &dyn std::any::Any) {
     }
 }
 
-/// Drains in order: no new rides, sockets told to reconnect, store flushed, listeners closed.
+/// Drains in order: nothing taken in from Kafka, no new rides, sockets told to reconnect, store flushed, listeners closed.
 async fn drain_on_signal(
     dispatch: Dispatch,
+    intake: Option<Intake>,
     server: actix_web::dev::ServerHandle,
     within: Duration,
 ) -> bool {
     let asked = signals::stop_requested(dispatch.draining()).await;
     tracing::info!(asked, "draining");
+    // First of all: what comes from here on is for the partitions' next readers.
+    if let Some(intake) = intake {
+        intake.stop().await;
+    }
     let clean = dispatch.drain(within).await;
     server.stop(true).await;
     tracing::info!(clean, "drained");

@@ -1,6 +1,7 @@
 //! What the process says about itself: metrics and structured logs.
 
 mod exposition;
+mod intake;
 mod labels;
 mod metrics;
 mod shadow;

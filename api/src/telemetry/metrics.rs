@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::intake::IntakeMetrics;
 use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
@@ -81,6 +82,7 @@ pub struct Metrics {
     windows: WindowMetrics,
     shadow: ShadowMetrics,
     travel: TravelMetrics,
+    intake: IntakeMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -133,6 +135,7 @@ impl Metrics {
             windows: WindowMetrics::new(),
             shadow: ShadowMetrics::new(),
             travel: TravelMetrics::default(),
+            intake: IntakeMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -206,6 +209,7 @@ impl Metrics {
         self.windows.register(r);
         self.shadow.register(r);
         self.travel.register(r);
+        self.intake.register(r);
     }
 
     fn register_process(&mut self) {
@@ -253,6 +257,16 @@ impl Metrics {
         };
         self.fixes.get_or_create(&FixLabels { outcome }).inc();
         self.position_apply.observe(seconds);
+    }
+
+    /// So many fixes that came by Kafka ended so; how long each took is not measured.
+    pub(crate) fn fixes(&self, outcome: &'static str, count: u64) {
+        self.fixes.get_or_create(&FixLabels { outcome }).inc_by(count);
+    }
+
+    /// What is counted of the intake from Kafka.
+    pub(crate) const fn intake(&self) -> &IntakeMetrics {
+        &self.intake
     }
 
     /// The recorded log dropped some inputs.
