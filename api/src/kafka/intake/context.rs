@@ -75,7 +75,7 @@ impl ClientContext for IntakeContext {
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(&*self.topic) else { return };
         let ends = topic.partitions.iter().filter(|(_, known)| known.hi_offset >= 0);
-        let ends = ends.map(|(id, known)| (*id, known.hi_offset));
+        let ends = ends.map(|(id, known)| (*id, known.hi_offset, known.consumer_lag));
         self.metrics.intake().lag(&self.topic, self.partitions.lag(ends));
     }
 }

@@ -23,6 +23,8 @@ use crate::telemetry::Metrics;
 
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(100);
+/// How soon a topic that could not be paused is paused again; it is not polled meanwhile.
+const UNPAUSED: Duration = Duration::from_millis(10);
 /// How long a consumer that failed for good rests before another one takes its place.
 const REST: Duration = Duration::from_secs(5);
 /// How soon a group misses a process that died; the brokers' default is 45 s.
@@ -111,7 +113,10 @@ impl Flow {
         let commit_every = Duration::from_millis(self.kafka.intake.commit_ms);
         let (mut paused, mut committed) = (false, Instant::now());
         while !self.stopping() {
-            self.balance(consumer, &mut paused);
+            if !self.balance(consumer, &mut paused) {
+                thread::park_timeout(UNPAUSED);
+                continue;
+            }
             match consumer.poll(POLL) {
                 Some(Ok(message)) => handler.take(&message, &self.partitions),
                 Some(Err(KafkaError::MessageConsumptionFatal(error))) => {
@@ -133,22 +138,24 @@ impl Flow {
         self.show(false);
     }
 
-    /// Pauses the topic when too much of it is under way, and resumes it at half of that.
-    fn balance(&self, consumer: &IntakeConsumer, paused: &mut bool) {
+    /// Pauses the topic when too much of it is under way, and resumes it at half of that. Tells whether
+    /// a poll brings no more than there is room for.
+    fn balance(&self, consumer: &IntakeConsumer, paused: &mut bool) -> bool {
         let (most, now) = (self.kafka.intake.in_flight_max, self.partitions.in_flight());
         let came = consumer.context().assigned.swap(false, Ordering::Relaxed);
         let pause = if *paused { now > most / 2 } else { now >= most };
         if pause == *paused && !(came && pause) {
-            return;
+            return true;
         }
         let assignment = consumer.assignment();
         let done = assignment
             .and_then(|all| if pause { consumer.pause(&all) } else { consumer.resume(&all) });
-        match done {
+        match &done {
             Ok(()) => *paused = pause,
-            Err(error) => consumer.context().quiet.fail(&error, "a topic is not paused or resumed"),
+            Err(error) => consumer.context().quiet.fail(error, "a topic is not paused or resumed"),
         }
         self.show(*paused);
+        done.is_ok() || now < most
     }
 
     /// What is under way ends, or is left to the next reader; then the offsets are committed.

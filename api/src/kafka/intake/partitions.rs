@@ -71,7 +71,10 @@ impl Partitions {
     pub(super) fn assign(&self, partitions: &[i32]) {
         let mut assigned = self.lock();
         for partition in partitions {
-            assigned.insert(*partition, Partition::default());
+            // Of a consumer that failed, which revoked nothing.
+            if let Some(before) = assigned.insert(*partition, Partition::default()) {
+                before.revoked.store(true, Ordering::Release);
+            }
         }
     }
 
@@ -110,8 +113,8 @@ impl Partitions {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Waits until all messages of these partitions have ended, at most so long. Tells whether they
-    /// have.
+    /// Waits until all messages of these partitions have ended, at most so long, and not at all when
+    /// none is begun any more. Tells whether they have.
     pub(super) fn settle(&self, partitions: &[i32], within: Duration) -> bool {
         let until = Instant::now() + within;
         let wanted: BTreeSet<i32> = partitions.iter().copied().collect();
@@ -121,7 +124,7 @@ impl Partitions {
                 .iter()
                 .any(|(id, known)| wanted.contains(id) && known.watermark.unfinished() > 0);
             let left = until.saturating_duration_since(Instant::now());
-            if !open || left.is_zero() {
+            if !open || left.is_zero() || self.stopping.load(Ordering::Acquire) {
                 return !open;
             }
             let waited = self.ended.wait_timeout(assigned, left);
@@ -163,12 +166,13 @@ impl Partitions {
         self.lock().values_mut().for_each(|known| known.asked = None);
     }
 
-    /// Messages that are in the topic and not done, by the end of each partition.
-    pub(super) fn lag(&self, ends: impl Iterator<Item = (i32, i64)>) -> i64 {
+    /// Messages that are in the topic and not done, by the end of each partition and what is behind it
+    /// as far as the brokers know.
+    pub(super) fn lag(&self, ends: impl Iterator<Item = (i32, i64, i64)>) -> i64 {
         let assigned = self.lock();
-        let lag = |(id, end): (i32, i64)| {
-            let done = assigned.get(&id)?.watermark.committable()?;
-            Some((end - done).max(0))
+        let lag = |(id, end, by_commit): (i32, i64, i64)| {
+            let done = assigned.get(&id)?.watermark.committable();
+            Some(done.map_or(by_commit, |done| end - done).max(0))
         };
         ends.filter_map(lag).sum()
     }
@@ -201,7 +205,9 @@ mod tests {
         assert_eq!((partitions.take_commits(None), partitions.in_flight()), (vec![(0, 13)], 0));
         partitions.commit_again();
         assert_eq!(partitions.take_commits(Some(&[0])), [(0, 13)]);
-        assert_eq!(partitions.lag([(0, 20), (1, 5), (7, 9)].into_iter()), 7);
+        partitions.assign(&[2]);
+        let ends = [(0, 20, 9), (1, 5, 9), (2, 8, 3), (7, 9, 9)];
+        assert_eq!(partitions.lag(ends.into_iter()), 7 + 3, "of partitions that are read here");
     }
 
     #[test]
