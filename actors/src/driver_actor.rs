@@ -129,7 +129,13 @@ impl Host for DriverHost {
     }
 
     fn resume(&self) -> Option<DriverCommand> {
-        Some(DriverCommand::PositionChanged)
+        // His rides have told him by now what they hold about him.
+        let leaving = self.board.is_leaving();
+        Some(if leaving {
+            DriverCommand::Remove { reply: None }
+        } else {
+            DriverCommand::PositionChanged
+        })
     }
 
     fn before_turn(&self, machine: &mut DriverMachine) {

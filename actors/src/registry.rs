@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
 use dashmap::DashMap;
-use muster_engine::driver::DriverRecord;
+use muster_engine::driver::{Departure, DriverRecord};
 use muster_engine::grid::{Contact, DriverSlot, DriverStatus};
 use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::ride::RideRecord;
@@ -77,6 +77,11 @@ impl DriverBoard {
 
     pub(crate) fn is_durable(&self) -> bool {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether his removal waits for what he is bound to.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.durable().is_some_and(|record| record.profile.departure == Departure::Pending)
     }
 
     pub(crate) fn set_durable(&self, record: DriverRecord) {

@@ -171,6 +171,14 @@ impl Case {
         case
     }
 
+    /// The same driver, of whom nothing is known but his record.
+    pub(super) fn rebuilt(&self, ms: u64) -> Self {
+        let (record, old) = (self.machine.record().clone(), &self.machine);
+        let (slot, market) = (Arc::clone(&old.slot), Arc::clone(&old.market));
+        let machine = DriverMachine::new(record, slot, market, Arc::clone(&old.policy), at(ms));
+        Self { machine, effects: Vec::new() }
+    }
+
     pub(super) fn tell(&mut self, command: DriverCommand, ms: u64) {
         let mut out = Outbox::default();
         self.machine.handle(command, at(ms), &mut out);

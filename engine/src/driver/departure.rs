@@ -5,6 +5,9 @@
 //!   ↑_______|               a new profile takes the removal back
 //! ```
 //!
+//! A machine that was rebuilt while a removal is pending is told again, once his rides have told it
+//! what binds him: until then it looks as if nothing did.
+//!
 //! When nothing binds him, the word that he is gone is made durable, and with the commit his machine
 //! leaves memory. A profile that comes in between is not answered: its sender repeats it, and finds
 //! that there is no such driver.
@@ -25,13 +28,17 @@ impl DriverMachine {
     /// Takes him off work at once, as going offline does, and out of memory and store once he is
     /// bound to nothing.
     pub(super) fn on_remove(&mut self, reply: Option<ReplyTo>, now: Timestamp, out: &mut Outbox) {
-        if self.record.profile.departure.is_none() {
+        let pending = !self.record.profile.departure.is_none();
+        self.told_to_go = true;
+        if !pending {
             self.record.profile.departure = Departure::Pending;
             self.record.online = false;
             self.free_of_waiting();
             self.release_offers(Exclusion::Offline, out);
             self.settle_zone(now, out);
-            self.depart(out);
+        }
+        self.depart(out);
+        if !pending {
             self.persist(out);
         }
         // After the word that he is gone: who hears the answer finds him gone.
@@ -40,17 +47,13 @@ impl DriverMachine {
 
     /// Goes, if that is due and nothing binds him.
     pub(super) fn depart(&mut self, out: &mut Outbox) {
-        if self.record.profile.departure != Departure::Pending || self.is_bound() {
+        let due = self.told_to_go && self.record.profile.departure == Departure::Pending;
+        if !due || self.is_bound() {
             return;
         }
-        self.persist_departure(out);
-        out.push(Effect::RemoveSupply);
-        out.push(Effect::Retire);
-    }
-
-    fn persist_departure(&mut self, out: &mut Outbox) {
         self.record.profile.departure = Departure::Done;
         out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        out.push(Effect::Retire);
     }
 
     fn is_bound(&self) -> bool {

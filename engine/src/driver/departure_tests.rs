@@ -80,6 +80,25 @@ fn one_who_waits_to_learn_whether_he_won_goes_when_he_lost() {
 }
 
 #[test]
+fn a_machine_that_was_rebuilt_waits_until_it_is_told_again() {
+    let mut case = Case::available();
+    case.offered("r1", 0);
+    case.wins("r1", 0);
+    remove(&mut case, 100);
+    let mut again = case.rebuilt(200);
+    again.tell(DriverCommand::PositionChanged, 210);
+    again.wake(220);
+    assert!(!retires(&again), "he went before his ride was heard");
+    again.tell(DriverCommand::RideUpdated { ride: ride("r1", RideStatus::Assigned, 0) }, 230);
+    again.tell(DriverCommand::Remove { reply: None }, 240);
+    assert!(!retires(&again), "he went while he serves a ride");
+    let mut ended = RideRecord::clone(&ride("r1", RideStatus::Assigned, 0));
+    ended.status = RideStatus::Completed;
+    again.tell(DriverCommand::RideUpdated { ride: Arc::new(ended) }, 250);
+    assert!(retires(&again));
+}
+
+#[test]
 fn a_new_profile_takes_a_removal_back_until_he_is_gone() {
     let mut case = Case::available();
     case.offered("r1", 0);

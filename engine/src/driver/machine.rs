@@ -63,6 +63,8 @@ pub struct DriverMachine {
     pub(super) otp_accept: Option<OtpEntry>,
     /// When he entered wrong one-time passwords.
     pub(super) otp_failures: VecDeque<Timestamp>,
+    /// Whether this machine was told to remove him: one that was rebuilt does not know his rides yet.
+    pub(super) told_to_go: bool,
 }
 
 /// What a driver is bound to.
@@ -142,6 +144,7 @@ impl DriverMachine {
             otp_ask: None,
             otp_accept: None,
             otp_failures: VecDeque::new(),
+            told_to_go: false,
         }
     }
 
