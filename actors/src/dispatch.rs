@@ -1,6 +1,7 @@
 //! The façade: everything the edges may ask of the engine.
 
 mod drain;
+mod positions;
 mod quotes;
 mod shadow;
 mod supply;
@@ -13,7 +14,6 @@ use actix::prelude::*;
 use muster_engine::driver::{DriverCommand, DriverProfile, DriverView};
 use muster_engine::effect::{AcceptAnswer, Answer, Asker, Refusal, ReplyTo};
 use muster_engine::geo::Position;
-use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId, ServiceTierId};
 use muster_engine::market::Markets;
 use muster_engine::policy::PolicyBook;
@@ -23,6 +23,7 @@ use muster_engine::units::Money;
 use tokio::sync::{mpsc, watch};
 
 pub use self::drain::HeardDriver;
+pub use self::positions::FixRefusal;
 pub use self::supply::{DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 
 use crate::clock::Clock;
@@ -35,7 +36,7 @@ use crate::registry::{DriverHandle, RideHandle};
 use crate::replies::Caller;
 use crate::ride_actor;
 use crate::runtime::{DispatchConfig, Ports, Runtime};
-use crate::session::{DriverLink, SESSION_FRAMES_MAX, apply_fix};
+use crate::session::{DriverLink, SESSION_FRAMES_MAX};
 use crate::shell::Deliver;
 
 /// How often a ride is asked whose actor leaves memory before it hears the question.
@@ -263,22 +264,15 @@ impl Dispatch {
         self.ask_driver(&handle, ask).await
     }
 
-    /// Applies fixes in order; the result of each is at its index.
+    /// Removes a driver: he takes no more work, and nothing of him is kept once the rides he is bound
+    /// to have ended. The answer comes when that is durable; one whom nobody knows is gone already.
     ///
     /// # Errors
-    /// [`CallError::UnknownDriver`].
-    pub fn apply_fixes(
-        &self,
-        driver: &DriverId,
-        fixes: &[Fix],
-    ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
-        let handle = self.driver_handle(driver)?;
-        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix)).collect())
-    }
-
-    /// The newest position of a driver, without asking his actor.
-    pub fn position(&self, driver: &DriverId) -> Option<Reading> {
-        self.runtime.registry.driver(driver).and_then(|handle| handle.board.slot.read())
+    /// As for any call.
+    pub async fn remove_driver(&self, driver: &DriverId) -> Result<(), CallError> {
+        let Some(handle) = self.runtime.registry.driver(driver) else { return Ok(()) };
+        self.ask_driver(&handle, |reply| DriverCommand::Remove { reply: Some(reply) }).await?;
+        Ok(())
     }
 
     /// Accepts an offer, for a fare where accepts are quotes. `driver` is who says so; an operator

@@ -124,13 +124,22 @@ impl Host for DriverHost {
         }
         self.board.market.grid.remove(&self.board.driver);
         let record = DriverRecord::clone(&*self.board.durable()?);
+        if record.profile.departure.is_done() {
+            return None;
+        }
         runtime.redrive_driver(&self.board.driver);
         self.board.market.redrive_in_zones(&self.board.driver);
         Some(machine(&self.board, record, now))
     }
 
     fn resume(&self) -> Option<DriverCommand> {
-        Some(DriverCommand::PositionChanged)
+        // His rides have told him by now what they hold about him.
+        let leaving = self.board.is_leaving();
+        Some(if leaving {
+            DriverCommand::Remove { reply: None }
+        } else {
+            DriverCommand::PositionChanged
+        })
     }
 
     fn before_turn(&self, machine: &mut DriverMachine) {

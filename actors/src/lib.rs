@@ -24,7 +24,9 @@ mod timers;
 mod zone_actor;
 
 pub use clock::Clock;
-pub use dispatch::{Dispatch, DriverGauge, HeardDriver, NearbyDriver, OpenSearch, RideGauge};
+pub use dispatch::{
+    Dispatch, DriverGauge, FixRefusal, HeardDriver, NearbyDriver, OpenSearch, RideGauge,
+};
 pub use error::CallError;
 pub use origin::{current_origin, on_behalf};
 pub use ports::{

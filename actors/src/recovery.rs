@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use muster_engine::driver::DriverCommand;
 use muster_engine::geo::Position;
 use muster_engine::grid::{Fix, PositionSnapshot as SlotSnapshot};
 use muster_engine::ride::RideCommand;
@@ -42,6 +43,9 @@ pub(crate) async fn recover(
     mut recovered: Recovered,
 ) -> Result<(), StartError> {
     for record in recovered.drivers {
+        if record.profile.departure.is_done() {
+            continue;
+        }
         let market = runtime.market(&record.profile.market).ok_or_else(|| {
             unknown(format!("driver {}", record.driver), record.profile.market.as_str())
         })?;
@@ -65,6 +69,12 @@ pub(crate) async fn recover(
         handle.addr.do_send(Deliver::new(RideCommand::Resume));
     }
     settle(runtime).await;
+    // What binds drivers is known; those who are to go may.
+    for handle in runtime.registry.drivers() {
+        if handle.board.is_leaving() {
+            handle.addr.do_send(Deliver::new(DriverCommand::Remove { reply: None }));
+        }
+    }
     Ok(())
 }
 
@@ -86,8 +96,7 @@ fn restore_position(runtime: &Runtime, snapshot: &PositionSnapshot) {
     let board = &handle.board;
     let slot_snapshot = SlotSnapshot { fix, received_at: snapshot.received_at };
     board.slot.restore(&slot_snapshot, &board.market.market);
-    let command = muster_engine::driver::DriverCommand::PositionChanged;
-    handle.addr.do_send(Deliver::new(command));
+    handle.addr.do_send(Deliver::new(DriverCommand::PositionChanged));
 }
 
 /// Waits until every actor has handled what recovery sent it, and what that caused.

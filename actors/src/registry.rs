@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
 use dashmap::DashMap;
-use muster_engine::driver::DriverRecord;
+use muster_engine::driver::{Departure, DriverRecord};
 use muster_engine::grid::{Contact, DriverSlot, DriverStatus};
 use muster_engine::id::{DriverId, OfferId, RideId};
 use muster_engine::ride::RideRecord;
@@ -75,6 +75,15 @@ impl DriverBoard {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether his removal waits for what he is bound to.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.durable().is_some_and(|record| record.profile.departure == Departure::Pending)
+    }
+
     pub(crate) fn set_durable(&self, record: DriverRecord) {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
     }
@@ -122,6 +131,11 @@ impl RideBoard {
 
 impl Registry {
     pub(crate) fn driver(&self, id: &DriverId) -> Option<Arc<DriverHandle>> {
+        self.drivers.get(id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// As [`driver`](Self::driver), without an id made of the text first.
+    pub(crate) fn driver_named(&self, id: &str) -> Option<Arc<DriverHandle>> {
         self.drivers.get(id).map(|entry| Arc::clone(entry.value()))
     }
 

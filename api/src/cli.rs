@@ -34,6 +34,8 @@ Examples:
   muster shadow                                 ... and how it compares so far
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
   muster kafka init --dry-run                   the topics that are missing at the brokers
+  muster dlq list                               messages from Kafka that could not be taken in, and why
+  muster dlq replay --topic ride-requests       ... and once more with those of one topic
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
 
@@ -65,6 +67,8 @@ pub enum Command {
     /// The platform's Kafka.
     #[command(subcommand)]
     Kafka(KafkaCommand),
+    /// Look at messages from Kafka that could not be taken in, or put them back.
+    Dlq(DlqArgs),
     /// Print version and source revision.
     Version,
 }
@@ -228,6 +232,60 @@ pub struct KafkaInitArgs {
     /// Hours that messages are kept; positions a day at most, profiles for good (compacted).
     #[arg(long, value_name = "HOURS", default_value_t = 168)]
     pub retention_h: u64,
+}
+
+/// `muster dlq`
+#[derive(Debug, Args)]
+pub struct DlqArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DlqCommand,
+}
+
+/// The subcommands of `muster dlq`.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// Print the dead letters, oldest first, one a line.
+    List(DlqListArgs),
+    /// Put dead letters back to their source topic, each once: where the last replay ended, the next
+    /// one goes on.
+    Replay(DlqReplayArgs),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub struct DlqSource {
+    /// Configuration file; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only those of this topic [default: of every topic that is taken in].
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+}
+
+/// `muster dlq list`
+#[derive(Debug, Args)]
+pub struct DlqListArgs {
+    /// Which.
+    #[command(flatten)]
+    pub source: DlqSource,
+    /// Print so many at most.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub limit: u64,
+}
+
+/// `muster dlq replay`
+#[derive(Debug, Args)]
+pub struct DlqReplayArgs {
+    /// Which.
+    #[command(flatten)]
+    pub source: DlqSource,
+    /// Put back so many at most [default: all].
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Only say what would be put back.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `muster values`

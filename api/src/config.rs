@@ -2,6 +2,7 @@
 
 mod build;
 mod kafka;
+mod kafka_intake;
 mod kafka_relay;
 mod redis;
 mod shadow;
@@ -18,6 +19,7 @@ use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 pub use self::kafka::{KafkaConfig, KafkaTopics};
+pub use self::kafka_intake::{KafkaIntake, PositionsFrom};
 pub use self::kafka_relay::KafkaRelayConfig;
 pub use self::redis::RedisConfig;
 pub use self::telemetry::TelemetryConfig;

@@ -35,10 +35,14 @@ mod trace;
 mod zones;
 
 pub use body::BODY_BYTES_MAX;
+pub(crate) use body::read_json;
 pub use driver_calls::FIXES_MAX;
+pub(crate) use driver_calls::PositionsBody;
 pub use openapi::document as openapi_document;
 pub use params::PAGE_MAX;
+pub(crate) use ride_calls::{CancelBody, checked_reason};
 pub use rider_rate::SharedAllowance;
+pub(crate) use rides::stamp;
 pub use routes::configure;
 pub use state::{AppParts, AppState, BuildInfo, HttpLimits, HttpObserver, Unobserved};
 pub use trace::trace;

@@ -1,7 +1,10 @@
 //! The bridge to the platform's Kafka: what it takes in, what it tells.
 
 mod client;
+pub mod dlq;
+mod hush;
 pub mod init;
+pub(crate) mod intake;
 mod out;
 mod registry;
 pub(crate) mod relay;

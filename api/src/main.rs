@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Roads(command) => roads::run(&command),
         Command::Values(args) => values::run(&args),
         Command::Kafka(KafkaCommand::Init(args)) => kafka::init::run(&args),
+        Command::Dlq(args) => kafka::dlq::run(&args),
         Command::Version => version::print(),
     }
 }

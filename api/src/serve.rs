@@ -1,5 +1,6 @@
 //! `muster serve`: open the store, recover, listen, drain.
 
+mod intake;
 mod metrics;
 mod policy_file;
 mod recording;
@@ -26,6 +27,7 @@ use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits, SharedAllowance};
+use crate::kafka::intake::{Intake, IntakeError};
 use crate::kafka::relay::RelayHandle;
 use crate::policy::{PolicyDesk, Standings};
 use crate::redis::LinkError;
@@ -82,6 +84,8 @@ enum ServeError {
     Redis(#[from] LinkError),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Intake(#[from] IntakeError),
     #[error("the server failed: {0}")]
     Server(#[from] std::io::Error),
 }
@@ -96,8 +100,13 @@ impl ServeError {
             | Self::Traces(_)
             | Self::Record { .. }
             | Self::Kafka(_)
+            | Self::Intake(IntakeError::Client(_))
             | Self::RecordWithoutPositions => EXIT_CONFIG,
-            Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
+            Self::Listen { .. }
+            | Self::Store(_)
+            | Self::Start(_)
+            | Self::Intake(IntakeError::Thread(_))
+            | Self::Server(_) => 1,
         }
     }
 }
@@ -163,6 +172,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
     spawn_tidying(Arc::clone(&store));
 
+    let intake = intake::start(&config.kafka, &dispatch, &metrics)?;
     let allowance = redis.as_ref().map(RedisEdge::allowance);
     let state =
         app_state(&config, &dispatch, &store, &policies, &metrics, allowance, traces.clone());
@@ -172,6 +182,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let handle = server.handle();
     let drained = actix_web::rt::spawn(drain_on_signal(
         dispatch,
+        intake,
         handle,
         relay,
         Duration::from_millis(config.server.drain_within_ms),
@@ -274,10 +285,11 @@ fn bound_unread(connection: &dyn std::any::Any) {
     }
 }
 
-/// Drains in order: no new rides, sockets told to reconnect, store flushed, the platform told, listeners
-/// closed.
+/// Drains in order: nothing taken in from Kafka, no new rides, sockets told to reconnect, store flushed,
+/// the platform told, listeners closed.
 async fn drain_on_signal(
     dispatch: Dispatch,
+    intake: Option<Intake>,
     server: actix_web::dev::ServerHandle,
     relay: Option<RelayHandle>,
     within: Duration,
@@ -285,6 +297,10 @@ async fn drain_on_signal(
     let asked = signals::stop_requested(dispatch.draining()).await;
     tracing::info!(asked, "draining");
     let began = Instant::now();
+    // First of all: what comes from here on is for the partitions' next readers.
+    if let Some(intake) = intake {
+        intake.stop().await;
+    }
     let clean = dispatch.drain(within).await;
     relay::finish(relay, within.saturating_sub(began.elapsed())).await;
     server.stop(true).await;

@@ -1,6 +1,7 @@
 //! What the process says about itself: metrics, structured logs, traces.
 
 mod exposition;
+mod intake;
 mod labels;
 mod metrics;
 mod outbox;

@@ -11,6 +11,9 @@ mod accept;
 #[cfg(test)]
 mod case_tests;
 mod command;
+mod departure;
+#[cfg(test)]
+mod departure_tests;
 mod facts;
 mod forward;
 #[cfg(test)]
@@ -48,6 +51,6 @@ pub use command::{DriverCommand, PhoneFrame};
 pub use facts::{DriverFacts, RidePreferences, VehicleCapacity};
 pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
-pub use record::{DriverProfile, DriverRecord, DriverView};
+pub use record::{Departure, DriverProfile, DriverRecord, DriverView};
 pub use rider_blocks::{RIDER_BLOCKS_MAX, RiderBlocks};
 pub use stats::{DriverStats, STATS_BUCKETS_MAX};

@@ -68,6 +68,13 @@ macro_rules! id {
             }
         }
 
+        /// Equal, ordered and hashed as its text.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {

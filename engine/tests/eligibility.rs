@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_engine::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RidePreferences,
-    RiderBlocks, VehicleCapacity,
+    Departure, DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats,
+    RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
@@ -82,6 +82,7 @@ impl Pair {
             preferences: RidePreferences::default(),
             capacity: VehicleCapacity::default(),
             wallet: None,
+            departure: Departure::None,
             scheduled_pickup_at: None,
         };
         let driver = DriverId::new("d").unwrap();

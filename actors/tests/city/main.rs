@@ -13,7 +13,9 @@ use memory::{Kept, MemoryStore, Observer};
 use muster_actors::{
     CallError, Dispatch, DispatchConfig, DispatchLimits, DriverLink, Ports, SessionFrame,
 };
-use muster_engine::driver::{DriverProfile, PhoneFrame, RidePreferences, VehicleCapacity};
+use muster_engine::driver::{
+    Departure, DriverProfile, PhoneFrame, RidePreferences, VehicleCapacity,
+};
 use muster_engine::effect::{AcceptAnswer, Refusal};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{DriverStatus, Fix, FixLimits};
@@ -94,6 +96,7 @@ impl City {
             preferences: RidePreferences::default(),
             capacity: VehicleCapacity::default(),
             wallet: None,
+            departure: Departure::None,
             scheduled_pickup_at: None,
             home: None,
         };

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use muster_engine::driver::{DriverProfile, DriverRecord};
+use muster_engine::driver::{Departure, DriverProfile, DriverRecord};
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId};
 use muster_engine::time::Timestamp;
@@ -226,6 +226,7 @@ fn driver_record() -> DriverRecord {
         preferences: Default::default(),
         capacity: Default::default(),
         wallet: None,
+        departure: Departure::None,
         scheduled_pickup_at: None,
     };
     DriverRecord {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use muster_city::geo::Point;
 use muster_city::trips::{Trip, fare_cents};
-use muster_engine::driver::{DriverProfile, DriverRecord, RidePreferences, VehicleCapacity};
+use muster_engine::driver::{
+    Departure, DriverProfile, DriverRecord, RidePreferences, VehicleCapacity,
+};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -89,6 +91,7 @@ impl City {
             preferences: RidePreferences { instant_tiers, ..RidePreferences::default() },
             capacity: VehicleCapacity::default(),
             wallet: None,
+            departure: Departure::None,
             scheduled_pickup_at: None,
         };
         DriverRecord {

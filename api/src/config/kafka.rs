@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kafka_intake::KafkaIntake;
 use super::kafka_relay::KafkaRelayConfig;
 
 /// `[kafka]`
@@ -20,6 +21,8 @@ pub struct KafkaConfig {
     pub properties: BTreeMap<String, String>,
     /// The names of the topics.
     pub topics: KafkaTopics,
+    /// How messages are taken in.
+    pub intake: KafkaIntake,
     /// What the platform is told.
     pub relay: KafkaRelayConfig,
 }
@@ -70,6 +73,6 @@ impl KafkaConfig {
         ];
         let broken = checks.into_iter().find(|(holds, ..)| !holds);
         let own = broken.map(|(_, key, value, allowed)| (key, value, allowed));
-        own.or_else(|| self.relay.fault())
+        own.or_else(|| self.relay.fault()).or_else(|| self.intake.fault())
     }
 }

@@ -37,17 +37,25 @@ impl Body {
             let detail = "a body is sent with the content type application/json";
             return Err(Problem::new(415, "unsupported_media_type", detail));
         }
-        let mut text = serde_json::Deserializer::from_slice(&self.bytes);
-        let value = serde_path_to_error::deserialize(&mut text)
-            .map_err(|error| misread(error.path(), error.inner()))?;
-        text.end().map_err(|error| malformed(&error))?;
-        Ok(value)
+        read_json(&self.bytes)
     }
 
     /// As [`json`](Self::json), for a call whose body may be left out.
     pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
         if self.bytes.is_empty() { Ok(T::default()) } else { self.json() }
     }
+}
+
+/// A `T` from JSON.
+///
+/// # Errors
+/// [`Problem`] with the place of what is wrong.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut text)
+        .map_err(|error| misread(error.path(), error.inner()))?;
+    text.end().map_err(|error| malformed(&error))?;
+    Ok(value)
 }
 
 impl FromRequest for Body {

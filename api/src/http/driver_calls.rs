@@ -27,10 +27,10 @@ pub(super) struct StatusBody {
 /// Fixes of one driver.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PositionsBody {
+pub(crate) struct PositionsBody {
     /// In the order they were taken, at most 100.
     #[schema(max_items = 100)]
-    pub(super) points: Vec<Fix>,
+    pub(crate) points: Vec<Fix>,
 }
 
 /// What became of the fixes.

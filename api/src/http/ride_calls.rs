@@ -15,7 +15,7 @@ use crate::wire::{
 /// Who calls a ride off over HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum CancelBy {
+pub(crate) enum CancelBy {
     Rider,
     Operator,
 }
@@ -23,12 +23,12 @@ pub(super) enum CancelBy {
 /// Calls a ride off.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CancelBody {
+pub(crate) struct CancelBody {
     /// Who calls it off.
-    pub(super) by: CancelBy,
+    pub(crate) by: CancelBy,
     /// Why, in at most 256 characters.
     #[schema(max_length = 256, example = "changed my mind")]
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Searches again.
@@ -85,7 +85,7 @@ pub(super) struct RidePage {
 }
 
 impl CancelBy {
-    pub(super) const fn engine(self) -> CancelledBy {
+    pub(crate) const fn engine(self) -> CancelledBy {
         match self {
             Self::Rider => CancelledBy::Rider,
             Self::Operator => CancelledBy::Operator,
@@ -138,7 +138,7 @@ impl RetryBody {
 }
 
 /// A reason that is not too long.
-pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn checked_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
     let mut faults = Faults::default();
     if let Some(reason) = &reason
         && reason.chars().count() > TEXT_CHARS_MAX

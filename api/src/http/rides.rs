@@ -83,7 +83,11 @@ async fn known_before(
     Err(if pending && refused == exists { CallError::TimedOut } else { refused }.into())
 }
 
-fn stamp(now: Timestamp, request_key: Option<RequestKey>) -> Result<RequestStamp, Problem> {
+/// What the server adds to a request that it receives now.
+pub(crate) fn stamp(
+    now: Timestamp,
+    request_key: Option<RequestKey>,
+) -> Result<RequestStamp, Problem> {
     let drawn = RideId::new(&Uuid::now_v7().to_string());
     let drawn = drawn.map_err(|error| Problem::new(500, "internal_error", error.to_string()))?;
     Ok(RequestStamp { drawn, now, entropy: rand::random(), request_key })

@@ -19,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::intake::IntakeMetrics;
 use super::labels::{
     ActorLabels, ArmLabels, ByLabels, DriverLabels, FixLabels, FixOutcome, HttpLabels,
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
@@ -89,6 +90,7 @@ pub struct Metrics {
     outbox: Arc<OutboxMetrics>,
     pub(super) redis: RedisMetrics,
     traces: TraceMetrics,
+    intake: IntakeMetrics,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -146,6 +148,7 @@ impl Metrics {
             outbox: Arc::default(),
             redis: RedisMetrics::default(),
             traces: TraceMetrics::default(),
+            intake: IntakeMetrics::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -218,6 +221,7 @@ impl Metrics {
         self.shadow.register(r);
         self.travel.register(r);
         self.redis.register(r);
+        self.intake.register(r);
     }
 
     fn register_process(&mut self) {
@@ -271,6 +275,16 @@ impl Metrics {
         };
         self.fixes.get_or_create(&FixLabels { outcome }).inc();
         self.position_apply.observe(seconds);
+    }
+
+    /// So many fixes that came by Kafka ended so; how long each took is not measured.
+    pub(crate) fn fixes(&self, outcome: &'static str, count: u64) {
+        self.fixes.get_or_create(&FixLabels { outcome }).inc_by(count);
+    }
+
+    /// What is counted of the intake from Kafka.
+    pub(crate) const fn intake(&self) -> &IntakeMetrics {
+        &self.intake
     }
 
     /// The recorded log dropped some inputs.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverProfile, VehicleCapacity};
+use muster_engine::driver::{Departure, DriverProfile, VehicleCapacity};
 use muster_engine::id::{MarketId, ServiceTierId};
 use muster_engine::market::Markets;
 use muster_engine::time::Timestamp;
@@ -115,6 +115,7 @@ impl DriverProfileBody {
             preferences,
             capacity,
             wallet,
+            departure: Departure::None,
             scheduled_pickup_at,
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use muster_actors::{Durable, Store, StoreError};
 use muster_api::store::{Database, SqliteOptions, SqliteStore};
 use muster_engine::driver::{
-    DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
+    Departure, DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use muster_engine::forward::ForwardLink;
 use muster_engine::geo::Position;
@@ -303,6 +303,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
             },
             capacity: VehicleCapacity { seats: Some(4), luggage: None },
             wallet: Some(Money { amount: 1_250, currency: "USD".to_owned() }),
+            departure: Departure::None,
             scheduled_pickup_at: Some(at(7)),
         },
         online,

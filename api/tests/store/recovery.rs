@@ -1,6 +1,7 @@
 //! What a restarted process finds.
 
-use muster_actors::PositionSnapshot;
+use muster_actors::{Durable, PositionSnapshot};
+use muster_engine::driver::Departure;
 use muster_engine::ride::{RideEventKind, RideStatus};
 use muster_engine::time::Timestamp;
 
@@ -13,6 +14,7 @@ in_both_stores!(
     a_new_store_recovers_nothing,
     exactly_the_open_rides_are_recovered,
     the_newest_instant_is_that_of_the_newest_ride_or_position,
+    a_driver_who_is_gone_is_forgotten_with_his_position,
     the_newest_position_of_each_driver_is_kept,
     opening_twice_migrates_once_and_keeps_everything,
 );
@@ -58,6 +60,28 @@ async fn the_newest_instant_is_that_of_the_newest_ride_or_position(world: World)
     assert_eq!(world.store.recover().await.unwrap().newest_at, at(900));
     world.store.save_positions(&[snapshot("d-1", 40.7, 1_000)]).await.unwrap();
     assert_eq!(world.store.recover().await.unwrap().newest_at, at(1_040));
+}
+
+async fn a_driver_who_is_gone_is_forgotten_with_his_position(world: World) {
+    let with = |departure: Departure| {
+        let mut record = driver_record("d-1", false);
+        record.profile.departure = departure;
+        record
+    };
+    let durable = |departure| Durable::Driver(Box::new(with(departure)));
+    world.commit_all(&[driver("d-2", true), durable(Departure::Pending)]).await;
+    let saved = [snapshot("d-1", 40.7, 1_000), snapshot("d-2", 40.8, 1_000)];
+    world.store.save_positions(&saved).await.unwrap();
+    // A removal that waits for a ride's end outlives the process.
+    let recovered = world.store.recover().await.unwrap();
+    assert_eq!(recovered.drivers, [with(Departure::Pending), driver_record("d-2", true)]);
+    world.commit_all(&[driver("d-3", true), durable(Departure::Done)]).await;
+    let recovered = world.store.recover().await.unwrap();
+    assert_eq!(recovered.drivers, [driver_record("d-2", true), driver_record("d-3", true)]);
+    assert_eq!(recovered.positions, [saved[1].clone()]);
+    // In one batch the last word holds.
+    world.commit_all(&[durable(Departure::Done), driver("d-1", true)]).await;
+    assert_eq!(world.store.recover().await.unwrap().drivers.len(), 3);
 }
 
 async fn the_newest_position_of_each_driver_is_kept(world: World) {

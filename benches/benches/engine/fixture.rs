@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use muster_benches::city;
 use muster_engine::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RidePreferences,
-    RiderBlocks, VehicleCapacity,
+    Departure, DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats,
+    RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::geo::{CellResolution, Position};
@@ -171,6 +171,7 @@ impl Round {
             preferences: RidePreferences::default(),
             capacity: VehicleCapacity::default(),
             wallet: None,
+            departure: Departure::None,
             scheduled_pickup_at: None,
         };
         let record = DriverRecord {

@@ -43,6 +43,11 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// SIGKILL.
     ///
     /// # Errors

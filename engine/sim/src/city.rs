@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use muster_engine::driver::DriverProfile;
+use muster_engine::driver::{Departure, DriverProfile};
 use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{FixLimits, Grid};
 use muster_engine::id::{DriverId, MarketId, RideId, RiderId, ServiceTierId, ZoneId};
@@ -183,6 +183,7 @@ pub(crate) fn profile(
         preferences,
         capacity: taste.capacity,
         wallet: taste.wallet.map(usd),
+        departure: Departure::None,
         scheduled_pickup_at: taste.scheduled_at_ms.map(|ms| EPOCH.plus_millis(ms)),
         home: None,
     }

@@ -54,6 +54,7 @@ pub(crate) fn driver_command(command: &DriverCommand) -> String {
             Some(until) => format!("put_profile blocked_until={until:?}"),
             None => "put_profile".to_owned(),
         },
+        DriverCommand::Remove { .. } => "remove".to_owned(),
         DriverCommand::SetOnline { online, .. } => format!("set_online {online}"),
         DriverCommand::PositionChanged => "position_changed".to_owned(),
         DriverCommand::Offer { offer, redelivered } => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::{
-    DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
+    Departure, DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, PhoneFrame,
     RidePreferences, RiderBlocks, VehicleCapacity,
 };
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, ReplyTo, SessionId};
@@ -67,6 +67,7 @@ pub(super) fn profile() -> DriverProfile {
         preferences: RidePreferences::default(),
         capacity: VehicleCapacity::default(),
         wallet: None,
+        departure: Departure::None,
         scheduled_pickup_at: None,
         home: None,
     }
@@ -168,6 +169,14 @@ impl Case {
         let mut case = Self { machine, effects: Vec::new() };
         case.connect(1, None, 0);
         case
+    }
+
+    /// The same driver, of whom nothing is known but his record.
+    pub(super) fn rebuilt(&self, ms: u64) -> Self {
+        let (record, old) = (self.machine.record().clone(), &self.machine);
+        let (slot, market) = (Arc::clone(&old.slot), Arc::clone(&old.market));
+        let machine = DriverMachine::new(record, slot, market, Arc::clone(&old.policy), at(ms));
+        Self { machine, effects: Vec::new() }
     }
 
     pub(super) fn tell(&mut self, command: DriverCommand, ms: u64) {

@@ -28,6 +28,12 @@ pub enum DriverCommand {
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
     },
+    /// Remove the driver, once he is bound to nothing any more. The answer comes when that is
+    /// durable, not when he is gone.
+    Remove {
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
     /// The driver slot has a new fix that may change a decision: another cell, or the first fix
     /// after a silence.
     PositionChanged,

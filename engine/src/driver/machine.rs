@@ -63,6 +63,8 @@ pub struct DriverMachine {
     pub(super) otp_accept: Option<OtpEntry>,
     /// When he entered wrong one-time passwords.
     pub(super) otp_failures: VecDeque<Timestamp>,
+    /// Whether this machine was told to remove him: one that was rebuilt does not know his rides yet.
+    pub(super) told_to_go: bool,
 }
 
 /// What a driver is bound to.
@@ -142,6 +144,7 @@ impl DriverMachine {
             otp_ask: None,
             otp_accept: None,
             otp_failures: VecDeque::new(),
+            told_to_go: false,
         }
     }
 
@@ -270,6 +273,9 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        if self.is_gone() {
+            return;
+        }
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
         self.record.profile = profile;
         self.refresh_facts();
@@ -290,6 +296,8 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
+        // He who is to go does not come back to work.
+        let online = online && self.record.profile.departure.is_none();
         if self.record.online != online {
             self.record.online = online;
             if online {
@@ -381,6 +389,7 @@ impl DriverMachine {
             DriverCommand::SetOnline { online, reply } => {
                 self.on_set_online(online, reply, now, out);
             }
+            DriverCommand::Remove { reply } => self.on_remove(reply, now, out),
             DriverCommand::PositionChanged => {}
             DriverCommand::Offer { offer, redelivered } => {
                 self.on_offer(*offer, redelivered, now, out);
@@ -426,6 +435,7 @@ impl Machine for DriverMachine {
             | DriverCommand::CallStandby { .. } => true,
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
+            | DriverCommand::Remove { .. }
             | DriverCommand::Withdraw { .. }
             | DriverCommand::AcceptAnswered { .. }
             | DriverCommand::RideUpdated { .. }
@@ -441,6 +451,7 @@ impl Machine for DriverMachine {
         self.apply(command, now, out);
         self.settle_zone(now, out);
         self.refresh_supply(now, moved, out);
+        self.depart(out);
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -475,5 +486,6 @@ impl Machine for DriverMachine {
         self.tend_forward(now, out);
         self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
+        self.depart(out);
     }
 }

@@ -45,6 +45,35 @@ pub struct DriverProfile {
     /// When a ride begins that the platform has promised him to, an input figure.
     #[cfg_attr(feature = "serde", serde(default))]
     pub scheduled_pickup_at: Option<Timestamp>,
+    /// Whether the platform has removed him; a new profile takes that back.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Departure::is_none"))]
+    pub departure: Departure,
+}
+
+/// How far the removal of a driver is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Departure {
+    /// He is not removed.
+    #[default]
+    None,
+    /// He takes no more work and goes when what he is bound to has ended.
+    Pending,
+    /// He is gone: a store forgets a record that says so.
+    Done,
+}
+
+impl Departure {
+    /// Whether he is not removed.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Whether he is gone.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
 }
 
 /// The durable state of a driver.

@@ -188,6 +188,10 @@ impl DriverMachine {
 
     /// Makes the record durable, with the counts as they are.
     pub(super) fn persist(&mut self, out: &mut Outbox) {
+        // Nothing must be written behind the word that he is gone.
+        if self.is_gone() {
+            return;
+        }
         self.record.stats = self.stats.clone();
         out.push(Effect::PersistDriver(Box::new(self.record.clone())));
     }

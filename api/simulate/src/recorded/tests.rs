@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use muster_engine::driver::DriverProfile;
+use muster_engine::driver::{Departure, DriverProfile};
 use muster_engine::id::{OfferId, RiderId, ServiceTierId};
 use muster_engine::offer::{OfferEnd, OfferKind};
 use muster_engine::policy::{DispatchMode, DispatchPolicy, PolicyPatch};
@@ -64,6 +64,7 @@ fn profile(number: u32, ms: u64, online: bool) -> Line {
         preferences: Default::default(),
         capacity: Default::default(),
         wallet: None,
+        departure: Departure::None,
         scheduled_pickup_at: None,
     };
     Line::Driver(Box::new(DriverLine { at: at(ms), driver: driver(number), online, profile }))

@@ -367,8 +367,10 @@ impl Script {
                 last.insert(row.record.driver.as_str(), row);
             }
         }
-        let last: Vec<(&str, &DriverRow<'_>)> = last.into_iter().collect();
-        for piece in last.chunks(STATEMENT_ROWS_MAX) {
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            last.into_iter().partition(|(_, row)| row.record.profile.departure.is_done());
+        self.forget_drivers(&gone);
+        for piece in kept.chunks(STATEMENT_ROWS_MAX) {
             self.begin(
                 "INSERT INTO drivers \
                  (driver_id, market, online, profile, rider_blocks, stats, updated_at) \
@@ -393,6 +395,20 @@ impl Script {
                  stats = excluded.stats, \
                  updated_at = excluded.updated_at",
             );
+        }
+    }
+
+    /// Drivers who are gone, with where they were last.
+    fn forget_drivers(&mut self, gone: &[(&str, &DriverRow<'_>)]) {
+        for piece in gone.chunks(STATEMENT_ROWS_MAX) {
+            for table in ["drivers", "positions"] {
+                self.begin("DELETE FROM ", None);
+                self.sql.push(table).push(" WHERE driver_id IN (SELECT column1 FROM (");
+                self.values(piece, 1, |values, (driver, _)| {
+                    values.push_bind(*driver);
+                });
+                self.sql.push("))");
+            }
         }
     }
 

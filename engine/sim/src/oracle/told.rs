@@ -87,6 +87,7 @@ impl World {
             }
             DriverCommand::PutProfile { .. }
             | DriverCommand::SetOnline { .. }
+            | DriverCommand::Remove { .. }
             | DriverCommand::PositionChanged
             | DriverCommand::Accept { .. }
             | DriverCommand::EnterOtp { .. }

@@ -448,6 +448,7 @@ const fn reply_of_driver(command: &DriverCommand) -> Option<ReplyTo> {
     match command {
         DriverCommand::PutProfile { reply, .. }
         | DriverCommand::SetOnline { reply, .. }
+        | DriverCommand::Remove { reply }
         | DriverCommand::Decline { reply, .. } => *reply,
         DriverCommand::Accept { asker: Some(Asker::Caller(reply)), .. }
         | DriverCommand::EnterOtp { asker: Some(Asker::Caller(reply)), .. }

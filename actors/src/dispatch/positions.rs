@@ -1,0 +1,49 @@
+//! Positions that do not come by a phone's own connection.
+
+use muster_engine::grid::{Fix, FixRejection, Reading};
+use muster_engine::id::DriverId;
+
+use super::Dispatch;
+use crate::error::CallError;
+use crate::session::apply_fix;
+
+/// Why a fix of a driver who is named by text was not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FixRefusal {
+    /// No driver has this id.
+    UnknownDriver,
+    /// The fix itself is refused.
+    Rejected(FixRejection),
+}
+
+impl Dispatch {
+    /// Applies fixes in order; the result of each is at its index.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownDriver`].
+    pub fn apply_fixes(
+        &self,
+        driver: &DriverId,
+        fixes: &[Fix],
+    ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
+        let handle = self.driver_handle(driver)?;
+        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix)).collect())
+    }
+
+    /// Applies one fix of the driver with this id: no task, no message unless a decision may change,
+    /// and no allocation, for streams of many drivers.
+    ///
+    /// # Errors
+    /// [`FixRefusal`] when it is not applied.
+    pub fn apply_fix(&self, driver: &str, fix: &Fix) -> Result<(), FixRefusal> {
+        let handle = self.runtime.registry.driver_named(driver);
+        let known = handle.filter(|handle| handle.board.is_durable());
+        let handle = known.ok_or(FixRefusal::UnknownDriver)?;
+        apply_fix(&self.runtime, &handle, fix).map_err(FixRefusal::Rejected)
+    }
+
+    /// The newest position of a driver, without asking his actor.
+    pub fn position(&self, driver: &DriverId) -> Option<Reading> {
+        self.runtime.registry.driver(driver).and_then(|handle| handle.board.slot.read())
+    }
+}
