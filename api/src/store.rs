@@ -4,7 +4,9 @@
 //! answers, retention. No SQL type leaves this module.
 
 mod answers;
+mod migrations;
 mod past;
+mod postgres;
 mod retention;
 mod rows;
 mod sqlite;
@@ -12,10 +14,12 @@ mod sqlite;
 use muster_actors::{PortFuture, Store, StoreError};
 
 pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
+pub use self::migrations::MigrationStatus;
 pub use self::past::{
     CursorError, DriverDecisions, LOOKED_AT_MAX, NAMING_MAX, READ_ROWS_MAX, RideCursor, RideFilter,
     RidePage, StoredRideEvent,
 };
+pub use self::postgres::{PostgresOptions, PostgresStore};
 pub use self::retention::{Pruned, Retention};
 pub use self::sqlite::{SqliteOptions, SqliteStore, THREAD_NICE_MIN};
 use crate::http::history::RideHistory;

@@ -13,6 +13,7 @@ use crate::fixtures::{
 
 in_both_stores!(
     every_field_of_every_record_comes_back_as_it_was_written,
+    every_kind_of_event_and_status_has_a_name_that_is_read_back,
     a_batch_keeps_every_transition_in_order_and_the_last_state,
     an_empty_batch_has_no_results,
     a_stale_version_fails_with_the_later_items_of_its_ride_only,
@@ -48,8 +49,7 @@ async fn every_field_of_every_record_comes_back_as_it_was_written(world: World) 
     assert_eq!(recovered.open_rides, vec![record]);
 }
 
-#[tokio::test]
-async fn every_kind_of_event_and_status_has_a_name_that_is_read_back() {
+async fn every_kind_of_event_and_status_has_a_name_that_is_read_back(world: World) {
     use RideEventKind as K;
     let kinds = [
         K::RideRequested,
@@ -67,7 +67,6 @@ async fn every_kind_of_event_and_status_has_a_name_that_is_read_back() {
         K::OtpEntered,
         K::OtpDrawn,
     ];
-    let world = World::sqlite().await;
     let status = |index: usize| RideStatus::ALL[index % RideStatus::ALL.len()];
     let batch: Vec<Durable> = kinds
         .iter()
@@ -258,6 +257,49 @@ impl OneByOne {
     }
 }
 
+type Batch = Vec<(u8, u64, Option<u8>)>;
+
+/// Commits `batches`, whose numbers say by how much versions grow, and compares with the model.
+async fn commit_and_compare(world: World, batches: Vec<Batch>) {
+    let mut model = OneByOne::default();
+    let mut versions = [0_u64; 4];
+    for batch in batches {
+        let batch: Batch = batch
+            .into_iter()
+            .map(|(ride, grows, driver)| {
+                versions[usize::from(ride)] += grows;
+                (ride, versions[usize::from(ride)], driver)
+            })
+            .collect();
+        let items: Vec<Durable> = batch
+            .iter()
+            .map(|(ride, version, place)| {
+                let driver = place.map(|place| format!("d-{}", place / 2));
+                let ride = format!("r-{ride}");
+                match (&driver, place.is_some_and(|place| place % 2 == 1)) {
+                    (Some(driver), true) => waiting_step(&ride, *version, driver),
+                    (driver, _) => step(&ride, *version, driver.as_deref()),
+                }
+            })
+            .collect();
+        let results = world.store.commit(&items).await;
+        assert_eq!(kept(&results), model.commit(&batch), "{batch:?}");
+    }
+    for (ride, (version, driver)) in &model.rides {
+        let ride = ride_id(&format!("r-{ride}"));
+        let stored = world.store.load_ride(&ride).await.unwrap().unwrap();
+        assert_eq!(stored.version, *version);
+        let stored = stored.assignment.map(|assigned| assigned.driver.id);
+        assert_eq!(stored, driver.map(|place| driver_id(&format!("d-{}", place / 2))));
+        let events = world.store.ride_events(&ride, 0, 100).await.unwrap();
+        assert_eq!(events.len() as u64, *version, "history has no gap");
+    }
+}
+
+fn in_runtime(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -271,40 +313,9 @@ proptest! {
             1..4,
         )
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let world = World::sqlite().await;
-            let mut model = OneByOne::default();
-            let mut versions = [0_u64; 4];
-            for batch in batches {
-                let batch: Vec<(u8, u64, Option<u8>)> = batch
-                    .into_iter()
-                    .map(|(ride, grows, driver)| {
-                        versions[usize::from(ride)] += grows;
-                        (ride, versions[usize::from(ride)], driver)
-                    })
-                    .collect();
-                let items: Vec<Durable> = batch
-                    .iter()
-                    .map(|(ride, version, place)| {
-                        let driver = place.map(|place| format!("d-{}", place / 2));
-                        let ride = format!("r-{ride}");
-                        match (&driver, place.is_some_and(|place| place % 2 == 1)) {
-                            (Some(driver), true) => waiting_step(&ride, *version, driver),
-                            (driver, _) => step(&ride, *version, driver.as_deref()),
-                        }
-                    })
-                    .collect();
-                let results = world.store.commit(&items).await;
-                assert_eq!(kept(&results), model.commit(&batch), "{batch:?}");
-            }
-            for (ride, (version, driver)) in &model.rides {
-                let ride = ride_id(&format!("r-{ride}"));
-                let stored = world.store.load_ride(&ride).await.unwrap().unwrap();
-                assert_eq!(stored.version, *version);
-                let stored = stored.assignment.map(|assigned| assigned.driver.id);
-                assert_eq!(stored, driver.map(|place| driver_id(&format!("d-{}", place / 2))));
-            }
+        in_runtime(async {
+            commit_and_compare(World::sqlite().await, batches.clone()).await;
+            commit_and_compare(World::postgres().await, batches).await;
         });
     }
 
@@ -316,21 +327,23 @@ proptest! {
         entropy in any::<u64>(),
         text in any::<String>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let world = World::sqlite().await;
-            let mut record = full_record("r-1", 1, RideStatus::Assigned);
-            let mut request = (*record.request).clone();
-            request.pickup = crate::fixtures::position(lat, lng);
-            request.entropy = entropy;
-            request.attributes.insert(text.clone(), text.clone());
-            record.request = Arc::new(request);
-            record.reason = Some(text);
-            let mut assigned = assignment("d-1");
-            assigned.distance = muster_engine::units::Meters::new(meters);
-            record.assignment = Some(assigned);
-            world.commit_all(&[transition(record.clone(), RideEventKind::DriverAssigned, 1)]).await;
-            assert_eq!(world.store.load_ride(&ride_id("r-1")).await.unwrap(), Some(record));
+        let mut record = full_record("r-1", 1, RideStatus::Assigned);
+        let mut request = (*record.request).clone();
+        request.pickup = crate::fixtures::position(lat, lng);
+        request.entropy = entropy;
+        request.attributes.insert(text.clone(), text.clone());
+        record.request = Arc::new(request);
+        record.reason = Some(text);
+        let mut assigned = assignment("d-1");
+        assigned.distance = muster_engine::units::Meters::new(meters);
+        record.assignment = Some(assigned);
+        in_runtime(async {
+            for world in [World::sqlite().await, World::postgres().await] {
+                let kind = RideEventKind::DriverAssigned;
+                world.commit_all(&[transition(record.clone(), kind, 1)]).await;
+                let stored = world.store.load_ride(&ride_id("r-1")).await.unwrap();
+                assert_eq!(stored, Some(record.clone()));
+            }
         });
     }
 }

@@ -1,11 +1,12 @@
 //! Rides and drivers with every field filled, and a store in a folder of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use muster_actors::{Durable, Store, StoreError};
-use muster_api::store::{Database, SqliteOptions, SqliteStore};
+use muster_actors::{Durable, StoreError};
+use muster_api::store::{Database, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use muster_engine::driver::{
     Departure, DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
@@ -23,7 +24,8 @@ use muster_engine::ride::{
 use muster_engine::time::Timestamp;
 use muster_engine::travel::EtaSource;
 use muster_engine::units::{EtaSeconds, Meters, Money};
-use sqlx::{Connection, SqliteConnection};
+use muster_services::Postgres;
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 /// Runs each test in every store.
@@ -37,6 +39,15 @@ macro_rules! in_both_stores {
                 super::$test(World::sqlite().await).await;
             })+
         }
+
+        mod postgres {
+            use crate::fixtures::World;
+
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(World::postgres().await).await;
+            })+
+        }
     };
 }
 pub(crate) use in_both_stores;
@@ -44,28 +55,63 @@ pub(crate) use in_both_stores;
 /// When the fixtures' world began.
 pub(crate) const T0: u64 = 1_764_547_200_000;
 
+/// A server that all tests of this binary share; it ends with the process.
+pub(crate) fn server() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start().expect("PostgreSQL runs"))
+}
+
 /// A store of its own, and where it is.
 pub(crate) struct World {
-    pub(crate) folder: TempDir,
+    place: Place,
     pub(crate) store: Arc<dyn Database>,
+}
+
+enum Place {
+    Sqlite(TempDir),
+    /// The URL of a database.
+    Postgres(String),
 }
 
 impl World {
     pub(crate) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("data/muster.db")).await.unwrap();
+        Self::at(Place::Sqlite(tempfile::tempdir().unwrap())).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::at(Place::Postgres(server().database().unwrap())).await
+    }
+
+    async fn at(place: Place) -> Self {
+        let store = place.open().await;
         store.begin_epoch().await.unwrap();
-        Self { folder, store: Arc::new(store) }
+        Self { place, store }
+    }
+
+    /// The folder of the SQLite file.
+    pub(crate) fn folder(&self) -> &Path {
+        match &self.place {
+            Place::Sqlite(folder) => folder.path(),
+            Place::Postgres(url) => panic!("{url} is no file"),
+        }
     }
 
     /// The SQLite file.
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("data/muster.db")
+        file_in(self.folder())
+    }
+
+    /// The URL of the database.
+    pub(crate) fn url(&self) -> String {
+        match &self.place {
+            Place::Sqlite(folder) => format!("sqlite://{}", file_in(folder.path()).display()),
+            Place::Postgres(url) => format!("{url}?options=-csearch_path%3Dmuster"),
+        }
     }
 
     /// The same store as another process would open it.
     pub(crate) async fn open_again(&self) -> Arc<dyn Database> {
-        Arc::new(self.open_file(&SqliteOptions::default()).await)
+        self.place.open().await
     }
 
     pub(crate) async fn open_file(&self, options: &SqliteOptions) -> SqliteStore {
@@ -74,14 +120,45 @@ impl World {
 
     /// Runs `sql` behind the store's back.
     pub(crate) async fn sql(&self, sql: &'static str) {
-        let url = format!("sqlite://{}", self.path().display());
-        let mut other = SqliteConnection::connect(&url).await.unwrap();
-        sqlx::query(sql).execute(&mut other).await.unwrap();
+        match &self.place {
+            Place::Sqlite(_) => {
+                let mut other = SqliteConnection::connect(&self.url()).await.unwrap();
+                sqlx::query(sql).execute(&mut other).await.unwrap();
+            }
+            Place::Postgres(_) => {
+                let mut other = PgConnection::connect(&self.url()).await.unwrap();
+                sqlx::query(sql).execute(&mut other).await.unwrap();
+            }
+        }
     }
 
     pub(crate) async fn commit_all(&self, batch: &[Durable]) {
         let results = self.store.commit(batch).await;
         assert_eq!(results, vec![Ok(()); batch.len()]);
+    }
+}
+
+impl Place {
+    async fn open(&self) -> Arc<dyn Database> {
+        match self {
+            Self::Sqlite(folder) => {
+                Arc::new(SqliteStore::open(&file_in(folder.path())).await.unwrap())
+            }
+            Self::Postgres(url) => Arc::new(PostgresStore::open(patient(url)).await.unwrap()),
+        }
+    }
+}
+
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join("data/muster.db")
+}
+
+/// Options that a busy machine does not make fail.
+pub(crate) fn patient(url: &str) -> PostgresOptions {
+    PostgresOptions {
+        connect_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_secs(60),
+        ..PostgresOptions::new(url, "muster").unwrap()
     }
 }
 

@@ -86,8 +86,7 @@ async fn a_locked_store_is_unavailable_until_the_lock_is_gone() {
     let world = World::sqlite().await;
     let store = world.open_file(&impatient()).await;
     store.begin_epoch().await.unwrap();
-    let url = format!("sqlite://{}", world.path().display());
-    let mut other = SqliteConnection::connect(&url).await.unwrap();
+    let mut other = SqliteConnection::connect(&world.url()).await.unwrap();
     let lock = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
 
     let batch = [step("r-1", 1, None), step("r-2", 1, None)];
@@ -130,7 +129,7 @@ async fn a_process_that_dies_loses_no_commit() {
     let world = World::sqlite().await;
     for version in 1..=20 {
         // A file of its own each time: a dropped connection closes, and tidies up, a little later.
-        let copy = world.folder.path().join(format!("copy-{version}.db"));
+        let copy = world.folder().join(format!("copy-{version}.db"));
         let batch = [step("r-1", version, Some("d-1")), step(&format!("n-{version}"), 1, None)];
         world.commit_all(&batch).await;
         copy_files(&world.path(), &copy);
