@@ -10,6 +10,7 @@ mod postgres;
 mod retention;
 mod rows;
 mod sqlite;
+mod transitions;
 
 use muster_actors::{PortFuture, Store, StoreError};
 

@@ -13,6 +13,7 @@ mod judge;
 mod policies;
 mod reads;
 mod recover;
+mod relay;
 mod retry;
 mod upkeep;
 mod write;
@@ -31,6 +32,7 @@ use muster_engine::time::Timestamp;
 use muster_engine::zone::QueueRecord;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::watch;
 
 use self::answers::Answers;
 use self::connection::{Readers, Writer, patient};
@@ -103,6 +105,8 @@ pub struct PostgresStore {
     answered: AnsweredKeys,
     /// The epoch this process took; 0 before it took one.
     epoch: AtomicU64,
+    /// Batches committed so far.
+    commits: watch::Sender<u64>,
 }
 
 impl PostgresStore {
@@ -122,6 +126,7 @@ impl PostgresStore {
             answers: Answers::default(),
             answered,
             epoch: AtomicU64::new(0),
+            commits: watch::Sender::new(0),
         })
     }
 
@@ -189,7 +194,11 @@ async fn migrate(
 impl Store for PostgresStore {
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
         let epoch = self.epoch.load(Ordering::Acquire);
-        Box::pin(commit::commit(&self.writer, epoch, batch))
+        Box::pin(async move {
+            let verdicts = commit::commit(&self.writer, epoch, batch).await;
+            self.commits.send_modify(|commits| *commits += 1);
+            verdicts
+        })
     }
 
     fn begin_epoch(&self) -> PortFuture<'_, Result<u64, StoreError>> {

@@ -1,8 +1,9 @@
 //! Retention, size and the health probe.
 
 use muster_actors::StoreError;
-use muster_engine::time::Timestamp;
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Connection, PgConnection, Postgres};
 
 use super::connection::Readers;
 use super::error::from_sql;
@@ -17,15 +18,18 @@ pub(super) async fn prune(
     rows: u32,
 ) -> Result<Pruned, StoreError> {
     let decisions_before = retention.decisions_before.max(retention.rides_before);
-    let rides_before = retention.rides_before;
+    let (rides_before, unpublished) = (retention.rides_before, retention.unpublished_before);
+    let due = |sql, before| sqlx::query(sql).bind(instant(before)).bind(i64::from(rows));
+    let decisions = due(DECISIONS, decisions_before).bind(instant(unpublished));
+    let ride_events = due(RIDE_EVENTS, rides_before).bind(instant(unpublished));
     let mut reader = readers.get().await?;
     let mut transaction = reader.connection()?.begin().await.map_err(from_sql)?;
     let pruned = Pruned {
-        answers: delete(&mut transaction, ANSWERS, retention.answers_before, rows).await?,
-        decisions: delete(&mut transaction, DECISIONS, decisions_before, rows).await?,
-        ride_events: delete(&mut transaction, RIDE_EVENTS, rides_before, rows).await?,
-        rides: delete(&mut transaction, RIDES, rides_before, rows).await?,
-        zone_events: delete(&mut transaction, ZONE_EVENTS, rides_before, rows).await?,
+        answers: delete(&mut transaction, due(ANSWERS, retention.answers_before)).await?,
+        decisions: delete(&mut transaction, decisions).await?,
+        ride_events: delete(&mut transaction, ride_events).await?,
+        rides: delete(&mut transaction, due(RIDES, rides_before)).await?,
+        zone_events: delete(&mut transaction, due(ZONE_EVENTS, rides_before)).await?,
     };
     transaction.commit().await.map_err(from_sql)?;
     reader.done();
@@ -34,8 +38,13 @@ pub(super) async fn prune(
 
 const ANSWERS: &str = "DELETE FROM idempotency WHERE key IN \
     (SELECT key FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+// Decisions are numbered in the order of their transitions.
 const DECISIONS: &str = "DELETE FROM decisions WHERE at < $1 AND decision_id IN \
-    (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT $2)";
+    (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT $2) \
+    AND (at < $3 OR decision_id < COALESCE( \
+      (SELECT decision_id FROM ride_events \
+       WHERE event_id > (SELECT MIN(last_event) FROM relays) AND decision_id IS NOT NULL \
+       ORDER BY event_id LIMIT 1), 9223372036854775807))";
 const ZONE_EVENTS: &str = "DELETE FROM zone_queue_events WHERE at < $1 AND event_id IN \
     (SELECT event_id FROM zone_queue_events ORDER BY event_id LIMIT $2)";
 // The oldest events go first, so that what is left of a chain still hangs on its ride.
@@ -43,6 +52,8 @@ const RIDE_EVENTS: &str = "DELETE FROM ride_events WHERE event_id IN \
     (WITH RECURSIVE due AS \
        (SELECT last_event FROM rides \
         WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < $1 \
+        AND (updated_at < $3 OR last_event <= \
+          COALESCE((SELECT MIN(last_event) FROM relays), 9223372036854775807)) \
         ORDER BY updated_at LIMIT $2), \
      chain AS \
        (SELECT e.event_id, e.prev_event FROM due JOIN ride_events e ON e.event_id = due.last_event \
@@ -59,11 +70,8 @@ const RIDES: &str = "DELETE FROM rides WHERE ride_id IN \
 
 async fn delete(
     connection: &mut PgConnection,
-    sql: &'static str,
-    before: Timestamp,
-    rows: u32,
+    query: Query<'_, Postgres, PgArguments>,
 ) -> Result<u64, StoreError> {
-    let query = sqlx::query(sql).bind(instant(before)).bind(i64::from(rows));
     let done = query.execute(connection).await.map_err(from_sql)?;
     Ok(done.rows_affected())
 }

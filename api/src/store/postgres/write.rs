@@ -10,16 +10,17 @@ use sqlx::query::Query;
 use super::error::from_sql;
 use super::judge::{Change, Judged};
 use super::plain;
-use crate::store::rows::{column, instant, to_json};
+use crate::store::rows::{DriverRow, column, instant, to_json};
 
 /// Its parts touch different rows, so that their order does not matter. It tells how many known rides
 /// changed.
 const WRITE: &str = "\
     WITH counted AS (UPDATE meta SET batch = $2, last_event = $3, last_decision = $4, \
         last_zone_event = $5), \
-    events AS (INSERT INTO ride_events (event_id, ride_id, prev_event, seq, at, kind, state) \
+    events AS (INSERT INTO ride_events (event_id, ride_id, prev_event, seq, at, kind, state, \
+        correlation_id, traceparent, decision_id) \
         SELECT * FROM UNNEST($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], \
-        $11::text[], $12::text[])), \
+        $11::text[], $12::text[], $62::text[], $63::text[], $64::bigint[])), \
     decided AS (INSERT INTO decisions \
         (decision_id, ride_id, prev_decision, attempt, wave, at, body) \
         SELECT * FROM UNNEST($13::bigint[], $14::text[], $15::bigint[], $16::bigint[], \
@@ -54,7 +55,9 @@ const WRITE: &str = "\
     queued AS (INSERT INTO zone_queue_events \
         (event_id, market, zone, version, at, kind, driver_id, reason, note) \
         SELECT * FROM UNNEST($53::bigint[], $54::text[], $55::text[], $56::bigint[], \
-        $57::bigint[], $58::text[], $59::text[], $60::text[], $61::text[])) \
+        $57::bigint[], $58::text[], $59::text[], $60::text[], $61::text[])), \
+    gone AS (DELETE FROM drivers WHERE driver_id = ANY($65)), \
+    nowhere AS (DELETE FROM positions WHERE driver_id = ANY($65)) \
     SELECT COUNT(*) FROM changed";
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
@@ -75,6 +78,7 @@ pub(super) async fn write(
     let statement = decisions(events(statement, judged), judged);
     let statement = known_rides(new_rides(statement, judged)?, judged);
     let statement = queues(drivers(statement, judged), judged);
+    let statement = gone(origins(statement, judged), judged);
     let row = statement.fetch_one(connection).await.map_err(from_sql)?;
     let changed: i64 = sqlx::Row::try_get(&row, 0).map_err(from_sql)?;
     let known = judged.rides.values().filter(|change| change.first_version != 1).count();
@@ -106,6 +110,17 @@ fn events<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statement
         instant(event.row.commit.at),
         event.row.commit.kind.name(),
         event.row.state.as_str(),
+    )
+}
+
+/// What the relay needs to know of events besides.
+fn origins<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statement<'q> {
+    columns!(
+        statement,
+        judged.events,
+        |event| event.row.own_origin().map(|origin| plain(&origin.correlation_id)),
+        event.row.own_origin().map(|origin| plain(&origin.traceparent)),
+        event.decision,
     )
 }
 
@@ -199,7 +214,7 @@ fn driver<'q>(change: &Change<'q, '_>) -> Option<&'q str> {
 }
 
 fn drivers<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statement<'q> {
-    let drivers: Vec<_> = judged.drivers.values().collect();
+    let drivers: Vec<_> = judged.drivers.values().filter(|row| !is_gone(row)).collect();
     columns!(
         statement,
         drivers,
@@ -210,6 +225,16 @@ fn drivers<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statemen
         row.rider_blocks.as_str(),
         row.stats.as_str(),
     )
+}
+
+/// Drivers who are gone, with where they were last.
+fn gone<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statement<'q> {
+    let gone: Vec<_> = judged.drivers.values().filter(|row| is_gone(row)).collect();
+    columns!(statement, gone, |row| row.record.driver.as_str())
+}
+
+fn is_gone(row: &DriverRow<'_>) -> bool {
+    row.record.profile.departure.is_done()
 }
 
 fn queues<'q>(statement: Statement<'q>, judged: &'q Judged<'_, '_>) -> Statement<'q> {

@@ -1,12 +1,8 @@
 //! The history for relays: transitions after a cursor, and the cursors.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use muster_actors::{PortFuture, StoreError};
-use muster_engine::origin::Origin;
-use muster_engine::ride::RideRecord;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
@@ -14,7 +10,8 @@ use super::SqliteStore;
 use super::connection::Writer;
 use super::error::from_sql;
 use crate::kafka::{HistoryTail, RelayStart, Transition};
-use crate::store::rows::{column, from_json, named, ride_record, timestamp, unsigned};
+use crate::store::rows::{column, unsigned};
+use crate::store::transitions::{TransitionColumns, transitions};
 
 impl HistoryTail for SqliteStore {
     fn begin_relay<'a>(
@@ -86,26 +83,13 @@ async fn save_relay(
     slot.settle(outcome)
 }
 
-type Columns = (
-    i64,
-    Option<i64>,
-    i64,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    String,
-    Option<String>,
-    Option<String>,
-);
-
-/// A state is read once, though it is what one transition led to and the next one began with.
+/// The states that a transition began with are read with the first transition of each ride.
 async fn after(
     readers: &SqlitePool,
     event: u64,
     limit: u32,
 ) -> Result<Vec<Transition>, StoreError> {
-    let rows: Vec<Columns> = sqlx::query_as(
+    let rows: Vec<TransitionColumns> = sqlx::query_as(
         "SELECT e.event_id, e.prev_event, e.at, e.kind, e.state, e.correlation_id, e.traceparent, \
          r.request, p.state, d.body \
          FROM ride_events e JOIN rides r ON r.ride_id = e.ride_id \
@@ -118,28 +102,5 @@ async fn after(
     .fetch_all(readers)
     .await
     .map_err(from_sql)?;
-    let mut newest: BTreeMap<i64, Arc<RideRecord>> = BTreeMap::new();
-    let mut transitions = Vec::with_capacity(rows.len());
-    for (id, prev, at, kind, state, correlation_id, traceparent, request, before, body) in rows {
-        let after = Arc::new(ride_record(&request, &state)?);
-        let known = prev.and_then(|prev| newest.remove(&prev));
-        let before = match (known, before) {
-            (Some(known), _) => Some(known),
-            (None, Some(state)) => Some(Arc::new(ride_record(&request, &state)?)),
-            (None, None) => None,
-        };
-        newest.insert(id, Arc::clone(&after));
-        let own = correlation_id.zip(traceparent);
-        let own = own.map(|(correlation_id, traceparent)| Origin { correlation_id, traceparent });
-        transitions.push(Transition {
-            event: unsigned("event_id", id)?,
-            kind: named("a kind of event", &kind)?,
-            at: timestamp("at", at)?,
-            origin: own.map(Arc::new).or_else(|| after.request.origin.clone()),
-            decision: body.map(|body| from_json("a decision", &body)).transpose()?,
-            before,
-            after,
-        });
-    }
-    Ok(transitions)
+    transitions(rows)
 }
