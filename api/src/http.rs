@@ -45,4 +45,5 @@ pub use rider_rate::SharedAllowance;
 pub(crate) use rides::stamp;
 pub use routes::configure;
 pub use state::{AppParts, AppState, BuildInfo, HttpLimits, HttpObserver, Unobserved};
+pub(crate) use trace::origin;
 pub use trace::trace;

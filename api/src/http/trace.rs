@@ -109,16 +109,22 @@ fn origin_of(
     begin: impl FnOnce(Option<SpanContext>) -> Option<TraceSpan>,
 ) -> (Arc<Origin>, Option<TraceSpan>) {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let correlation = text(X_CORRELATION_ID).filter(|id| is_correlation_id(id));
     let parent = text(TRACEPARENT).and_then(traceparent::parse);
-    let taken_over = text(TRACEPARENT).filter(|_| parent.is_some());
     let span = begin(parent);
-    let own = || span.as_ref().map_or_else(traceparent::draw, TraceSpan::traceparent);
-    let ids = Origin {
-        correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
-        traceparent: taken_over.map_or_else(own, str::to_owned),
-    };
+    let own = span.as_ref().map(TraceSpan::traceparent);
+    let parent = text(TRACEPARENT).filter(|text| traceparent::parse(text).is_some());
+    let ids = origin(text(X_CORRELATION_ID), parent.or(own.as_deref()));
     (Arc::new(ids), span)
+}
+
+/// The ids that something came with; what is absent or malformed is drawn.
+pub(crate) fn origin(correlation_id: Option<&str>, traceparent: Option<&str>) -> Origin {
+    let correlation = correlation_id.filter(|id| is_correlation_id(id));
+    let parent = traceparent.filter(|text| traceparent::parse(text).is_some());
+    Origin {
+        correlation_id: correlation.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+        traceparent: parent.map_or_else(traceparent::draw, str::to_owned),
+    }
 }
 
 /// What the work of a request goes back to: to its span, if it has one.
@@ -145,6 +151,16 @@ fn is_correlation_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_malformed_is_drawn() {
+        let parent = traceparent::draw();
+        let taken = origin(Some("id-1"), Some(&parent));
+        assert_eq!((taken.correlation_id.as_str(), taken.traceparent), ("id-1", parent));
+        let drawn = origin(Some("not an id"), Some("00-x"));
+        assert!(is_correlation_id(&drawn.correlation_id) && drawn.correlation_id != "not an id");
+        assert!(traceparent::parse(&drawn.traceparent).is_some());
+    }
 
     #[test]
     fn a_correlation_id_is_short_and_plain() {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_actors::Dispatch;
+use muster_actors::{Dispatch, on_behalf};
 use rdkafka::message::{BorrowedMessage, Message, OwnedHeaders, OwnedMessage};
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -21,6 +21,7 @@ use super::flow::Handler;
 use super::partitions::{Partitions, Ticket};
 use super::{profiles, rides};
 use crate::config::KafkaIntake;
+use crate::http::origin;
 use crate::kafka::dlq::DeadLetters;
 use crate::kafka::hush::Hush;
 use crate::telemetry::Metrics;
@@ -28,6 +29,8 @@ use crate::wire::rfc3339;
 
 /// Names a message in the logs of every service it passes.
 const CORRELATION: &str = "correlation_id";
+/// The trace that a message belongs to.
+const TRACEPARENT: &str = "traceparent";
 
 /// A message with the right to end it.
 struct Job {
@@ -88,9 +91,11 @@ impl Handler for Lanes {
 async fn lane(mut jobs: mpsc::Receiver<Job>, bench: Rc<Bench>) {
     while let Some(job) = jobs.recv().await {
         let headers = job.message.headers().map(OwnedHeaders::as_borrowed);
-        let correlation = header(headers, CORRELATION).and_then(|id| std::str::from_utf8(id).ok());
-        let span = tracing::debug_span!("kafka_message", correlation_id = correlation);
-        bench.done(job).instrument(span).await;
+        let text = |name| header(headers, name).and_then(|value| std::str::from_utf8(value).ok());
+        let origin = Arc::new(origin(text(CORRELATION), text(TRACEPARENT)));
+        let correlation_id = &origin.correlation_id;
+        let span = tracing::debug_span!("kafka_message", correlation_id);
+        on_behalf(Some(origin), bench.done(job)).instrument(span).await;
     }
 }
 

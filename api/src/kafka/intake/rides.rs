@@ -82,11 +82,11 @@ async fn known_before(
     Ok(Fault::new("conflict", detail).into())
 }
 
-/// Whether two requests ask for the same, whenever they came.
+/// Whether two requests ask for the same, whenever and however they came.
 fn same(known: &RideRequest, again: &RideRequest) -> bool {
-    let RideRequest { requested_at, entropy, ref request_key, .. } = *known;
-    *known
-        == RideRequest { requested_at, entropy, request_key: request_key.clone(), ..again.clone() }
+    let RideRequest { requested_at, entropy, ref request_key, ref origin, .. } = *known;
+    let (request_key, origin) = (request_key.clone(), origin.clone());
+    *known == RideRequest { requested_at, entropy, request_key, origin, ..again.clone() }
 }
 
 async fn cancel(dispatch: &Dispatch, key: Option<&str>, json: &[u8]) -> Result<Verdict, Verdict> {
@@ -136,12 +136,15 @@ pub(super) fn failed(error: CallError) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use muster_engine::geo::Position;
     use muster_engine::id::{MarketId, RiderId};
     use muster_engine::ride::RequestKey;
     use muster_engine::time::Timestamp;
 
     use super::*;
+    use crate::http::origin;
 
     #[test]
     fn the_ride_is_named_by_key_or_body_and_they_agree() {
@@ -169,6 +172,8 @@ mod tests {
         let at = Timestamp::from_millis(9);
         let again =
             RideRequest { requested_at: at, entropy: 7, request_key: Some(key), ..first.clone() };
+        let origin = Some(Arc::new(origin(Some("another-call"), None)));
+        let again = RideRequest { origin, ..again };
         assert!(same(&first, &again));
         let other = RideRequest { rider: RiderId::new("q").unwrap(), ..again };
         assert!(!same(&first, &other));
