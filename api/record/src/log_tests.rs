@@ -252,3 +252,30 @@ fn a_driver_is_told_when_something_is_new_about_him() {
     let told: Vec<u64> = log.lines.iter().map(|line| line.at().millis_since(at(0))).collect();
     assert_eq!(told, [1, 3, 4]);
 }
+
+#[test]
+fn a_driver_who_is_removed_is_one_whose_work_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::start(config(folder.path(), RECORD_BYTES_MIN), at(0)).unwrap();
+    let record = driver_record();
+    let gone = |departure: Departure| {
+        let mut gone = DriverRecord { online: false, ..record.clone() };
+        gone.profile.departure = departure;
+        gone
+    };
+    let told = [record.clone(), gone(Departure::Pending), gone(Departure::Done)];
+    for (ms, record) in (1..).zip(told) {
+        recorder.tell(Input::Driver(at(ms), Box::new(record)));
+    }
+    recorder.finish();
+    let log = Log::read(folder.path()).unwrap();
+    let lines: Vec<(bool, Departure)> = log
+        .lines
+        .iter()
+        .filter_map(|line| {
+            let Line::Driver(line) = line else { return None };
+            Some((line.online, line.profile.departure))
+        })
+        .collect();
+    assert_eq!(lines, [(true, Departure::None), (false, Departure::None)]);
+}

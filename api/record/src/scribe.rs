@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::driver::{DriverProfile, DriverRecord};
+use muster_engine::driver::{Departure, DriverProfile, DriverRecord};
 use muster_engine::geo::Position;
 use muster_engine::id::{DriverId, MarketId, OfferId, RideId};
 use muster_engine::offer::OfferEnd;
@@ -52,7 +52,9 @@ impl Scribe {
 
     /// A driver's record is written with every ride of his: mostly it says nothing new.
     pub(crate) fn driver(&mut self, at: Timestamp, record: DriverRecord) -> Vec<Line> {
-        let DriverRecord { driver, profile, online, .. } = record;
+        let DriverRecord { driver, mut profile, online, .. } = record;
+        // To the city, one who is removed is one whose work ends.
+        profile.departure = Departure::None;
         let news = (profile, online);
         if self.drivers.get(&driver) == Some(&news) {
             return Vec::new();

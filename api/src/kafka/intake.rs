@@ -21,9 +21,11 @@ mod watermark;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use muster_actors::Dispatch;
 use rdkafka::error::KafkaError;
+use tokio::sync::oneshot;
 
 pub(super) use self::backoff::Backoff;
 use self::envelope::Envelope;
@@ -36,6 +38,9 @@ use super::dlq::DeadLetters;
 use super::hush::Hush;
 use crate::config::KafkaConfig;
 use crate::telemetry::Metrics;
+
+/// How long a drain waits for the brokers to take the last commit.
+const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why nothing is taken in.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,7 @@ pub(crate) enum IntakeError {
 pub(crate) struct Intake {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    stop_within: Duration,
 }
 
 /// What the intake works with.
@@ -88,18 +94,24 @@ impl Intake {
         if !topics.location_updates.is_empty() {
             threads.push(parts.positions(&topics.location_updates)?);
         }
-        Ok(Self { stop: parts.stop, threads })
+        let stop_within = Duration::from_millis(kafka.intake.settle_ms) + COMMIT_WITHIN;
+        Ok(Self { stop: parts.stop, threads, stop_within })
     }
 
     /// Takes nothing in any more, and waits until what is under way has ended or is left to the next
     /// reader, and the offsets are committed.
     pub(crate) async fn stop(self) {
         self.stop.store(true, Ordering::Release);
-        let ended = tokio::task::spawn_blocking(move || {
-            self.threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
+        let (tell, told) = oneshot::channel();
+        // A thread of its own, which the process need not wait for when brokers do not answer.
+        thread::spawn(move || {
+            let ended = self.threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
+            let _waited_for = tell.send(ended);
         });
-        if !ended.await.unwrap_or(false) {
-            tracing::error!("an intake thread panicked");
+        match tokio::time::timeout(self.stop_within, told).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) => tracing::error!("an intake thread panicked"),
+            Err(_) => tracing::warn!("brokers do not answer: offsets are not committed"),
         }
     }
 }

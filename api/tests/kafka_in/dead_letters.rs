@@ -25,7 +25,7 @@ async fn ride_is(server: &Server, ride: &str, status: &str) {
     server.until(&path, |code, ride| code == 200 && ride["status"] == status).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_poison_is_a_dead_letter_and_the_partition_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let broker = crate::broker::Topics::shared().await;
@@ -81,7 +81,7 @@ async fn every_kind_of_poison_is_a_dead_letter_and_the_partition_goes_on() {
     assert_eq!(messages(&server, &rides, "dead_letter").await, 9.0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_cannot_be_read_is_a_dead_letter_and_one_that_is_refused_is_counted() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let server = serve(folder.path(), &topics, &[]).await;
@@ -119,7 +119,7 @@ async fn a_position_that_cannot_be_read_is_a_dead_letter_and_one_that_is_refused
     assert!(header(letter(&letters, "invalid_body"), "detail").unwrap().contains("pt"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_listed_and_put_back_once() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let server = serve(folder.path(), &topics, &[]).await;

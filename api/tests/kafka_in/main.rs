@@ -1,4 +1,6 @@
 //! What the real binary takes in from a real Kafka broker, with kcat as an independent client.
+//!
+//! Tests run on several threads: they wait for programs, and connections must be served meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -40,6 +40,12 @@ async fn a_broker_that_is_killed_or_hangs_loses_and_repeats_nothing() {
     assert_eq!(rides.len(), 400);
     assert!(rides.values().all(|ride| ride["attempt"] == 1));
     assert_eq!(messages(&server, &topics.rides(), "dead_letter").await, 0.0);
+    // A broker that hangs does not keep the server from ending.
+    broker.pause().unwrap();
+    let end = tokio::task::spawn_blocking(move || server.terminate());
+    let end = tokio::time::timeout(PATIENCE, end).await.expect("the drain does not end");
+    assert!(end.unwrap().success());
+    broker.resume().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

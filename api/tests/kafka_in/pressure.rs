@@ -12,7 +12,7 @@ fn file_size_limit(server: &Server, limit: &str) {
     assert!(set.success());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_full_pauses_the_topic_and_makes_no_dead_letters() {
     const RIDES: usize = 200;
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
@@ -46,7 +46,7 @@ async fn a_store_that_is_full_pauses_the_topic_and_makes_no_dead_letters() {
     assert!(topics.read(&format!("{rides}.dlq")).is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_that_are_not_taken_hold_their_offsets_and_are_written_later() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let rides = topics.rides();

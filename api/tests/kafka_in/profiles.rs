@@ -11,7 +11,7 @@ async fn is_gone(server: &Server, driver: &str) {
     server.until(&format!("/v1/drivers/{driver}"), |status, _| status == 404).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tombstone_removes_a_driver_who_is_free_and_one_on_a_ride_when_it_is_over() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let profiles = topics.profiles();
@@ -49,7 +49,7 @@ async fn a_tombstone_removes_a_driver_who_is_free_and_one_on_a_ride_when_it_is_o
     assert_eq!(view["status"], "offline");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_word_about_a_driver_holds() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let profiles = topics.profiles();

@@ -6,7 +6,7 @@ use crate::broker::Topics;
 use crate::city::{messages, metric, profile, request, serve, tracked, until_metric, until_rides};
 use crate::phone::Phone;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_a_topic_becomes_an_offer_and_an_assignment() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let server = serve(folder.path(), &topics, &[]).await;
@@ -39,7 +39,7 @@ async fn a_request_in_a_topic_becomes_an_offer_and_an_assignment() {
     assert_eq!(applied, 1.0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_has_no_second_effect_and_a_finished_ride_may_be_cancelled_again() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let server = serve(folder.path(), &topics, &[]).await;
@@ -63,7 +63,7 @@ async fn a_repeat_has_no_second_effect_and_a_finished_ride_may_be_cancelled_agai
     assert_eq!(messages(&server, &rides, "dead_letter").await, 0.0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_between_effect_and_commit_nothing_is_lost_and_nothing_is_done_twice() {
     const RIDES: usize = 400;
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
@@ -100,7 +100,7 @@ async fn killed_between_effect_and_commit_nothing_is_lost_and_nothing_is_done_tw
     assert!(topics.read(&format!("{rides}.dlq")).is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_commits_what_is_done_and_the_next_process_takes_nothing_again() {
     let (folder, topics) = (tempfile::tempdir().unwrap(), Topics::shared().await);
     let rides = topics.rides();

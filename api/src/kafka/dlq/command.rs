@@ -87,7 +87,7 @@ fn list(
     limit: u64,
     out: &mut impl Write,
 ) -> Result<(), DlqError> {
-    let (mut shown, mut waiting) = (0, 0);
+    let (mut found, mut waiting) = (0, 0);
     for topic in topics {
         let dead = format!("{topic}{}", kafka.topics.dlq_suffix);
         let Some(mut letters) = Letters::open(kafka, &dead, From::Oldest)? else {
@@ -96,14 +96,14 @@ fn list(
         };
         while let Some((letter, replayed)) = letters.next()? {
             waiting += u64::from(!replayed);
-            shown += 1;
-            if shown <= limit {
+            found += 1;
+            if found <= limit {
                 writeln!(out, "{}", line(&letter, replayed))?;
             }
         }
     }
-    let more = if shown > limit { format!(", {limit} shown") } else { String::new() };
-    writeln!(out, "{shown} dead letters{more}, {waiting} not put back")?;
+    let more = if found > limit { format!(", {limit} shown") } else { String::new() };
+    writeln!(out, "{found} dead letters{more}, {waiting} not put back")?;
     Ok(())
 }
 
@@ -116,10 +116,11 @@ fn line(letter: &OwnedMessage, replayed: bool) -> String {
     let fact = |name| headers::read(borrowed(letter), name).unwrap_or("-");
     let key = letter.key().map_or_else(|| "-".into(), String::from_utf8_lossy);
     format!(
-        "{}/{}@{}  key {key}  {}  attempts {}  {}  {} bytes{}  {}",
+        "{}/{}@{}  key {}  {}  attempts {}  {}  {} bytes{}  {}",
         letter.topic(),
         letter.partition(),
         letter.offset(),
+        key.escape_debug(),
         fact(REASON),
         fact(ATTEMPTS),
         fact(FAILED_AT),

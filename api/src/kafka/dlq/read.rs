@@ -53,6 +53,7 @@ impl Letters {
         client.set("enable.auto.commit", "false");
         client.set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "earliest");
+        client.set("enable.partition.eof", "true");
         let consumer: BaseConsumer<QuietContext> =
             client.create_with_context(QuietContext::default())?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
@@ -88,12 +89,23 @@ impl Letters {
     /// What the brokers say, or that they say nothing for long.
     pub(super) fn next(&mut self) -> KafkaResult<Option<(OwnedMessage, bool)>> {
         let until = Instant::now() + ANSWER_WITHIN;
-        let message = loop {
-            if self.spans.iter().all(|span| span.next >= span.end) {
-                return Ok(None);
-            }
+        while self.spans.iter().any(|span| span.next < span.end) {
             match self.consumer.poll(POLL) {
-                Some(Ok(message)) => break message.detach(),
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let span = self.spans.iter_mut().find(|span| span.partition == partition);
+                    // What came since is for the next time: it may be a letter put back just now.
+                    if let Some(span) = span.filter(|span| offset < span.end) {
+                        span.next = offset + 1;
+                        let replayed = offset < span.replayed;
+                        return Ok(Some((message.detach(), replayed)));
+                    }
+                }
+                // The last offsets of a topic need not be messages.
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    let span = self.spans.iter_mut().find(|span| span.partition == partition);
+                    span.into_iter().for_each(|span| span.next = span.end);
+                }
                 Some(Err(error)) if error.rdkafka_error_code() == FATAL => return Err(error),
                 Some(Err(error)) if Instant::now() > until => return Err(error),
                 None if Instant::now() > until => {
@@ -103,14 +115,8 @@ impl Letters {
                 }
                 Some(Err(_)) | None => {}
             }
-        };
-        let (partition, offset) = (message.partition(), message.offset());
-        let span = self.spans.iter_mut().find(|span| span.partition == partition);
-        let replayed = span.is_some_and(|span| {
-            span.next = offset + 1;
-            offset < span.replayed
-        });
-        Ok(Some((message, replayed)))
+        }
+        Ok(None)
     }
 
     /// Remembers that all letters read so far were put back.

@@ -114,7 +114,10 @@ fn read_own(
     mut each: impl FnMut(Judged),
 ) -> Result<(), Fault> {
     match serde_json::from_slice::<Fix>(json) {
-        Ok(fix) => return Ok(each(grid::Fix::try_from(&fix))),
+        Ok(fix) => {
+            each(grid::Fix::try_from(&fix));
+            return Ok(());
+        }
         Err(error) if !error.is_data() => {
             return Err(Fault::new("malformed_json", format!("the payload is not JSON: {error}")));
         }
