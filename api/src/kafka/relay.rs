@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_actors::StoreError;
+use muster_engine::time::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -144,10 +145,20 @@ struct Flight {
     arrivals: mpsc::UnboundedReceiver<Delivered>,
     tracker: Tracker,
     framing: Framing,
-    /// The last event that was read.
+    /// The last event that was read, and when it happened.
     read: u64,
+    read_at: Timestamp,
     /// Whether that was the newest one there was.
     caught_up: bool,
+}
+
+impl Flight {
+    /// When the oldest transition happened that has not arrived; what is not read yet is about as old as
+    /// what was read last.
+    fn oldest(&self) -> Option<Timestamp> {
+        let unread = (!self.caught_up).then_some(self.read_at);
+        self.tracker.oldest().or(unread)
+    }
 }
 
 impl Relay {
@@ -188,8 +199,15 @@ impl Relay {
     async fn fly(&mut self) -> Result<(), Lost> {
         let framing = Framing::agree(&self.kafka.relay.registry_url, &self.topics).await?;
         let (producer, arrivals) = producer::start(&self.kafka)?;
-        let (tracker, read) = (Tracker::new(self.published), self.published);
-        let mut flight = Flight { producer, arrivals, tracker, framing, read, caught_up: false };
+        let mut flight = Flight {
+            producer,
+            arrivals,
+            tracker: Tracker::new(self.published),
+            framing,
+            read: self.published,
+            read_at: Timestamp::default(),
+            caught_up: false,
+        };
         let mut commits = self.tail.commits();
         let mut save_at = Instant::now() + SAVE_EVERY;
         loop {
@@ -239,9 +257,9 @@ impl Relay {
                 self.metrics.pruned(missing);
             }
             self.send(flight, transition).await?;
-            flight.read = transition.event;
+            (flight.read, flight.read_at) = (transition.event, transition.at);
         }
-        self.metrics.waits_since(flight.tracker.oldest());
+        self.metrics.waits_since(flight.oldest());
         Ok(())
     }
 
@@ -277,7 +295,7 @@ impl Relay {
             self.count(flight, delivered)?;
         }
         self.published = flight.tracker.published();
-        self.metrics.waits_since(flight.tracker.oldest());
+        self.metrics.waits_since(flight.oldest());
         Ok(())
     }
 

@@ -22,12 +22,12 @@ fn topics_are_created_once_and_differences_reported() {
         cleanup.policy=compact";
     assert!(lines.contains(&profiles.to_owned()), "{lines:?}");
     let (code, lines) = run(&args);
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(0), "{lines:?}");
     let events = "init.ride_events: created: 3 partitions, replication 1, \
         cleanup.policy=delete, retention.ms=172800000";
     assert!(lines.contains(&events.to_owned()), "a dry run created it: {lines:?}");
     let (code, lines) = run(&args);
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(0), "{lines:?}");
     assert!(lines.iter().all(|line| line.ends_with(": exists")), "{lines:?}");
     assert!(lines.contains(&"init.profiles.dead: exists".to_owned()), "{lines:?}");
     let (code, lines) = run(&["--partitions", "5", "--replication", "1", "--retention-h", "24"]);

@@ -9,6 +9,7 @@ mod older_records;
 mod policies;
 mod reading;
 mod recovery;
+mod relay;
 mod sqlite_file;
 mod upkeep;
 mod zones;

@@ -43,7 +43,7 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its process.
+    /// The process id of the broker.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
