@@ -24,15 +24,13 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
 use crate::policy::{PolicyDesk, Standings};
-use crate::store::{ANSWER_KEPT_MS, Database, Retention, SqliteOptions, SqliteStore};
+use crate::store::{ANSWER_KEPT_MS, Database, Retention};
 use crate::telemetry::{self, Metrics};
 use crate::version;
 use crate::ws::{self, StreamState};
 
 /// Exit code of a bad configuration.
 const EXIT_CONFIG: u8 = 2;
-/// The database inside the data folder.
-const DATABASE: &str = "muster.db";
 /// Connections that may wait to be accepted.
 const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
@@ -67,6 +65,8 @@ enum ServeError {
          are those of the snapshots"
     )]
     RecordWithoutPositions,
+    #[error("store.url cannot be read")]
+    NoStore,
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -82,6 +82,7 @@ impl ServeError {
             | Self::NotLoopback(_)
             | Self::Logs(_)
             | Self::Record { .. }
+            | Self::NoStore
             | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
         }
@@ -115,10 +116,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     telemetry::init_logs(&config.log.level).map_err(ServeError::Logs)?;
     let listener =
         TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
-    let options =
-        SqliteOptions { thread_nice: config.store.thread_nice, ..SqliteOptions::default() };
-    let path = args.config.data.join(DATABASE);
-    let store: Arc<dyn Database> = Arc::new(SqliteStore::open_with(&path, &options).await?);
+    let location = config.store.location(&args.config.data).ok_or(ServeError::NoStore)?;
+    tracing::info!(%location, "opening the store");
+    let store = location.open().await?;
     let metrics = Metrics::new();
     let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
     dispatch_config.policies = standings.books();

@@ -5,6 +5,7 @@
 mod modes;
 mod phone;
 mod policies;
+mod postgres;
 mod process;
 mod record;
 mod replay;
