@@ -6,6 +6,7 @@ mod kafka_intake;
 mod kafka_relay;
 mod redis;
 mod shadow;
+mod store;
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,8 @@ pub use self::kafka::{KafkaConfig, KafkaTopics};
 pub use self::kafka_intake::{KafkaIntake, PositionsFrom};
 pub use self::kafka_relay::KafkaRelayConfig;
 pub use self::redis::RedisConfig;
+pub use self::store::{DatabaseUrl, StoreConfig};
 pub use self::telemetry::TelemetryConfig;
-use crate::store::THREAD_NICE_MIN;
 
 /// The shipped `config.toml`.
 pub const DEFAULT_CONFIG: &str = include_str!("../../config.toml");
@@ -38,7 +39,7 @@ pub struct Config {
     pub engine: EngineConfig,
     /// The engine's clock.
     pub clock: ClockConfig,
-    /// The embedded store.
+    /// Where everything durable is.
     pub store: StoreConfig,
     /// The platform's message broker.
     pub kafka: KafkaConfig,
@@ -104,20 +105,6 @@ pub struct EngineConfig {
 pub struct ClockConfig {
     /// Engine seconds per real second.
     pub speed: f64,
-}
-
-/// `[store]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoreConfig {
-    /// Milliseconds between position snapshots; 0 never.
-    pub position_snapshot_ms: u64,
-    /// Hours that decisions are kept.
-    pub decisions_kept_h: u64,
-    /// Hours that finished rides are kept.
-    pub history_kept_h: u64,
-    /// Nice value of the store's threads.
-    pub thread_nice: i32,
 }
 
 /// `[positions]`
@@ -371,9 +358,9 @@ impl Config {
         let within = engine.answer_within_ms;
         let holds = (100..=60_000).contains(&within);
         refuse(holds, "engine.answer_within_ms", within.to_string(), "100..=60000")?;
-        let nice = self.store.thread_nice;
-        let holds = (THREAD_NICE_MIN..=0).contains(&nice);
-        refuse(holds, "store.thread_nice", nice.to_string(), "-20..=0")?;
+        if let Some((key, value, allowed)) = self.store.fault() {
+            refuse(false, &format!("store.{key}"), value, allowed)?;
+        }
         let speed = self.clock.speed;
         let holds = (0.1..=1_000.0).contains(&speed);
         refuse(holds, "clock.speed", speed.to_string(), "0.1..=1000")?;

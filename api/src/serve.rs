@@ -31,15 +31,13 @@ use crate::kafka::intake::{Intake, IntakeError};
 use crate::kafka::relay::RelayHandle;
 use crate::policy::{PolicyDesk, Standings};
 use crate::redis::LinkError;
-use crate::store::{ANSWER_KEPT_MS, Database, Retention, SqliteOptions, SqliteStore};
+use crate::store::{ANSWER_KEPT_MS, Database, Retention};
 use crate::telemetry::{self, Metrics, Traces};
 use crate::version;
 use crate::ws::{self, StreamState};
 
 /// Exit code of a bad configuration.
 const EXIT_CONFIG: u8 = 2;
-/// The database inside the data folder.
-const DATABASE: &str = "muster.db";
 /// Connections that may wait to be accepted.
 const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
@@ -78,6 +76,8 @@ enum ServeError {
     RecordWithoutPositions,
     #[error("kafka.properties: {0}")]
     Kafka(String),
+    #[error("store.url cannot be read")]
+    NoStore,
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
     #[error("redis.url: {0}")]
@@ -101,6 +101,7 @@ impl ServeError {
             | Self::Record { .. }
             | Self::Kafka(_)
             | Self::Intake(IntakeError::Client(_))
+            | Self::NoStore
             | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. }
             | Self::Store(_)
@@ -138,10 +139,9 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     telemetry::init_logs(&config.log.level).map_err(ServeError::Logs)?;
     let listener =
         TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
-    let options =
-        SqliteOptions { thread_nice: config.store.thread_nice, ..SqliteOptions::default() };
-    let path = args.config.data.join(DATABASE);
-    let store: Arc<dyn Database> = Arc::new(SqliteStore::open_with(&path, &options).await?);
+    let location = config.store.location(&args.config.data).ok_or(ServeError::NoStore)?;
+    tracing::info!(%location, "opening the store");
+    let store = location.open().await?;
     let metrics = Metrics::new();
     dispatch_config.markets.iter().for_each(|market| metrics.begin_with_market(market.id()));
     let traces = Traces::start(&config.telemetry, &metrics).map_err(ServeError::Traces)?;

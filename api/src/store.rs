@@ -4,6 +4,7 @@
 //! answers, retention. No SQL type leaves this module.
 
 mod answers;
+mod location;
 mod migrations;
 mod past;
 mod postgres;
@@ -15,6 +16,7 @@ mod transitions;
 use muster_actors::{PortFuture, Store, StoreError};
 
 pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
+pub use self::location::Location;
 pub use self::migrations::MigrationStatus;
 pub use self::past::{
     CursorError, DriverDecisions, LOOKED_AT_MAX, NAMING_MAX, READ_ROWS_MAX, RideCursor, RideFilter,

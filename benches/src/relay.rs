@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Parser;
 use muster_actors::{Durable, Store};
-use muster_api::store::SqliteStore;
+use muster_api::store::{Database, SqliteStore};
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
 use muster_services::Kafka;

@@ -26,6 +26,7 @@ use muster_engine::id::{DriverId, MarketId, RideId, ZoneId};
 use muster_engine::ride::{RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
 use muster_engine::zone::QueueRecord;
+use sqlx::migrate::Migrator;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 
@@ -35,6 +36,7 @@ use self::connection::Writer;
 use self::error::{from_migration, from_sql};
 use super::Database;
 use super::answers::{AnswerQueue, AnsweredKeys, FirstCall, SavedAnswer};
+use super::migrations::{self, Applied, MigrationStatus};
 use super::past::{DriverDecisions, RideCursor, RideFilter, RidePage, StoredRideEvent};
 use super::retention::{Pruned, Retention};
 use super::rows::unsigned;
@@ -108,8 +110,7 @@ impl SqliteStore {
         let mut writer = SqliteConnection::connect_with(&first).await.map_err(from_sql)?;
         priority::prefer(connection::WRITER_THREAD, options.thread_nice);
         if !options.read_only {
-            let migrations = sqlx::migrate!("migrations/sqlite");
-            migrations.run(&mut writer).await.map_err(from_migration)?;
+            migrator().run(&mut writer).await.map_err(from_migration)?;
         }
         let answered = answers::answered(&mut writer).await?;
         Ok(Self {
@@ -124,6 +125,38 @@ impl SqliteStore {
             commits: watch::Sender::new(0),
         })
     }
+
+    /// What migrations there are, and which the file at `path` lacked; with `apply` it lacks none
+    /// afterwards, and is made if absent.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn migrate(path: &Path, apply: bool) -> Result<Vec<MigrationStatus>, StoreError> {
+        let applied = if path.exists() { applied(path).await? } else { Vec::new() };
+        let found = migrations::compare(&migrator(), &applied)?;
+        if apply && found.iter().any(|migration| !migration.applied) {
+            Self::open(path).await?.close().await?;
+        }
+        Ok(found)
+    }
+}
+
+fn migrator() -> Migrator {
+    sqlx::migrate!("migrations/sqlite")
+}
+
+/// The migrations that the file at `path` has seen.
+async fn applied(path: &Path) -> Result<Vec<Applied>, StoreError> {
+    let options = SqliteOptions { read_only: true, ..SqliteOptions::default() };
+    let connect = connection::connect_options(path, &options, connection::READER_THREAD);
+    let mut connection = SqliteConnection::connect_with(&connect).await.map_err(from_sql)?;
+    let any =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'");
+    let any: i64 = any.fetch_one(&mut connection).await.map_err(from_sql)?;
+    if any == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(migrations::APPLIED).fetch_all(&mut connection).await.map_err(from_sql)
 }
 
 impl Store for SqliteStore {

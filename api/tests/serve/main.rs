@@ -6,6 +6,7 @@ mod metrics;
 mod modes;
 mod phone;
 mod policies;
+mod postgres;
 mod process;
 mod record;
 mod redis;

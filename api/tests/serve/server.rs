@@ -55,7 +55,9 @@ impl Server {
         let mut first_line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
         let url = first_line.trim().strip_prefix("listening on ").expect(&first_line).to_owned();
-        let server = Self { child, url, http: reqwest::Client::new() };
+        // The server ends idle connections after five seconds: a request must not meet that moment.
+        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(1));
+        let server = Self { child, url, http: http.build().unwrap() };
         server.until("/readyz", |status, _| status == 200).await;
         server
     }

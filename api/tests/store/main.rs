@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
 
 mod commits;
+mod doubt;
 mod failures;
 mod fixtures;
 mod older_records;

@@ -12,7 +12,7 @@ in_both_stores!(
     a_version_is_given_once_and_only_by_the_newest_process,
 );
 
-fn change(version: u64) -> PolicyChange {
+pub(crate) fn change(version: u64) -> PolicyChange {
     let book = |wave_size| {
         let policy = DispatchPolicy { wave_size, ..DispatchPolicy::default() };
         BookDocument::of(&PolicyBook::of(policy))

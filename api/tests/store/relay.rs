@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
-use muster_actors::{Durable, Store};
+use muster_actors::Durable;
 use muster_api::kafka::{HistoryTail, RelayStart};
 use muster_api::store::Retention;
 use muster_engine::origin::Origin;
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
 use muster_engine::time::Timestamp;
 
-use crate::fixtures::{World, at, decision, ended, is_conflict, plain_record, step, transition};
+use crate::fixtures::{
+    World, at, decision, ended, in_both_stores, is_conflict, plain_record, step, transition,
+};
+
+in_both_stores!(
+    transitions_are_read_in_order_with_the_state_before_and_what_belongs_to_them,
+    commits_wake_whoever_waits_for_them,
+    a_cursor_begins_once_and_moves_forward_for_the_owner_of_the_store_only,
+    pruning_leaves_what_is_not_published_until_it_is_too_old,
+);
 
 fn origin(id: &str) -> Option<Arc<Origin>> {
     let (correlation_id, traceparent) = (id.to_owned(), format!("trace of {id}"));
@@ -29,9 +38,9 @@ fn wave(ride: &str, version: u64, asked: &str, own: &str) -> Durable {
     }))
 }
 
-#[tokio::test]
-async fn transitions_are_read_in_order_with_the_state_before_and_what_belongs_to_them() {
-    let world = World::new().await;
+async fn transitions_are_read_in_order_with_the_state_before_and_what_belongs_to_them(
+    world: World,
+) {
     world.commit_all(&[step("r-1", 1, None), wave("r-2", 1, "asked", "asked")]).await;
     world.commit_all(&[step("r-1", 2, None), wave("r-2", 2, "asked", "own")]).await;
     let all = world.store.after(0, 100).await.unwrap();
@@ -62,18 +71,14 @@ async fn transitions_are_read_in_order_with_the_state_before_and_what_belongs_to
     assert_eq!(world.store.after(4, 100).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn commits_wake_whoever_waits_for_them() {
-    let world = World::new().await;
+async fn commits_wake_whoever_waits_for_them(world: World) {
     let mut commits = world.store.commits();
     commits.mark_unchanged();
     world.commit_all(&[step("r-1", 1, None)]).await;
     assert!(commits.has_changed().unwrap());
 }
 
-#[tokio::test]
-async fn a_cursor_begins_once_and_moves_forward_for_the_owner_of_the_store_only() {
-    let world = World::new().await;
+async fn a_cursor_begins_once_and_moves_forward_for_the_owner_of_the_store_only(world: World) {
     world.commit_all(&[step("r-1", 1, None), step("r-1", 2, None), step("r-1", 3, None)]).await;
     let store = &world.store;
     assert_eq!(store.begin_relay("now", RelayStart::Now).await, Ok(3));
@@ -87,9 +92,7 @@ async fn a_cursor_begins_once_and_moves_forward_for_the_owner_of_the_store_only(
     assert_eq!(successor.save_relay("oldest", 3).await, Ok(()));
 }
 
-#[tokio::test]
-async fn pruning_leaves_what_is_not_published_until_it_is_too_old() {
-    let world = World::new().await;
+async fn pruning_leaves_what_is_not_published_until_it_is_too_old(world: World) {
     for ride in ["r-1", "r-2"] {
         let end = ended(plain_record(ride, 2, None), RideStatus::Cancelled);
         let end = transition(end, RideEventKind::RideCancelled, 2);

@@ -114,7 +114,7 @@ struct Stored {
 /// and this process has no other that runs.
 const OWNED: &str = "\
     WITH own AS MATERIALIZED (SELECT epoch, batch, last_event, last_decision, last_zone_event \
-        FROM meta FOR UPDATE), \
+        FROM meta WHERE only_row = 1 FOR UPDATE), \
     named AS (SELECT ride_id FROM rides WHERE ride_id = ANY($1) \
         UNION SELECT ride_id FROM rides WHERE driver_id = ANY($2) \
             AND status IN ('assigned', 'arrived', 'in_progress') \

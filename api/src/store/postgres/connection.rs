@@ -125,9 +125,13 @@ impl Writer {
         let retry = Retry::new(options.reconnect_max);
         Self {
             options: connect_options(options, options.statement_timeout)
-                // Plans of statements over arrays are the same for all of them, and one that was made
-                // while the tables were small must not stay.
-                .options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]),
+                // Statements over arrays need one plan each, and one that was made while the tables
+                // were small must not stay. No statement here is worth compiling.
+                .options([
+                    ("plan_cache_mode", "force_generic_plan"),
+                    ("enable_seqscan", "off"),
+                    ("jit", "off"),
+                ]),
             connect_timeout: options.connect_timeout,
             statement_timeout: options.statement_timeout,
             state: Mutex::new(State { connection: None, doubt: None, retry }),

@@ -48,13 +48,14 @@ impl Doubt {
     ) -> Result<Outcome, StoreError> {
         match self {
             Self::Commit { epoch, batch } => {
-                let select = sqlx::query_as("SELECT epoch, batch FROM meta FOR UPDATE");
+                let select =
+                    sqlx::query_as("SELECT epoch, batch FROM meta WHERE only_row = 1 FOR UPDATE");
                 let newest: (i64, i64) = select.fetch_one(connection).await.map_err(from_sql)?;
                 Ok(outcome((*epoch, *batch), newest))
             }
             Self::Policy { market, version, correlation_id } => {
                 let mut transaction = connection.begin().await.map_err(from_sql)?;
-                let lock = sqlx::query("SELECT epoch FROM meta FOR UPDATE");
+                let lock = sqlx::query("SELECT epoch FROM meta WHERE only_row = 1 FOR UPDATE");
                 lock.execute(&mut *transaction).await.map_err(from_sql)?;
                 sqlx::query(
                     "DELETE FROM policies WHERE market = $1 AND version = $2 AND correlation_id = $3",

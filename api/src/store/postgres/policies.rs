@@ -47,7 +47,7 @@ async fn insert(
     epoch: i64,
     change: &PolicyChange,
 ) -> Result<(), StoreError> {
-    let select = sqlx::query_scalar("SELECT epoch FROM meta FOR UPDATE");
+    let select = sqlx::query_scalar("SELECT epoch FROM meta WHERE only_row = 1 FOR UPDATE");
     let newest: i64 = select.fetch_one(&mut *connection).await.map_err(from_sql)?;
     if newest != epoch {
         return Err(StoreError::Conflict("a newer process owns the markets".to_owned()));

@@ -16,7 +16,7 @@ use crate::store::rows::{DriverRow, column, instant, to_json};
 /// changed.
 const WRITE: &str = "\
     WITH counted AS (UPDATE meta SET batch = $2, last_event = $3, last_decision = $4, \
-        last_zone_event = $5), \
+        last_zone_event = $5 WHERE only_row = 1), \
     events AS (INSERT INTO ride_events (event_id, ride_id, prev_event, seq, at, kind, state, \
         correlation_id, traceparent, decision_id) \
         SELECT * FROM UNNEST($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], \

@@ -29,7 +29,7 @@ const STATEMENTS_CACHED: usize = 128;
 /// Names of threads, at most 15 bytes as the system keeps them.
 pub(super) const WRITER_THREAD: &str = "store-writer";
 pub(super) const FOLDER_THREAD: &str = "store-folder";
-const READER_THREAD: &str = "store-reader";
+pub(super) const READER_THREAD: &str = "store-reader";
 
 pub(super) fn connect_options(
     path: &Path,
