@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use muster_actors::Durable;
-use muster_api::kafka::{HistoryTail, RelayStart};
+use muster_api::kafka::RelayStart;
 use muster_api::store::Retention;
 use muster_engine::origin::Origin;
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, RideStatus};
@@ -86,7 +86,7 @@ async fn a_cursor_begins_once_and_moves_forward_for_the_owner_of_the_store_only(
     assert_eq!(store.save_relay("oldest", 2).await, Ok(()));
     assert_eq!(store.begin_relay("oldest", RelayStart::Now).await, Ok(2), "it has one already");
     assert!(is_conflict(&store.save_relay("oldest", 1).await), "backwards");
-    let successor = world.open_again(&Default::default()).await;
+    let successor = world.open_again().await;
     successor.begin_epoch().await.unwrap();
     assert!(is_conflict(&store.save_relay("oldest", 3).await), "another process owns the store");
     assert_eq!(successor.save_relay("oldest", 3).await, Ok(()));
