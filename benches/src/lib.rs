@@ -10,6 +10,7 @@ pub mod judge;
 pub mod ledger;
 pub mod load;
 pub mod net;
+pub mod peers;
 pub mod phone;
 pub mod process;
 pub mod relay;

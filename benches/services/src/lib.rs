@@ -9,8 +9,10 @@ mod kafka;
 mod postgres;
 mod process;
 mod redis;
+mod tile38;
 
 pub use self::kafka::Kafka;
 pub use self::postgres::Postgres;
 pub use self::process::{ServiceError, free_port};
 pub use self::redis::{Redis, RedisCluster};
+pub use self::tile38::Tile38;

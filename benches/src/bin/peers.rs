@@ -1,0 +1,25 @@
+//! Muster's supply index beside Redis, Tile38, PostGIS and what a Rust team would write first; see
+//! `peers --help`.
+
+use clap::Parser;
+use muster_benches::peers::{PeersArgs, run};
+
+#[derive(Parser)]
+#[command(
+    about = "Moves and nearest drivers, side by side in one run; scripts/services installs the servers"
+)]
+struct Cli {
+    #[command(flatten)]
+    args: PeersArgs,
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the tool is for")]
+fn main() -> anyhow::Result<()> {
+    let args = Cli::parse().args;
+    let table = run(&args)?.markdown();
+    println!("{table}");
+    if let Some(file) = &args.markdown {
+        std::fs::write(file, table)?;
+    }
+    Ok(())
+}

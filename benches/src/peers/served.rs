@@ -1,0 +1,194 @@
+//! Servers of their own: Redis, Tile38, PostGIS, each as it is used well.
+
+use muster_services::{Postgres, Redis, ServiceError, Tile38};
+use redis::{Client, Connection};
+use sqlx::{Connection as _, PgConnection, Row as _};
+use tokio::runtime::Runtime;
+
+use super::contenders::{Contender, Missing, Reader, Writer};
+use super::workload::{Drivers, Move, NEAREST, RADIUS_M};
+use crate::city::Place;
+
+/// The key or collection that all drivers are in.
+const FLEET: &str = "fleet";
+
+fn missing(error: impl std::fmt::Display) -> Missing {
+    Missing(error.to_string())
+}
+
+/// A server that speaks the protocol of Redis, and its words.
+struct Resp<S> {
+    _server: S,
+    client: Client,
+    words: Words,
+}
+
+#[derive(Clone, Copy)]
+enum Words {
+    Redis,
+    Tile38,
+}
+
+pub(super) fn redis(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+    let server = Redis::start().map_err(missing)?;
+    let client = Client::open(server.url()).map_err(missing)?;
+    Ok(Box::new(Resp { _server: server, client, words: Words::Redis }))
+}
+
+pub(super) fn tile38(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+    let server = Tile38::start().map_err(|error| match error {
+        ServiceError::Missing(program) => Missing(format!("{program} is not in PATH")),
+        ServiceError::Failed { .. } | ServiceError::Io(_) => missing(error),
+    })?;
+    let client = Client::open(server.url()).map_err(missing)?;
+    Ok(Box::new(Resp { _server: server, client, words: Words::Tile38 }))
+}
+
+struct RespLink {
+    connection: Connection,
+    words: Words,
+}
+
+impl<S> Resp<S> {
+    fn link(&self) -> anyhow::Result<RespLink> {
+        Ok(RespLink { connection: self.client.get_connection()?, words: self.words })
+    }
+}
+
+impl<S: Sync> Contender for Resp<S> {
+    fn batches(&self) -> &'static [usize] {
+        &[1, 16, 256]
+    }
+
+    fn writer(&self) -> anyhow::Result<Box<dyn Writer + '_>> {
+        Ok(Box::new(self.link()?))
+    }
+
+    fn reader(&self) -> anyhow::Result<Box<dyn Reader + '_>> {
+        Ok(Box::new(self.link()?))
+    }
+}
+
+impl Writer for RespLink {
+    fn apply(&mut self, moves: &[Move]) -> anyhow::Result<()> {
+        let mut pipeline = redis::pipe();
+        match self.words {
+            // One command may name many members: cheaper than one command each.
+            Words::Redis => {
+                let command = pipeline.cmd("GEOADD").arg(FLEET);
+                for step in moves {
+                    command.arg(step.to.lng).arg(step.to.lat).arg(step.driver);
+                }
+                command.ignore();
+            }
+            Words::Tile38 => {
+                for step in moves {
+                    let command = pipeline.cmd("SET").arg(FLEET).arg(step.driver).arg("POINT");
+                    command.arg(step.to.lat).arg(step.to.lng).ignore();
+                }
+            }
+        }
+        pipeline.query::<()>(&mut self.connection)?;
+        Ok(())
+    }
+}
+
+impl Reader for RespLink {
+    fn nearest(&mut self, to: Place) -> anyhow::Result<Vec<usize>> {
+        match self.words {
+            Words::Redis => {
+                let mut search = redis::cmd("GEOSEARCH");
+                search.arg(FLEET).arg("FROMLONLAT").arg(to.lng).arg(to.lat);
+                search.arg("BYRADIUS").arg(RADIUS_M).arg("m").arg("ASC").arg("COUNT").arg(NEAREST);
+                Ok(search.query(&mut self.connection)?)
+            }
+            Words::Tile38 => {
+                let mut search = redis::cmd("NEARBY");
+                search.arg(FLEET).arg("LIMIT").arg(NEAREST).arg("IDS").arg("POINT");
+                search.arg(to.lat).arg(to.lng).arg(RADIUS_M);
+                let (_cursor, found): (u64, Vec<usize>) = search.query(&mut self.connection)?;
+                Ok(found)
+            }
+        }
+    }
+}
+
+/// PostgreSQL with PostGIS: an unlogged table with an index on the position.
+struct PostGis {
+    _server: Postgres,
+    url: String,
+}
+
+pub(super) fn postgis(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+    let server = Postgres::start().map_err(missing)?;
+    let url = server.database().map_err(missing)?;
+    let database = url.rsplit('/').next().unwrap_or_default();
+    server
+        .sql(
+            database,
+            "CREATE EXTENSION postgis; \
+             CREATE UNLOGGED TABLE fleet (driver bigint PRIMARY KEY, at geography(Point) NOT NULL); \
+             CREATE INDEX fleet_at ON fleet USING gist (at)",
+        )
+        .map_err(missing)?;
+    Ok(Box::new(PostGis { _server: server, url }))
+}
+
+struct SqlLink {
+    runtime: Runtime,
+    connection: PgConnection,
+}
+
+impl PostGis {
+    fn link(&self) -> anyhow::Result<SqlLink> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connection = runtime.block_on(PgConnection::connect(&self.url))?;
+        Ok(SqlLink { runtime, connection })
+    }
+}
+
+impl Contender for PostGis {
+    fn batches(&self) -> &'static [usize] {
+        &[1, 100, 1_000]
+    }
+
+    fn writer(&self) -> anyhow::Result<Box<dyn Writer + '_>> {
+        Ok(Box::new(self.link()?))
+    }
+
+    fn reader(&self) -> anyhow::Result<Box<dyn Reader + '_>> {
+        Ok(Box::new(self.link()?))
+    }
+}
+
+impl Writer for SqlLink {
+    fn apply(&mut self, moves: &[Move]) -> anyhow::Result<()> {
+        // A row may change once in a statement, and rows are locked in one order by all writers.
+        let newest: std::collections::BTreeMap<usize, Place> =
+            moves.iter().map(|step| (step.driver, step.to)).collect();
+        let drivers: Vec<i64> = newest.keys().map(|driver| *driver as i64).collect();
+        let lats: Vec<f64> = newest.values().map(|place| place.lat).collect();
+        let lngs: Vec<f64> = newest.values().map(|place| place.lng).collect();
+        let upsert = sqlx::query(
+            "INSERT INTO fleet (driver, at) \
+             SELECT driver, ST_MakePoint(lng, lat)::geography \
+             FROM UNNEST($1::bigint[], $2::float8[], $3::float8[]) AS v (driver, lat, lng) \
+             ON CONFLICT (driver) DO UPDATE SET at = excluded.at",
+        );
+        let upsert = upsert.bind(drivers).bind(lats).bind(lngs);
+        self.runtime.block_on(upsert.execute(&mut self.connection))?;
+        Ok(())
+    }
+}
+
+impl Reader for SqlLink {
+    fn nearest(&mut self, to: Place) -> anyhow::Result<Vec<usize>> {
+        let search = sqlx::query(
+            "SELECT driver FROM fleet, (SELECT ST_MakePoint($1, $2)::geography AS here) AS rider \
+             WHERE ST_DWithin(at, here, $3) ORDER BY at <-> here LIMIT $4",
+        );
+        let search = search.bind(to.lng).bind(to.lat).bind(RADIUS_M).bind(NEAREST as i64);
+        let rows = self.runtime.block_on(search.fetch_all(&mut self.connection))?;
+        rows.iter().map(|row| Ok(usize::try_from(row.try_get::<i64, _>(0)?)?)).collect()
+    }
+}
