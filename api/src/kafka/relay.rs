@@ -10,6 +10,8 @@
 //! last transition all of whose messages arrived: some may come twice, none is left out.
 
 mod producer;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use muster_actors::StoreError;
 use muster_engine::time::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 pub(crate) use self::producer::producer_config;
 use self::producer::{Delivered, Envelope, Producer};
@@ -181,12 +183,11 @@ impl Relay {
             tracing::error!(error = %lost, advice, event, "the relay begins again after this event");
             self.metrics.restarted();
             rest = if self.published > before { REST_MIN } else { (rest * 2).min(REST_MAX) };
-            let resting = tokio::time::sleep(rest);
             if self.stop.borrow().is_some() {
                 break;
             }
             tokio::select! {
-                () = resting => {}
+                () = sleep(rest) => {}
                 _ = self.stop.changed() => {}
             }
         }
@@ -197,6 +198,8 @@ impl Relay {
 
     /// Publishes until it is told to stop, or something goes wrong.
     async fn fly(&mut self) -> Result<(), Lost> {
+        let first = self.tail.after(self.published, 1).await?;
+        self.metrics.waits_since(first.first().map(|first| first.at));
         let framing = Framing::agree(&self.kafka.relay.registry_url, &self.topics).await?;
         let (producer, arrivals) = producer::start(&self.kafka)?;
         let mut flight = Flight {
@@ -211,8 +214,11 @@ impl Relay {
         let mut commits = self.tail.commits();
         let mut save_at = Instant::now() + SAVE_EVERY;
         loop {
-            commits.mark_unchanged();
-            self.read_on(&mut flight).await?;
+            let room = flight.tracker.in_flight() <= self.kafka.relay.in_flight_max / 2;
+            if room && !flight.caught_up {
+                commits.mark_unchanged();
+                self.read_on(&mut flight).await?;
+            }
             let ends_at = *self.stop.borrow_and_update();
             let idle = flight.caught_up && flight.tracker.waiting() == 0;
             if let Some(ends_at) = ends_at
@@ -224,12 +230,16 @@ impl Relay {
             }
             let look_at = Instant::now() + LOOK_EVERY;
             let wakes_at = ends_at.map_or(look_at, |ends_at| ends_at.min(look_at));
+            let reads_on = room && !flight.caught_up;
             tokio::select! {
+                biased;
                 Some(delivered) = flight.arrivals.recv() => self.land(&mut flight, delivered)?,
-                _ = commits.changed(), if flight.caught_up => {}
-                _ = self.stop.changed(), if ends_at.is_none() => {}
+                () = std::future::ready(()), if reads_on => {}
+                _ = commits.changed(), if flight.caught_up => flight.caught_up = false,
+                // What was committed before must be read before it ends.
+                _ = self.stop.changed(), if ends_at.is_none() => flight.caught_up = false,
                 () = sleep_until(save_at), if self.published > self.saved => {}
-                () = sleep_until(wakes_at) => {}
+                () = sleep_until(wakes_at) => flight.caught_up = false,
             }
             if Instant::now() >= save_at && self.published > self.saved {
                 match self.save().await {
@@ -242,11 +252,8 @@ impl Relay {
         }
     }
 
-    /// Reads and sends while there is room, a batch at a time.
-    async fn read_on(&self, flight: &mut Flight) -> Result<(), Lost> {
-        if flight.tracker.in_flight() > self.kafka.relay.in_flight_max / 2 {
-            return Ok(());
-        }
+    /// Reads and sends a batch.
+    async fn read_on(&mut self, flight: &mut Flight) -> Result<(), Lost> {
         let batch = self.tail.after(flight.read, READ_ROWS_MAX).await?;
         flight.caught_up = batch.len() < READ_ROWS_MAX as usize;
         for transition in &batch {
@@ -259,7 +266,7 @@ impl Relay {
             self.send(flight, transition).await?;
             (flight.read, flight.read_at) = (transition.event, transition.at);
         }
-        self.metrics.waits_since(flight.oldest());
+        self.settle(flight);
         Ok(())
     }
 
@@ -294,9 +301,13 @@ impl Relay {
         while let Ok(delivered) = flight.arrivals.try_recv() {
             self.count(flight, delivered)?;
         }
+        self.settle(flight);
+        Ok(())
+    }
+
+    fn settle(&mut self, flight: &Flight) {
         self.published = flight.tracker.published();
         self.metrics.waits_since(flight.oldest());
-        Ok(())
     }
 
     fn count(&self, flight: &mut Flight, delivered: Delivered) -> Result<(), Lost> {

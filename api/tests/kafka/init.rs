@@ -45,3 +45,17 @@ fn without_a_broker_there_is_nothing_to_create() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("kafka.brokers is empty"), "{error}");
 }
+
+#[test]
+fn a_property_that_librdkafka_does_not_know_is_a_bad_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = muster(folder.path())
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("MUSTER__KAFKA__BROKERS", "127.0.0.1:9")
+        .env("MUSTER__KAFKA__PROPERTIES", r#"{ "no.such.property" = "1" }"#)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("kafka.properties") && error.contains("no.such.property"), "{error}");
+}
