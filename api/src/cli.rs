@@ -33,6 +33,7 @@ Examples:
   muster serve --shadow mode=batched            what batched dispatch would decide, told to nobody
   muster shadow                                 ... and how it compares so far
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
+  muster kafka init --dry-run                   the topics that are missing at the brokers
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
 
@@ -61,6 +62,9 @@ pub enum Command {
     Roads(RoadsCommand),
     /// What places and times of day are worth, for batched dispatch.
     Values(ValuesArgs),
+    /// The platform's Kafka.
+    #[command(subcommand)]
+    Kafka(KafkaCommand),
     /// Print version and source revision.
     Version,
 }
@@ -195,6 +199,35 @@ pub struct RoadsInfoArgs {
     /// The network.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// `muster kafka`
+#[derive(Debug, Subcommand)]
+pub enum KafkaCommand {
+    /// Create the topics of the configuration that do not exist, and say how existing ones differ.
+    ///
+    /// Existing topics are never changed. Exit code 1 when one differs.
+    Init(KafkaInitArgs),
+}
+
+/// `muster kafka init`
+#[derive(Debug, Args)]
+pub struct KafkaInitArgs {
+    /// Configuration file; without it ./config.toml is read if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say what would be created, create nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Partitions of each topic: the most processes and consumers that can share it.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub partitions: i32,
+    /// Copies of each partition [default: as the brokers do].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub replication: Option<u8>,
+    /// Hours that messages are kept; positions a day at most, profiles for good (compacted).
+    #[arg(long, value_name = "HOURS", default_value_t = 168)]
+    pub retention_h: u64,
 }
 
 /// `muster values`

@@ -2,6 +2,7 @@
 
 mod build;
 mod kafka;
+mod kafka_relay;
 mod shadow;
 mod telemetry;
 
@@ -16,6 +17,7 @@ use muster_record::RECORD_BYTES_MIN;
 use serde::{Deserialize, Serialize};
 
 pub use self::kafka::{KafkaConfig, KafkaTopics};
+pub use self::kafka_relay::KafkaRelayConfig;
 pub use self::telemetry::TelemetryConfig;
 use crate::store::THREAD_NICE_MIN;
 

@@ -4,7 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod explain;
 pub mod http;
-mod kafka;
+pub mod kafka;
 pub mod policy;
 pub mod record;
 pub mod replay;

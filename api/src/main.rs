@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, roads, serve, shadow, simulate, values, version};
+use muster_api::cli::{Cli, Command, KafkaCommand};
+use muster_api::{explain, kafka, replay, roads, serve, shadow, simulate, values, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Roads(command) => roads::run(&command),
         Command::Values(args) => values::run(&args),
+        Command::Kafka(KafkaCommand::Init(args)) => kafka::init::run(&args),
         Command::Version => version::print(),
     }
 }

@@ -3,6 +3,7 @@
 mod metrics;
 mod policy_file;
 mod recording;
+mod relay;
 mod roads_file;
 mod shadows;
 mod signals;
@@ -10,7 +11,7 @@ mod signals;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
@@ -23,6 +24,7 @@ use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits};
+use crate::kafka::relay::RelayHandle;
 use crate::policy::{PolicyDesk, Standings};
 use crate::store::{ANSWER_KEPT_MS, Retention, SqliteOptions, SqliteStore};
 use crate::telemetry::{self, Metrics, Traces};
@@ -69,6 +71,8 @@ enum ServeError {
          are those of the snapshots"
     )]
     RecordWithoutPositions,
+    #[error("kafka.properties: {0}")]
+    Kafka(String),
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -85,6 +89,7 @@ impl ServeError {
             | Self::Logs(_)
             | Self::Traces(_)
             | Self::Record { .. }
+            | Self::Kafka(_)
             | Self::RecordWithoutPositions => EXIT_CONFIG,
             Self::Listen { .. } | Self::Store(_) | Self::Start(_) | Self::Server(_) => 1,
         }
@@ -134,9 +139,11 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         None => None,
     };
     let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
+    let begun = relay::begin(&config, &store).await?;
     let tracer = traces.clone().map(|traces| traces as Arc<dyn Tracer>);
     let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone(), tracer };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
+    let relay = relay::start(begun, &store, &metrics, traces.clone())?;
     shadows::put_in_force(&dispatch, &shadows);
     let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;
     let policies = Arc::new(policies);
@@ -154,6 +161,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let drained = actix_web::rt::spawn(drain_on_signal(
         dispatch,
         handle,
+        relay,
         Duration::from_millis(config.server.drain_within_ms),
     ));
     server.await?;
@@ -249,15 +257,19 @@ fn bound_unread(connection: &dyn std::any::Any) {
     }
 }
 
-/// Drains in order: no new rides, sockets told to reconnect, store flushed, listeners closed.
+/// Drains in order: no new rides, sockets told to reconnect, store flushed, the platform told, listeners
+/// closed.
 async fn drain_on_signal(
     dispatch: Dispatch,
     server: actix_web::dev::ServerHandle,
+    relay: Option<RelayHandle>,
     within: Duration,
 ) -> bool {
     let asked = signals::stop_requested(dispatch.draining()).await;
     tracing::info!(asked, "draining");
+    let began = Instant::now();
     let clean = dispatch.drain(within).await;
+    relay::finish(relay, within.saturating_sub(began.elapsed())).await;
     server.stop(true).await;
     tracing::info!(clean, "drained");
     clean
@@ -280,6 +292,7 @@ fn spawn_pruning(store: Arc<SqliteStore>, dispatch: Dispatch, config: &Config) {
     let hour_ms = 3_600_000;
     let decisions_ms = config.store.decisions_kept_h.saturating_mul(hour_ms);
     let history_ms = config.store.history_kept_h.saturating_mul(hour_ms);
+    let unpublished_before = relay::unpublished_before(config);
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(PRUNE_EVERY).await;
@@ -288,6 +301,7 @@ fn spawn_pruning(store: Arc<SqliteStore>, dispatch: Dispatch, config: &Config) {
                 answers_before: now.minus_millis(ANSWER_KEPT_MS),
                 decisions_before: now.minus_millis(decisions_ms),
                 rides_before: now.minus_millis(history_ms),
+                unpublished_before: unpublished_before(now),
             };
             match store.prune(&retention, PRUNE_ROWS).await {
                 Ok(pruned) => tracing::debug!(rows = pruned.total(), "old rows pruned"),

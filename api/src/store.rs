@@ -13,6 +13,7 @@ mod policies;
 mod priority;
 mod reads;
 mod recover;
+mod relay;
 mod rows;
 mod upkeep;
 mod zones;
@@ -26,6 +27,7 @@ use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
+use tokio::sync::watch;
 
 pub use self::answers::{ANSWER_KEPT_MS, FirstCall, SavedAnswer};
 pub use self::priority::THREAD_NICE_MIN;
@@ -78,6 +80,8 @@ pub struct SqliteStore {
     answered: AnsweredKeys,
     /// The epoch this process took; 0 before it took one.
     epoch: AtomicU64,
+    /// Batches committed so far.
+    commits: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -118,6 +122,7 @@ impl SqliteStore {
             answers: AnswerQueue::default(),
             answered,
             epoch: AtomicU64::new(0),
+            commits: watch::Sender::new(0),
         })
     }
 
@@ -250,7 +255,11 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn commit<'a>(&'a self, batch: &'a [Durable]) -> PortFuture<'a, Vec<Result<(), StoreError>>> {
         let epoch = self.epoch.load(Ordering::Acquire);
-        Box::pin(commit::commit(&self.writer, epoch, batch))
+        Box::pin(async move {
+            let verdicts = commit::commit(&self.writer, epoch, batch).await;
+            self.commits.send_modify(|commits| *commits += 1);
+            verdicts
+        })
     }
 
     fn begin_epoch(&self) -> PortFuture<'_, Result<u64, StoreError>> {

@@ -3,6 +3,7 @@
 mod exposition;
 mod labels;
 mod metrics;
+mod outbox;
 mod shadow;
 mod trace_metrics;
 pub mod traceparent;
@@ -13,6 +14,7 @@ mod windows;
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
 pub use labels::FixOutcome;
 pub use metrics::Metrics;
+pub(crate) use outbox::OutboxMetrics;
 pub use traces::{TraceSpan, Traces};
 
 use tracing_subscriber::EnvFilter;

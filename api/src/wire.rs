@@ -29,7 +29,9 @@ mod zone;
 pub use driver::DriverView;
 pub use driver_explain::{DriverDecisionView, DriverExplainView, DriverStandingView};
 pub use driver_profile::{DriverProfileBody, TAGS_MAX, VEHICLE_BYTES_MAX};
-pub use explain::{AttemptView, CandidateView, ExplainPolicyView, ExplainView, WaveView};
+pub use explain::{
+    AttemptView, CandidateView, ExplainPolicyView, ExplainView, ScoreView, WaveView,
+};
 pub use fault::{Faults, FieldFault, RequestFault, TEXT_CHARS_MAX};
 pub(crate) use geo::metres;
 pub use geo::{Fix, LatLng, Metres, PositionView};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kafka_relay::KafkaRelayConfig;
+
 /// `[kafka]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct KafkaConfig {
     pub properties: BTreeMap<String, String>,
     /// The names of the topics.
     pub topics: KafkaTopics,
+    /// What the platform is told.
+    pub relay: KafkaRelayConfig,
 }
 
 /// `[kafka.topics]`; an empty name leaves the topic out.
@@ -65,6 +69,7 @@ impl KafkaConfig {
             (!self.topics.dlq_suffix.is_empty(), "topics.dlq_suffix", String::new(), "a suffix"),
         ];
         let broken = checks.into_iter().find(|(holds, ..)| !holds);
-        broken.map(|(_, key, value, allowed)| (key, value, allowed))
+        let own = broken.map(|(_, key, value, allowed)| (key, value, allowed));
+        own.or_else(|| self.relay.fault())
     }
 }

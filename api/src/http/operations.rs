@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::http::openapi;
 use crate::http::state::AppState;
+use crate::kafka::schemas;
 use crate::wire::Problem;
 
 const ASYNCAPI: &str = include_str!("../../asyncapi.yaml");
@@ -84,6 +85,15 @@ pub(super) async fn openapi_json() -> HttpResponse {
 /// The description of the socket.
 pub(super) async fn asyncapi_yaml() -> HttpResponse {
     HttpResponse::Ok().content_type("application/yaml").body(ASYNCAPI)
+}
+
+/// A schema of a topic's values, beside the document that refers to it.
+pub(super) async fn topic_schema(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let name = file.strip_suffix(".json").unwrap_or_default();
+    let text = schemas::of_name(name);
+    let unknown = || Problem::new(404, "unknown_schema", "no schema has this name");
+    let text = text.ok_or_else(unknown)?;
+    Ok(HttpResponse::Ok().content_type("application/schema+json").body(text))
 }
 
 /// The browser of this interface lives one level down.

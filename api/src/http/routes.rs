@@ -90,6 +90,7 @@ fn operation_routes(config: &mut ServiceConfig) {
         .service(resource("/version", [get(operations::version)]))
         .service(resource("/openapi.json", [get(operations::openapi_json)]))
         .service(resource("/asyncapi.yaml", [get(operations::asyncapi_yaml)]))
+        .service(resource("/schemas/{file}", [get(operations::topic_schema)]))
         .service(resource("/v1/admin/drain", [post(operations::drain)]))
         .service(resource("/docs", [get(operations::docs)]))
         .service(SwaggerUi::new("/docs/{_:.*}").config(swagger));

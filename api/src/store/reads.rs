@@ -166,7 +166,7 @@ pub(super) async fn ride_events(
     rows.into_iter().map(event).collect()
 }
 
-fn event_kind(name: &str) -> Result<RideEventKind, StoreError> {
+pub(super) fn event_kind(name: &str) -> Result<RideEventKind, StoreError> {
     let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
     RideEventKind::deserialize(name).map_err(|error| corrupt("a kind of event", error))
 }

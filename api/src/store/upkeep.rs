@@ -5,7 +5,9 @@ use std::path::Path;
 
 use muster_actors::StoreError;
 use muster_engine::time::Timestamp;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::connection::{LOG_PAGES_MAX, Writer, begin};
 use super::error::from_sql;
@@ -20,6 +22,8 @@ pub struct Retention {
     pub decisions_before: Timestamp,
     /// Rides that ended before this instant, with their history and decisions. Open rides stay.
     pub rides_before: Timestamp,
+    /// What a relay has not published stays although it is due, unless it is from before this instant.
+    pub unpublished_before: Timestamp,
 }
 
 /// What a call of prune forgot, in rows.
@@ -64,14 +68,17 @@ async fn prune_chunk(
     rows: u32,
 ) -> Result<Pruned, StoreError> {
     let decisions_before = retention.decisions_before.max(retention.rides_before);
-    let rides_before = retention.rides_before;
+    let (rides_before, unpublished) = (retention.rides_before, retention.unpublished_before);
     let mut transaction = begin(connection).await?;
+    let due = |sql, before| sqlx::query(sql).bind(instant(before)).bind(rows);
+    let decisions = due(DECISIONS, decisions_before).bind(instant(unpublished));
+    let ride_events = due(RIDE_EVENTS, rides_before).bind(instant(unpublished));
     let pruned = Pruned {
-        answers: delete(&mut transaction, ANSWERS, retention.answers_before, rows).await?,
-        decisions: delete(&mut transaction, DECISIONS, decisions_before, rows).await?,
-        ride_events: delete(&mut transaction, RIDE_EVENTS, rides_before, rows).await?,
-        rides: delete(&mut transaction, RIDES, rides_before, rows).await?,
-        zone_events: delete(&mut transaction, ZONE_EVENTS, rides_before, rows).await?,
+        answers: delete(&mut transaction, due(ANSWERS, retention.answers_before)).await?,
+        decisions: delete(&mut transaction, decisions).await?,
+        ride_events: delete(&mut transaction, ride_events).await?,
+        rides: delete(&mut transaction, due(RIDES, rides_before)).await?,
+        zone_events: delete(&mut transaction, due(ZONE_EVENTS, rides_before)).await?,
     };
     transaction.commit().await.map_err(from_sql)?;
     Ok(pruned)
@@ -80,8 +87,13 @@ async fn prune_chunk(
 // `INDEXED BY` keeps the planner from sorting all rides that ever ended for each chunk.
 const ANSWERS: &str = "DELETE FROM idempotency WHERE key IN \
     (SELECT key FROM idempotency WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
+// Decisions are numbered in the order of their transitions.
 const DECISIONS: &str = "DELETE FROM decisions WHERE at < ?1 AND decision_id IN \
-    (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT ?2)";
+    (SELECT decision_id FROM decisions ORDER BY decision_id LIMIT ?2) \
+    AND (at < ?3 OR decision_id < COALESCE( \
+      (SELECT decision_id FROM ride_events \
+       WHERE event_id > (SELECT MIN(last_event) FROM relays) AND decision_id IS NOT NULL \
+       ORDER BY event_id LIMIT 1), 9223372036854775807))";
 const ZONE_EVENTS: &str = "DELETE FROM zone_queue_events WHERE at < ?1 AND event_id IN \
     (SELECT event_id FROM zone_queue_events ORDER BY event_id LIMIT ?2)";
 // The oldest events go first, so that what is left of a chain still hangs on its ride.
@@ -89,6 +101,8 @@ const RIDE_EVENTS: &str = "DELETE FROM ride_events WHERE event_id IN \
     (WITH RECURSIVE due AS \
        (SELECT last_event FROM rides INDEXED BY rides_ended \
         WHERE status IN ('completed', 'cancelled', 'unfulfilled') AND updated_at < ?1 \
+        AND (updated_at < ?3 OR last_event <= \
+          COALESCE((SELECT MIN(last_event) FROM relays), 9223372036854775807)) \
         ORDER BY updated_at LIMIT ?2), \
      chain AS \
        (SELECT e.event_id, e.prev_event FROM due JOIN ride_events e ON e.event_id = due.last_event \
@@ -105,11 +119,8 @@ const RIDES: &str = "DELETE FROM rides WHERE ride_id IN \
 
 async fn delete(
     connection: &mut SqliteConnection,
-    sql: &'static str,
-    before: Timestamp,
-    rows: u32,
+    query: Query<'_, Sqlite, SqliteArguments>,
 ) -> Result<u64, StoreError> {
-    let query = sqlx::query(sql).bind(instant(before)).bind(rows);
     let done = query.execute(connection).await.map_err(from_sql)?;
     Ok(done.rows_affected())
 }

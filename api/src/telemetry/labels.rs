@@ -99,6 +99,13 @@ pub(super) struct StoreLabels {
     pub(super) reason: &'static str,
 }
 
+/// `{topic, outcome}`; the topics are those of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct TopicLabels {
+    pub(super) topic: String,
+    pub(super) outcome: &'static str,
+}
+
 /// `{invariant}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct InvariantLabels {

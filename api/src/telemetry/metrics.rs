@@ -24,6 +24,7 @@ use super::labels::{
     InvariantLabels, MarketLabels, ModeLabels, OutcomeLabels, ReasonLabels, StatusLabels,
     StoreLabels,
 };
+use super::outbox::OutboxMetrics;
 use super::shadow::ShadowMetrics;
 use super::trace_metrics::TraceMetrics;
 use super::travel::TravelMetrics;
@@ -85,6 +86,7 @@ pub struct Metrics {
     shadow: ShadowMetrics,
     travel: TravelMetrics,
     traces: TraceMetrics,
+    outbox: Arc<OutboxMetrics>,
     drivers: Family<DriverLabels, Gauge>,
     fixes: Family<FixLabels, Counter>,
     position_apply: Histogram,
@@ -140,6 +142,7 @@ impl Metrics {
             shadow: ShadowMetrics::new(),
             travel: TravelMetrics::default(),
             traces: TraceMetrics::default(),
+            outbox: Arc::default(),
             drivers: Family::default(),
             fixes: Family::default(),
             position_apply: Histogram::new(OPERATION_SECONDS),
@@ -236,6 +239,7 @@ impl Metrics {
         r.register("invariant_violations", help, self.invariant_violations.clone());
         self.traces.register(r);
         r.register("events", "Domain events", self.events_seen.clone());
+        self.outbox.register(r);
         let help = "Inputs that the recorded log has not, because its writer did not keep up";
         r.register("record_inputs_dropped", help, self.record_inputs_dropped.clone());
     }
@@ -293,6 +297,7 @@ impl Metrics {
     /// Brings the gauges up to date.
     pub fn refresh(&self, dispatch: &Dispatch) {
         self.draining.set(i64::from(*dispatch.draining().borrow()));
+        self.outbox.refresh(dispatch.now());
         self.drivers.clear();
         for (gauge, count) in dispatch.driver_gauges() {
             let labels = DriverLabels {
@@ -315,6 +320,11 @@ impl Metrics {
             let labels = StatusLabels { market, status: gauge.status.name() };
             self.rides_open.get_or_create(&labels).set(count);
         }
+    }
+
+    /// Where the relay counts.
+    pub(crate) fn outbox(&self) -> Arc<OutboxMetrics> {
+        Arc::clone(&self.outbox)
     }
 
     fn acceptance_lost(&self, labels: &MarketLabels) {

@@ -190,7 +190,7 @@ impl ExplainView {
 }
 
 impl WaveView {
-    pub(super) fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
+    pub(crate) fn new(decision: &WaveDecision, policy: Option<&DispatchPolicy>) -> Self {
         let place =
             |driver: &DriverId| decision.ranked.iter().find(|ranked| ranked.driver == *driver);
         let offered = decision.offered.iter();

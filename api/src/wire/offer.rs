@@ -1,7 +1,9 @@
 //! Offers, and how an accept ended.
 
 use muster_engine::effect::AcceptAnswer;
-use muster_engine::offer::{Offer, OfferKind, WithdrawReason};
+use muster_engine::id::OfferId;
+use muster_engine::offer::{FareBounds, Offer, OfferKind, WithdrawReason};
+use muster_engine::ride::{LiveOffer, RideRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -82,11 +84,7 @@ pub struct AcceptResultView {
 impl From<&Offer> for OfferView {
     fn from(offer: &Offer) -> Self {
         let terms = &offer.terms;
-        let (kind, bounds) = match &offer.kind {
-            OfferKind::Quote { bounds } => ("quote", bounds.as_ref()),
-            OfferKind::Ride | OfferKind::Instant => ("ride", None),
-            OfferKind::Standby => ("standby", None),
-        };
+        let (kind, bounds) = kind_of(&offer.kind);
         Self {
             offer_id: offer.id.to_string(),
             ride_id: offer.ride.to_string(),
@@ -106,6 +104,41 @@ impl From<&Offer> for OfferView {
             quoted_fare: offer.quoted.as_ref().map(Money::from),
             standing_by: (offer.kind == OfferKind::Standby).then_some(offer.standby),
         }
+    }
+}
+
+impl OfferView {
+    /// A live offer as its ride remembers it: the same that its driver is shown.
+    pub fn remembered(ride: &RideRecord, id: &OfferId, live: &LiveOffer) -> Self {
+        let (kind, bounds) = kind_of(&live.kind);
+        Self {
+            offer_id: id.to_string(),
+            ride_id: ride.request.ride.to_string(),
+            pickup: ride.request.pickup.into(),
+            dropoff: ride.dropoff().map(LatLng::from),
+            fare: ride.request.fare.as_ref().map(Money::from),
+            tip: ride.tip.as_ref().map(Money::from),
+            service_tier: live.service_tier.to_string(),
+            distance_m: metres(live.distance),
+            pickup_eta_s: live.pickup_eta.get(),
+            expires_at: rfc3339(live.expires_at),
+            visible_at: rfc3339(live.visible_at.max(live.offered_at)),
+            forward: live.forward.is_some(),
+            kind,
+            fare_min: bounds.map(|bounds| Money::from(&bounds.min)),
+            fare_max: bounds.map(|bounds| Money::from(&bounds.max)),
+            quoted_fare: live.quote.as_ref().map(|quote| Money::from(&quote.fare)),
+            standing_by: (live.kind == OfferKind::Standby).then_some(live.standby.is_some()),
+        }
+    }
+}
+
+/// What an accept does, by name, and the fares it may ask.
+const fn kind_of(kind: &OfferKind) -> (&'static str, Option<&FareBounds>) {
+    match kind {
+        OfferKind::Quote { bounds } => ("quote", bounds.as_ref()),
+        OfferKind::Ride | OfferKind::Instant => ("ride", None),
+        OfferKind::Standby => ("standby", None),
     }
 }
 

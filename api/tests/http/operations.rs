@@ -128,6 +128,11 @@ async fn documents_and_the_page_come_from_the_server_itself() {
     let socket = server.get("/asyncapi.yaml").await;
     assert_eq!(socket.header("content-type"), "application/yaml");
     assert!(socket.text.contains("ride_updated"));
+    let reference = "./schemas/ride-events.v1.json";
+    assert!(socket.text.contains(reference));
+    let schema = server.get(reference.trim_start_matches('.')).await.ok();
+    assert_eq!(schema["properties"]["event_id"]["type"], "string");
+    assert_eq!(server.get("/schemas/none.json").await.status, 404);
     let page = server.get("/docs").await;
     assert_eq!(page.status, 200);
     let script = server.get("/docs/swagger-initializer.js").await;

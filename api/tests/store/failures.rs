@@ -62,7 +62,12 @@ async fn a_full_store_takes_commits_again_once_there_is_room() {
     let store = world.open_again(&options).await;
     store.begin_epoch().await.unwrap();
     let refused = fill(&store, 200).await;
-    let all = Retention { answers_before: at(9), decisions_before: at(9), rides_before: at(9) };
+    let all = Retention {
+        answers_before: at(9),
+        decisions_before: at(9),
+        rides_before: at(9),
+        unpublished_before: at(u64::MAX / 4),
+    };
     while store.prune(&all, 100).await.unwrap().total() > 0 {}
     store.check_writable().await.unwrap();
     assert!(store.commit(&refused).await.iter().all(Result::is_ok));

@@ -87,8 +87,12 @@ async fn pruning_goes_in_bounded_steps_and_leaves_what_is_open_or_young() {
     for i in 0..20 {
         world.store.save_answer(&format!("k-{i}"), answer("x", i)).await.unwrap();
     }
-    let retention =
-        Retention { answers_before: at(12), decisions_before: at(2), rides_before: at(10) };
+    let retention = Retention {
+        answers_before: at(12),
+        decisions_before: at(2),
+        rides_before: at(10),
+        unpublished_before: at(u64::MAX / 4),
+    };
     let mut all = Pruned::default();
     loop {
         let pruned = world.store.prune(&retention, 7).await.unwrap();
