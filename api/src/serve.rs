@@ -160,7 +160,7 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let tracer = traces.clone().map(|traces| traces as Arc<dyn Tracer>);
     let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone(), tracer };
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
-    let relay = relay::start(begun, &store, &metrics)?;
+    let relay = relay::start(begun, &store, &metrics, traces.clone())?;
     shadows::put_in_force(&dispatch, &shadows);
     let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;
     let policies = Arc::new(policies);

@@ -2,7 +2,7 @@
 
 A real server, scraped by promtool and by a real Prometheus that has our rules; every expression of
 the alerts and of the dashboard asked; the proxy of compose.yaml and of the chart in front of it, asked
-with and without its credential. Everything listens on 127.0.0.1 and ends with this script.
+with and without its credential. Everything ends with this script.
 """
 
 import argparse
@@ -13,84 +13,15 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import yaml
+from processes import PATIENCE_S, ROOT, Processes, ask, fail, free_port, start_muster, until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATIENCE_S = 60
 RIDE = {"ride_id": "ride-1", "rider_id": "r-1", "pickup": {"lat": 40.7484, "lng": -73.9857}}
 CREDENTIAL = "Basic " + base64.b64encode(b"platform:open sesame").decode()
-
-
-def fail(what):
-    sys.exit(f"deploy/check: {what}")
-
-
-def ask(url, body=None, method=None, headers=None):
-    """Status and text of an answer, whatever the status."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"content-type": "application/json", **(headers or {})}
-    request = urllib.request.Request(url, data=data, method=method, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def until(what, holds):
-    began = time.monotonic()
-    while True:
-        try:
-            found = holds()
-        except (OSError, ValueError):
-            found = None
-        if found:
-            return found
-        if time.monotonic() - began > PATIENCE_S:
-            fail(f"waited {PATIENCE_S} s for {what}")
-        time.sleep(0.05)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Processes:
-    """Ends what it started."""
-
-    def __init__(self, folder):
-        self.folder, self.running = folder, []
-
-    def start(self, *command, stdout=None):
-        log = open(self.folder / f"{pathlib.Path(command[0]).name}.log", "wb")
-        process = subprocess.Popen(command, cwd=self.folder, stdout=stdout or log, stderr=log)
-        self.running.append(process)
-        return process
-
-    def end(self):
-        for process in reversed(self.running):
-            process.terminate()
-        for process in reversed(self.running):
-            process.wait(timeout=PATIENCE_S)
-
-
-def start_muster(processes, binary):
-    process = processes.start(
-        binary, "serve", "--listen", "127.0.0.1:0", "--data", "data", stdout=subprocess.PIPE
-    )
-    line = process.stdout.readline().decode().strip()
-    url = line.removeprefix("listening on ")
-    until("the server", lambda: ask(f"{url}/readyz")[0] == 200)
-    return url
 
 
 def serve_a_ride(url):

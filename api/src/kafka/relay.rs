@@ -30,7 +30,7 @@ use crate::config::KafkaConfig;
 use crate::kafka::out::{OutTopic, messages};
 use crate::kafka::registry::{Framing, RegistryError};
 use crate::kafka::{HistoryTail, Transition};
-use crate::telemetry::OutboxMetrics;
+use crate::telemetry::{OutboxMetrics, TraceSpan, Traces};
 
 /// The name of the relay's cursor.
 pub(crate) const RELAY: &str = "kafka";
@@ -89,6 +89,8 @@ pub(crate) struct RelayParts {
     pub(crate) kafka: KafkaConfig,
     /// Where it counts.
     pub(crate) metrics: Arc<OutboxMetrics>,
+    /// Where spans go; absent: nowhere.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// The last event that was published.
     pub(crate) published: u64,
 }
@@ -133,6 +135,7 @@ struct Relay {
     tail: Arc<dyn HistoryTail>,
     kafka: KafkaConfig,
     metrics: Arc<OutboxMetrics>,
+    traces: Option<Arc<Traces>>,
     topics: Vec<(OutTopic, String)>,
     stop: watch::Receiver<Option<Instant>>,
     /// Up to here everything has arrived.
@@ -165,9 +168,9 @@ impl Flight {
 
 impl Relay {
     fn new(parts: RelayParts, stop: watch::Receiver<Option<Instant>>) -> Self {
-        let RelayParts { tail, kafka, metrics, published } = parts;
+        let RelayParts { tail, kafka, metrics, traces, published } = parts;
         let topics = OutTopic::enabled(&kafka.topics);
-        Self { tail, kafka, metrics, topics, stop, published, saved: published }
+        Self { tail, kafka, metrics, traces, topics, stop, published, saved: published }
     }
 
     async fn run(mut self) {
@@ -279,12 +282,20 @@ impl Relay {
         }
         flight.tracker.begin(transition.event, transition.at, all.len());
         let origin = transition.origin.as_deref();
+        let span = origin.zip(self.traces.as_ref()).and_then(|(origin, traces)| {
+            traces.publication(&origin.traceparent).filter(|_| !all.is_empty())
+        });
+        let own = span.as_ref().map(TraceSpan::traceparent);
+        let above = origin.map(|origin| origin.traceparent.as_str());
+        if let Some(span) = span {
+            flight.tracker.trace(transition.event, span);
+        }
         for (message, topic) in &all {
             let envelope = Envelope {
                 event: transition.event,
                 topic,
                 correlation_id: origin.map(|origin| origin.correlation_id.as_str()),
-                traceparent: origin.map(|origin| origin.traceparent.as_str()),
+                traceparent: own.as_deref().or(above),
             };
             let payload = flight.framing.framed(message.topic, &message.payload);
             while !producer::send(&flight.producer, message, &payload, &envelope)? {
@@ -314,6 +325,7 @@ impl Relay {
         let Delivered { event, topic, error } = delivered;
         if let Some(error) = error {
             self.metrics.failed(&topic);
+            flight.tracker.refused(event, &error.to_string());
             return Err(Lost::Refused { topic, event, error });
         }
         self.metrics.published(&topic);

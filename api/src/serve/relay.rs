@@ -11,7 +11,7 @@ use crate::kafka::HistoryTail;
 use crate::kafka::OutTopic;
 use crate::kafka::relay::{self, RELAY, RelayHandle, RelayParts, producer_config};
 use crate::store::Database;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 /// A relay whose cursor is known and that publishes nothing yet.
 pub(super) struct Begun {
@@ -40,11 +40,12 @@ pub(super) fn start(
     begun: Option<Begun>,
     store: &Arc<dyn Database>,
     metrics: &Metrics,
+    traces: Option<Arc<Traces>>,
 ) -> Result<Option<RelayHandle>, ServeError> {
     let Some(Begun { kafka, published }) = begun else { return Ok(None) };
     let tail: Arc<dyn HistoryTail> = store.clone();
     let metrics = metrics.outbox();
-    Ok(Some(relay::start(RelayParts { tail, kafka, metrics, published })?))
+    Ok(Some(relay::start(RelayParts { tail, kafka, metrics, traces, published })?))
 }
 
 /// What a relay has not published may be pruned if it is older; everything where there is none.

@@ -99,6 +99,18 @@ impl Traces {
         TraceSpan { span: builder.start_with_context(&self.tracer, &parent) }
     }
 
+    /// Begins the span of what the platform is told of a transition, beneath the commit that `parent`
+    /// names; nothing beneath a trace that is not kept.
+    pub(crate) fn publication(&self, parent: &str) -> Option<TraceSpan> {
+        let parent = kept(parent)?;
+        let builder = self
+            .tracer
+            .span_builder("publish")
+            .with_kind(SpanKind::Producer)
+            .with_attributes([KeyValue::new("messaging.system", "kafka")]);
+        Some(TraceSpan { span: builder.start_with_context(&self.tracer, &parent) })
+    }
+
     /// Sends what waits, and ends. Blocks for seconds at most.
     pub fn finish(&self) {
         if let Err(error) = self.provider.shutdown_with_timeout(EXPORT_WITHIN) {
@@ -114,9 +126,9 @@ impl Tracer for Traces {
         step: &'static str,
         parent: &str,
     ) -> Option<Box<dyn muster_actors::Span>> {
-        let parent = traceparent::parse(parent).filter(SpanContext::is_sampled)?;
+        let parent = kept(parent)?;
         let builder = self.tracer.span_builder(format!("{actor} {step}"));
-        let span = builder.start_with_context(&self.tracer, &under(parent));
+        let span = builder.start_with_context(&self.tracer, &parent);
         Some(Box::new(TraceSpan { span }))
     }
 }
@@ -127,8 +139,13 @@ impl muster_actors::Span for TraceSpan {
     }
 
     fn fail(&mut self, why: &str) {
-        self.span.set_status(Status::error(why.to_owned()));
+        self.fail(why);
     }
+}
+
+/// What is beneath a trace that is kept.
+fn kept(traceparent: &str) -> Option<Context> {
+    traceparent::parse(traceparent).filter(SpanContext::is_sampled).map(under)
 }
 
 fn under(parent: SpanContext) -> Context {
@@ -139,6 +156,11 @@ impl TraceSpan {
     /// What work beneath it is told.
     pub fn traceparent(&self) -> String {
         traceparent::of(self.span.span_context())
+    }
+
+    /// It did not do what it was for.
+    pub(crate) fn fail(&mut self, why: &str) {
+        self.span.set_status(Status::error(why.to_owned()));
     }
 
     /// Ends the span of a request.

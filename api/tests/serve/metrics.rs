@@ -9,7 +9,7 @@ use crate::phone::Phone;
 use crate::server::Server;
 
 /// The names of the contract; a counter's ends in `_total`.
-const CONTRACT: [&str; 25] = [
+const CONTRACT: [&str; 26] = [
     "muster_rides_requested_total",
     "muster_rides_assigned_total",
     "muster_rides_unfulfilled_total",
@@ -31,6 +31,7 @@ const CONTRACT: [&str; 25] = [
     "muster_ws_sessions",
     "muster_http_request_duration_seconds",
     "muster_store_commit_seconds",
+    "muster_outbox_lag_seconds",
     "muster_mailbox_full_total",
     "muster_actor_restarts_total",
     "muster_invariant_violations_total",
@@ -39,7 +40,7 @@ const CONTRACT: [&str; 25] = [
 
 /// Only a server with a broker has these.
 const WITH_A_BROKER: [&str; 4] = [
-    "muster_outbox_lag_seconds",
+    "muster_outbox_events_total",
     "muster_kafka_consumer_lag",
     "muster_kafka_messages_total",
     "muster_kafka_commits_total",

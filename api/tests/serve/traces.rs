@@ -1,17 +1,19 @@
 //! Traces: a real collector's side of OTLP over HTTP, and what reaches it.
 
+use std::process::Command;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
+use muster_services::Kafka;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::json;
 
 use crate::phone::Phone;
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, Server, muster};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNSAMPLED: &str = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -128,20 +130,56 @@ async fn a_trace_leads_from_the_request_over_turns_to_their_commits() {
             .all(|name| names(spans).contains(name))
     };
     let spans = collector.until(offered).await;
+    assert_eq!(chain(&spans, "ride commit"), ["ride commit", "ride turn", "POST /v1/rides"]);
+    assert_eq!(chain(&spans, "driver turn"), ["driver turn", "ride turn", "POST /v1/rides"]);
+}
+
+#[tokio::test]
+async fn a_trace_leads_on_to_what_the_platform_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let kafka = Kafka::start().unwrap();
+    let brokers = kafka.bootstrap();
+    let created = muster(folder.path())
+        .args(["kafka", "init", "--partitions", "1"])
+        .env("MUSTER__KAFKA__BROKERS", &brokers)
+        .output()
+        .unwrap();
+    assert!(created.status.success(), "{created:?}");
+    let collector = Collector::start();
+    let env = [
+        ("MUSTER__TELEMETRY__OTLP_ENDPOINT", collector.url.as_str()),
+        ("MUSTER__KAFKA__BROKERS", brokers.as_str()),
+    ];
+    let server = Server::start(folder.path(), &env).await;
+    request(&server, "ride-1", Some(PARENT)).await;
+    let published = |spans: &[Span]| {
+        ["POST /v1/rides", "ride turn", "ride commit", "publish"]
+            .iter()
+            .all(|name| names(spans).contains(name))
+    };
+    let spans = collector.until(published).await;
+    let wanted = ["publish", "ride commit", "ride turn", "POST /v1/rides"];
+    assert_eq!(chain(&spans, "publish"), wanted);
+    let args = ["-C", "-b", &brokers, "-t", "ride-events", "-o", "beginning", "-e", "-q"];
+    let read = Command::new("kcat").args(args).args(["-f", "%h\n"]).output().unwrap();
+    let headers = String::from_utf8(read.stdout).unwrap();
+    let publish = spans.iter().find(|span| span.name == "publish").unwrap();
+    let own = format!("traceparent=00-{}-{}-01", hex(&publish.trace_id), hex(&publish.span_id));
+    assert!(headers.contains(&own), "{own} is not in {headers}");
+}
+
+/// The first span of this name and those above it, all of the caller's trace, up to the caller.
+fn chain<'a>(spans: &'a [Span], name: &str) -> Vec<&'a str> {
     assert!(spans.iter().all(|span| hex(&span.trace_id) == "4bf92f3577b34da6a3ce929d0e0e4736"));
     let parent = |span: &Span| spans.iter().find(|other| other.span_id == span.parent_span_id);
-    let chain = |name: &str| {
-        let mut span = spans.iter().find(|span| span.name == name).unwrap();
-        let mut chain = vec![span.name.as_str()];
-        while let Some(above) = parent(span) {
-            chain.push(above.name.as_str());
-            span = above;
-        }
-        assert_eq!(hex(&span.parent_span_id), "00f067aa0ba902b7", "{chain:?}");
-        chain
-    };
-    assert_eq!(chain("ride commit"), ["ride commit", "ride turn", "POST /v1/rides"]);
-    assert_eq!(chain("driver turn"), ["driver turn", "ride turn", "POST /v1/rides"]);
+    let mut span = spans.iter().find(|span| span.name == name).unwrap();
+    let mut chain = vec![span.name.as_str()];
+    while let Some(above) = parent(span) {
+        chain.push(above.name.as_str());
+        span = above;
+    }
+    assert_eq!(hex(&span.parent_span_id), "00f067aa0ba902b7", "{chain:?}");
+    chain
 }
 
 #[tokio::test]

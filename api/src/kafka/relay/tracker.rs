@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 
 use muster_engine::time::Timestamp;
 
+use crate::telemetry::TraceSpan;
+
 /// A transition of which messages are on their way.
 struct Waiting {
     event: u64,
     at: Timestamp,
     messages: usize,
+    /// Until all have arrived.
+    span: Option<TraceSpan>,
 }
 
 /// What one producer has sent and the brokers have acknowledged.
@@ -27,21 +31,38 @@ impl Tracker {
 
     /// `messages` of `event` are sent; events come in order.
     pub(super) fn begin(&mut self, event: u64, at: Timestamp, messages: usize) {
-        self.waiting.push_back(Waiting { event, at, messages });
+        self.waiting.push_back(Waiting { event, at, messages, span: None });
         self.in_flight += messages;
         self.settle();
     }
 
+    /// The span of the publication of `event`.
+    pub(super) fn trace(&mut self, event: u64, span: TraceSpan) {
+        if let Some(waiting) = self.find(event) {
+            waiting.span = Some(span);
+        }
+    }
+
     /// A message of `event` has arrived.
     pub(super) fn arrived(&mut self, event: u64) {
-        let found = self.waiting.binary_search_by_key(&event, |waiting| waiting.event);
-        if let Ok(place) = found
-            && let Some(waiting) = self.waiting.get_mut(place)
-        {
+        if let Some(waiting) = self.find(event) {
             waiting.messages = waiting.messages.saturating_sub(1);
+            waiting.span = waiting.span.take().filter(|_| waiting.messages > 0);
             self.in_flight = self.in_flight.saturating_sub(1);
             self.settle();
         }
+    }
+
+    /// A message of `event` was refused.
+    pub(super) fn refused(&mut self, event: u64, why: &str) {
+        if let Some(span) = self.find(event).and_then(|waiting| waiting.span.as_mut()) {
+            span.fail(why);
+        }
+    }
+
+    fn find(&mut self, event: u64) -> Option<&mut Waiting> {
+        let place = self.waiting.binary_search_by_key(&event, |waiting| waiting.event).ok()?;
+        self.waiting.get_mut(place)
     }
 
     fn settle(&mut self) {
