@@ -1,13 +1,17 @@
 //! `muster simulate`: the configured policy of a market and its rivals over a city hour, in virtual
 //! time.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use muster_engine::policy::DispatchPolicy;
+use muster_engine::roads::RoadNetwork;
 use muster_simulate::Simulation;
 
 use crate::cli::{SimulateArgs, config_file};
 use crate::config::Config;
+use crate::roads;
 
 /// The market whose policy is simulated unless another is named.
 const MARKET: &str = "nyc";
@@ -31,13 +35,20 @@ fn simulated(args: &SimulateArgs) -> Result<(String, bool), String> {
     let told = |error: muster_simulate::SimulateError| error.to_string();
     let simulation = match &args.options.log {
         Some(log) => muster_simulate::simulate_log(&args.options, log, args.market.as_deref()),
-        None => muster_simulate::simulate(&args.options, &policy_of(args)?),
+        None => muster_simulate::simulate(&args.options, &policy_of(args)?, roads_of(args)?),
     };
     let simulation = simulation.map_err(told)?;
     if let Some(path) = &args.options.html {
         muster_simulate::write_html(&simulation, path).map_err(told)?;
     }
     Ok((shown(&simulation, args.options.json)?, simulation.clean()))
+}
+
+/// The streets that are named; files are looked for where the command is run.
+fn roads_of(args: &SimulateArgs) -> Result<Option<Arc<RoadNetwork>>, String> {
+    let Some(name) = &args.options.roads else { return Ok(None) };
+    let network = roads::load(name, Path::new("")).map_err(|error| format!("--roads: {error}"))?;
+    Ok(Some(Arc::new(network)))
 }
 
 /// The market's policy; its rules and experiments belong to places and times that a simulation
@@ -89,6 +100,18 @@ mod tests {
         assert_eq!(told["columns"].as_array().unwrap().len(), 2);
         assert_eq!(told["columns"][1]["policy"], "batched");
         assert!(told["runs"][0]["figures"]["requested"].as_f64().unwrap() > 3.0, "{told}");
+    }
+
+    #[test]
+    fn cars_drive_by_the_streets_that_are_named() {
+        let (text, clean) = run_of(&["--modes=batched", "--roads", "builtin:manhattan"]).unwrap();
+        assert!(clean && text.contains("by the streets of builtin:manhattan"), "{text}");
+        assert_ne!(text, run_of(&["--modes=batched"]).unwrap().0);
+        let missing = run_of(&["--roads", "/nowhere/city.roads"]).unwrap_err();
+        assert!(
+            missing.contains("--roads") && missing.contains("/nowhere/city.roads"),
+            "{missing}"
+        );
     }
 
     #[test]

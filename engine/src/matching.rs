@@ -22,6 +22,7 @@ mod pickup_cap;
 mod problem;
 #[cfg(test)]
 mod problem_tests;
+mod scarcity;
 mod solve;
 #[cfg(test)]
 mod solve_tests;

@@ -19,10 +19,11 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .4rem}p{color:va
 .row{display:flex;flex-wrap:wrap;gap:1.5rem}figure{margin:0}figcaption{color:var(--soft)}\
 svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg .soft{fill:var(--soft)}\
 svg .axis{stroke:var(--line);fill:none}svg .whisker{stroke:var(--ink)}\
-svg .street{stroke:var(--line);fill:none;stroke-width:.5}\
+.street{stroke:var(--soft);fill:none;stroke-width:.4}\
 .scroll{overflow-x:auto}table{border-collapse:collapse}\
 td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
-td:first-child,th:first-child{text-align:left}";
+td:first-child,th:first-child{text-align:left}\
+td.part{padding-left:1.7rem}";
 
 /// Writes the report of a simulation to `path`.
 ///
@@ -38,15 +39,15 @@ pub fn write_html(simulation: &Simulation, path: &Path) -> Result<(), SimulateEr
 /// The report as text.
 pub(crate) fn report(simulation: &Simulation) -> String {
     let title = escaped(&simulation.trips);
-    let Simulation { minutes, warm_up, seeds, speed_kmh, detour, .. } = simulation;
+    let Simulation { minutes, warm_up, seeds, .. } = simulation;
     let people = if simulation.traits.varied { "people of a replay" } else { "reference people" };
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Simulation: {title}</title>\
          <style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n\
-         <p>{minutes} minutes after {warm_up} warm-up pass(es), {} seed(s), {people}, straight line × \
-         {detour} at {speed_kmh} km/h. Bars are means over the seeds, whiskers their 95 % confidence.</p>\n",
-        seeds.len()
+         <p>{minutes} minutes after {warm_up} warm-up pass(es), {} seed(s), {people}, {}. Bars are means over the seeds, whiskers their 95 % confidence.</p>\n",
+        seeds.len(),
+        escaped(&simulation.driving())
     );
     bars_of(
         &mut page,
@@ -129,7 +130,10 @@ fn table(simulation: &Simulation) -> String {
     for figure in &FIGURES {
         let unit =
             if figure.unit.is_empty() { String::new() } else { format!(", {}", figure.unit) };
-        let _ = write!(text, "<tr><td>{}{unit}</td>", escaped(figure.label.trim()));
+        let label = figure.label.trim_start();
+        // What belongs to the row above is set in, as in the table of the terminal.
+        let part = if label.len() < figure.label.len() { " class=\"part\"" } else { "" };
+        let _ = write!(text, "<tr><td{part}>{}{unit}</td>", escaped(label));
         for column in &simulation.columns {
             let Estimate { mean, ci95 } =
                 column.figures.get(figure.key).copied().unwrap_or_default();

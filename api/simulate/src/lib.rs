@@ -24,6 +24,7 @@ mod people;
 mod policies;
 mod progress;
 mod recorded;
+mod runs;
 mod simulation;
 mod table;
 mod travel;

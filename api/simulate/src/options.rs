@@ -1,5 +1,6 @@
 //! What a simulation can be told, and the checks on it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::error::SimulateError;
@@ -26,7 +27,7 @@ pub struct SimulateOptions {
     /// A recorded log (docs/record.md), a file or a folder, whose city is simulated: its requests,
     /// drivers and people, upon its policy.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["trips", "minutes", "trip_share",
-        "warm_up", "drivers", "people", "accept", "response_s", "dwell_s", "patience_s"])]
+        "warm_up", "drivers", "roads", "people", "accept", "response_s", "dwell_s", "patience_s"])]
     pub log: Option<PathBuf>,
     /// Minutes of the trips, from the first on.
     #[arg(long, default_value_t = 60)]
@@ -78,6 +79,13 @@ pub struct SimulateOptions {
     /// Street distance over straight-line distance.
     #[arg(long, default_value_t = 1.3)]
     pub detour: f64,
+    /// Streets that cars drive on and dispatch knows: a file of muster roads build, or
+    /// builtin:manhattan [default: straight lines].
+    #[arg(long, value_name = "FILE")]
+    pub roads: Option<String>,
+    /// Runs made at once [default: as many as the machine has processors].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
     /// Print every figure of each run as JSON, and nothing else, on standard output.
     #[arg(long)]
     pub json: bool,

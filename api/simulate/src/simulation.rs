@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use muster_city::trip_file;
 use muster_city::trips::{self, Trip};
 use muster_engine::policy::DispatchPolicy;
+use muster_engine::roads::RoadNetwork;
 use serde::Serialize;
 
 use crate::city::City;
@@ -17,6 +19,8 @@ use crate::people::{PeopleModel, Traits};
 use crate::policies::{self, NamedPolicy};
 use crate::progress::Progress;
 use crate::recorded::LogFacts;
+use crate::runs::{run_all, threads_available};
+use crate::travel::StreetWays;
 use crate::world::{Plan, World};
 
 /// Milliseconds of a minute.
@@ -50,6 +54,10 @@ pub struct Simulation {
     pub people: PeopleModel,
     /// Their traits; absent ones are drawn.
     pub traits: Traits,
+    /// The street network that cars drive on, if they do; then speed and detour are those of places
+    /// that no street is near.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roads: Option<String>,
     /// Driving speed.
     pub speed_kmh: f64,
     /// Street distance over straight-line distance.
@@ -72,6 +80,15 @@ impl Simulation {
         self.runs.iter().all(|run| run.violations.is_empty())
     }
 
+    /// How cars drive.
+    pub(crate) fn driving(&self) -> String {
+        let speed_kmh = (self.speed_kmh * 10.0).round() / 10.0;
+        match &self.roads {
+            Some(roads) => format!("by the streets of {roads}"),
+            None => format!("straight line x {} at {speed_kmh} km/h", self.detour),
+        }
+    }
+
     /// The runs behind a column.
     pub(crate) fn runs_of(&self, column: &Column) -> impl Iterator<Item = &RunOutcome> + Clone {
         let (policy, drivers) = (column.policy.clone(), column.drivers);
@@ -79,15 +96,18 @@ impl Simulation {
     }
 }
 
-/// Runs every fleet, policy and seed that `options` name; policies stand upon `base`.
+/// Runs every fleet, policy and seed that `options` name; policies stand upon `base`. Cars drive on the
+/// streets of `roads`, if there are any, and dispatch knows them.
 ///
 /// # Errors
 /// [`SimulateError`] when options, policies or trips cannot be used.
 pub fn simulate(
     options: &SimulateOptions,
     base: &DispatchPolicy,
+    roads: Option<Arc<RoadNetwork>>,
 ) -> Result<Simulation, SimulateError> {
     options.check()?;
+    let streets = roads.map(StreetWays::new);
     let traits = options.traits()?;
     let policies = policies::compared(base, &options.modes, &options.policies, &options.set)?;
     let seeds: Vec<u64> = (0..options.seeds).map(|n| options.seed.wrapping_add(n)).collect();
@@ -96,8 +116,7 @@ pub fn simulate(
     let passes = u64::from(options.warm_up);
     let fleets = options.fleets();
     let runs_all = seeds.len() * fleets.len() * policies.len();
-    let mut progress = Progress::new(runs_all, pass_ms * (passes + 1), options.quiet);
-    let mut runs = Vec::with_capacity(runs_all);
+    let mut plans = Vec::with_capacity(runs_all);
     for drivers in fleets {
         for NamedPolicy { name, policy } in &policies {
             for (day, &seed) in days.iter().zip(&seeds) {
@@ -108,18 +127,17 @@ pub fn simulate(
                     policy,
                     traits,
                     travel: options.travel(),
+                    streets: streets.as_ref(),
                     seed,
                     measured_from_ms: pass_ms * passes,
                     measured_until_ms: pass_ms * (passes + 1),
                     recorded: None,
                 };
-                progress.begin(name, drivers, seed);
-                let ledger = World::new(plan.clone()).run(&mut |ms| progress.show(ms));
-                runs.push(RunOutcome::of(name, &plan, &ledger));
+                plans.push((name.as_str(), plan));
             }
         }
     }
-    progress.finish();
+    let runs = outcomes(&plans, pass_ms * (passes + 1), options);
     Ok(Simulation {
         trips: options.trips.as_deref().map_or_else(manhattan, file_name),
         minutes: options.minutes,
@@ -127,6 +145,7 @@ pub fn simulate(
         trip_share: options.trip_share,
         people: options.people,
         traits,
+        roads: options.roads.clone(),
         speed_kmh: options.speed_kmh,
         detour: options.detour,
         seeds,
@@ -134,6 +153,24 @@ pub fn simulate(
         runs,
         log: None,
     })
+}
+
+/// What comes of every plan, in their order.
+pub(crate) fn outcomes(
+    plans: &[(&str, Plan<'_>)],
+    run_ms: u64,
+    options: &SimulateOptions,
+) -> Vec<RunOutcome> {
+    let progress = Progress::new(plans.len(), run_ms, options.quiet);
+    let threads = options.threads.unwrap_or_else(threads_available);
+    let runs = run_all(plans, threads, |(name, plan)| {
+        let mut shown = progress.begin(name, plan.drivers, plan.seed);
+        let ledger = World::new(plan.clone()).run(&mut |ms| shown.show(ms));
+        shown.finish();
+        RunOutcome::of(name, plan, &ledger)
+    });
+    progress.finish();
+    runs
 }
 
 fn manhattan() -> String {

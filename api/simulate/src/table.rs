@@ -23,9 +23,8 @@ impl fmt::Display for Simulation {
         }
         writeln!(
             f,
-            "straight line x {} at {} km/h, people as in {}, {} warm-up pass(es)",
-            self.detour,
-            (self.speed_kmh * 10.0).round() / 10.0,
+            "{}, people as in {}, {} warm-up pass(es)",
+            self.driving(),
             if self.log.is_some() {
                 "the log"
             } else if self.traits.varied {

@@ -9,6 +9,7 @@
 //! Nothing is stored and nothing travels: what a turn persists is durable at once, and a message
 //! arrives at the instant it was sent, after those sent before. So two runs of one seed are the same.
 
+mod agenda;
 mod cars;
 mod ending;
 mod phone;
@@ -17,8 +18,7 @@ mod recorded;
 mod tests;
 mod turns;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use muster_city::geo::Point;
@@ -38,7 +38,7 @@ use crate::city::{self, City};
 use crate::ledger::Ledger;
 use crate::people::{People, Traits};
 use crate::recorded::RecordedCity;
-use crate::travel::Travel;
+use crate::travel::{StreetWays, Travel};
 
 /// The simulated day begins here.
 pub(crate) const EPOCH: Timestamp = Timestamp::from_millis(1_764_547_200_000);
@@ -69,6 +69,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) policy: &'p DispatchPolicy,
     pub(crate) traits: Traits,
     pub(crate) travel: Travel,
+    /// The streets that cars drive on; without them, and off them, they drive straight lines.
+    pub(crate) streets: Option<&'p StreetWays>,
     pub(crate) seed: u64,
     /// Requests from here on are measured, in milliseconds after the start.
     pub(crate) measured_from_ms: u64,
@@ -79,7 +81,7 @@ pub(crate) struct Plan<'p> {
 }
 
 /// What happens at its own time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Errand {
     /// A driver begins his day.
     GoOnline(usize),
@@ -126,6 +128,8 @@ pub(crate) struct DriverSite {
     pub(crate) car: cars::Car,
     pub(crate) phone: phone::Phone,
     pub(crate) armed: Option<Timestamp>,
+    /// His next deadline is that his phone goes silent, which his fixes put off.
+    pub(crate) heard: bool,
     /// His shift is over.
     pub(crate) off_duty: bool,
 }
@@ -147,8 +151,7 @@ pub(crate) struct World<'p> {
     grid: Grid,
     limits: FixLimits,
     now: Timestamp,
-    agenda: BinaryHeap<Reverse<(Timestamp, u64, Errand)>>,
-    entries: u64,
+    agenda: agenda::Agenda,
     post: VecDeque<Message>,
     drivers: Vec<DriverSite>,
     rides: Vec<RideSite>,
@@ -169,8 +172,7 @@ impl<'p> World<'p> {
             grid: Grid::new(market.resolution()),
             limits: FixLimits::default(),
             now: EPOCH,
-            agenda: BinaryHeap::new(),
-            entries: 0,
+            agenda: agenda::Agenda::default(),
             post: VecDeque::new(),
             drivers: Vec::with_capacity(plan.drivers),
             rides: plan.trips.iter().map(|_| RideSite::default()).collect(),
@@ -182,13 +184,15 @@ impl<'p> World<'p> {
             book,
             plan,
         };
+        world.grid.set_travel_times(world.plan.streets.map(StreetWays::travel_times));
         (0..world.plan.drivers).for_each(|driver| world.put_on_the_road(driver));
         if let Some(recorded) = world.plan.recorded {
             world.plan_recorded(recorded);
         }
-        for (ride, trip) in world.plan.trips.iter().enumerate() {
-            world.at(EPOCH.plus_millis(trip.after_ms.max(0) as u64), Errand::Request(ride));
-        }
+        let requests = world.plan.trips.iter().enumerate().map(|(ride, trip)| {
+            (EPOCH.plus_millis(trip.after_ms.max(0) as u64), Errand::Request(ride))
+        });
+        world.agenda.add_known(requests);
         world.at(EPOCH.plus_millis(world.fix_step_ms()), Errand::Fixes(0));
         world
     }
@@ -223,14 +227,14 @@ impl<'p> World<'p> {
             car: cars::Car::parked(at),
             phone: phone::Phone::default(),
             armed: None,
+            heard: false,
             off_duty: false,
         });
     }
 
     /// Puts something on the agenda; of the same instant, what was put there first comes first.
     fn at(&mut self, at: Timestamp, errand: Errand) {
-        self.entries += 1;
-        self.agenda.push(Reverse((at.max(self.now), self.entries, errand)));
+        self.agenda.add(at.max(self.now), errand);
     }
 
     fn after(&mut self, ms: u64, errand: Errand) {
@@ -247,7 +251,7 @@ impl<'p> World<'p> {
         let limit = EPOCH.plus_millis(until_ms + DRAIN_MS);
         let last_request = self.plan.trips.last().map_or(0, |trip| trip.after_ms.max(0) as u64);
         let mut told_ms = 0;
-        while let Some(Reverse((at, _, errand))) = self.agenda.pop() {
+        while let Some((at, errand)) = self.agenda.take() {
             self.now = at;
             let all_asked = self.elapsed_ms() > last_request.max(until_ms);
             if at > limit || (all_asked && self.open_rides == 0) {

@@ -17,7 +17,7 @@ fn simulated(arguments: &[&str]) -> Simulation {
     let fleet = if arguments.contains(&"--drivers") { &[][..] } else { &["--drivers", "250"] };
     let arguments = small.iter().chain(fleet).chain(arguments);
     let options = Cli::try_parse_from(arguments).unwrap().options;
-    simulate(&options, &DispatchPolicy::default()).unwrap()
+    simulate(&options, &DispatchPolicy::default(), None).unwrap()
 }
 
 fn told(simulation: &Simulation) -> String {
@@ -93,6 +93,8 @@ fn the_report_is_one_well_formed_page_that_loads_nothing() {
     for outside in ["<script", "http:", "https:", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
     }
+    // A browser matches rules against what <use> shows without its ancestors.
+    assert!(page.contains("}.street{") && page.contains("<use href=\"#streets\"/>"));
     assert!(!page.contains("NaN") && !page.contains("inf "), "figures are numbers");
     let error = write_html(&simulation, &folder.path().join("none/report.html")).unwrap_err();
     assert!(error.to_string().contains("none/report.html"), "{error}");
@@ -111,7 +113,7 @@ fn trips_of_a_file_are_simulated_and_a_bad_file_is_named() {
         let arguments = ["simulate", "--trips", path, "--drivers", "40", "--seeds", "1", "--quiet"];
         Cli::try_parse_from(arguments).unwrap().options
     };
-    let of = |path: &str| simulate(&options(path), &DispatchPolicy::default());
+    let of = |path: &str| simulate(&options(path), &DispatchPolicy::default(), None);
     let simulation = of(path.to_str().unwrap()).unwrap();
     assert_eq!(simulation.trips, "trips.csv");
     assert_eq!(simulation.runs[0].figures["requested"], 30.0);

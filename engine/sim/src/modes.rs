@@ -26,9 +26,12 @@ pub(crate) fn with_drawn_mode(policy: DispatchPolicy, dice: &mut Dice) -> Dispat
 
 fn with_drawn_windows(policy: DispatchPolicy, dice: &mut Dice) -> DispatchPolicy {
     let batch_window_ms_min = dice.between(100, 8_000);
+    let batch_ample_pickup_s = dice.between(0, 200) as u32;
     DispatchPolicy {
         batch_window_ms: batch_window_ms_min + dice.between(0, 6_000),
         batch_window_ms_min,
+        batch_ample_pickup_s,
+        batch_scarce_pickup_s: batch_ample_pickup_s + dice.between(0, 120) as u32,
         match_candidates: dice.between(1, 6) as u32,
         match_steps_max: if dice.chance(0.2) { 1_000 } else { policy.match_steps_max },
         match_unserved_s: dice.between(60, 3_600) as u32,

@@ -90,6 +90,15 @@ impl Position {
         UnitVector([cos_lat * cos_lng, cos_lat * sin_lng, sin_lat])
     }
 
+    /// A bound that the great-circle distance to `other` does not exceed, for a tenth of its cost: the
+    /// way along the meridian and then along the equator's degrees, which are the longest.
+    pub fn distance_max(self, other: Self) -> Meters {
+        let metres_of_e7 = EARTH_RADIUS_M * std::f64::consts::PI / 1.8e9;
+        let apart = |one: i32, other: i32| i64::from(one).abs_diff(i64::from(other));
+        let e7 = apart(self.lat_e7, other.lat_e7) + apart(self.lng_e7, other.lng_e7);
+        Meters::new(e7 as f64 * metres_of_e7)
+    }
+
     /// Great-circle distance to `other`.
     pub fn distance(self, other: Self) -> Meters {
         self.unit().distance(other.unit())
@@ -157,6 +166,30 @@ mod tests {
         let h = (dlat / 2.0).sin().powi(2) + la.cos() * lb.cos() * (dlng / 2.0).sin().powi(2);
         let haversine = 2.0 * EARTH_RADIUS_M * h.sqrt().asin();
         assert!((a.distance(b).get() - haversine).abs() < 1e-3);
+    }
+
+    #[test]
+    fn no_distance_is_longer_than_its_bound() {
+        let mut seed = 1_u64;
+        let mut draw = |most: i64| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 33) as i64 % (2 * most + 1) - most) as i32
+        };
+        for _ in 0..20_000 {
+            let (lat, lng) = (draw(900_000_000), draw(1_800_000_000));
+            let near = |at: i32, most: i32, by: i32| at.saturating_add(by).clamp(-most, most);
+            let other =
+                (near(lat, 900_000_000, draw(50_000)), near(lng, 1_800_000_000, draw(50_000)));
+            let far = (draw(900_000_000), draw(1_800_000_000));
+            let here = Position::from_e7(lat, lng).unwrap();
+            for (lat, lng) in [other, far] {
+                let there = Position::from_e7(lat, lng).unwrap();
+                let (is, most) = (here.distance(there).get(), here.distance_max(there).get());
+                assert!(is <= most + 0.01, "{here:?} to {there:?}: {is} m, bound {most} m");
+            }
+        }
     }
 
     #[test]

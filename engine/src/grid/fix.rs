@@ -84,7 +84,9 @@ impl Sighting {
     fn reaches(&self, next: &Self, limits: &FixLimits) -> bool {
         let elapsed_s = next.at.millis_since(self.at) as f64 / 1000.0;
         let reach_m = (limits.speed_mps_max * elapsed_s).max(limits.jump_m_min);
-        self.position.distance(next.position).get() <= reach_m
+        // Nearly all fixes are near the one before: most are settled without the distance.
+        self.position.distance_max(next.position).get() <= reach_m
+            || self.position.distance(next.position).get() <= reach_m
     }
 }
 

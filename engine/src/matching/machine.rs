@@ -18,6 +18,7 @@ use crate::event::{Event, EventKind};
 use crate::id::{MarketId, RideId};
 use crate::machine::Machine;
 use crate::matching::command::{MarketCommand, WindowOutcome, WindowQuery, WindowRequest};
+use crate::matching::scarcity::Scarcity;
 use crate::ride::RideCommand;
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 
@@ -46,8 +47,8 @@ pub struct MarketMachine {
     waiting: BTreeMap<RideId, Waiting>,
     round: Option<Round>,
     newest: u64,
-    /// Requests and drivers of the newest window.
-    crowding: (usize, usize),
+    /// By the newest windows.
+    scarcity: Scarcity,
     requests_max: usize,
 }
 
@@ -60,7 +61,7 @@ impl MarketMachine {
             waiting: BTreeMap::new(),
             round: None,
             newest: now.as_millis(),
-            crowding: (0, 0),
+            scarcity: Scarcity::UNKNOWN,
             requests_max: WINDOW_REQUESTS_MAX,
         }
     }
@@ -93,8 +94,7 @@ impl MarketMachine {
             out.push(Effect::ToRide(ride, RideCommand::WindowUnavailable { join }));
             return self.publish(EventKind::WindowBypassed { rides: 1, reason: "full" }, out);
         }
-        let (requests, drivers) = self.crowding;
-        let window_ms = request.query.ranking.policy.window_ms(requests, drivers);
+        let window_ms = self.scarcity.window_ms(&request.query.ranking.policy);
         let closes_at = now.plus_millis(window_ms);
         match self.waiting.get_mut(&ride) {
             // A repeated registration keeps its place in time.
@@ -140,7 +140,7 @@ impl MarketMachine {
     fn on_matched(&mut self, outcome: WindowOutcome, out: &mut Outbox) {
         let Some(round) = self.take_round(outcome.number) else { return };
         let facts = outcome.facts;
-        self.crowding = (facts.requests as usize, facts.drivers as usize);
+        self.scarcity.observe(&outcome.matches);
         self.publish(EventKind::WindowMatched { facts }, out);
         for matched in outcome.matches {
             if round.joins.get(&matched.ride) == Some(&matched.join) {

@@ -4,11 +4,10 @@ use super::case_tests::*;
 
 use crate::effect::{Effect, Outbox};
 use crate::event::EventKind;
+use crate::grid::Grid;
 use crate::id::MarketId;
 use crate::machine::Machine;
-use crate::matching::{
-    MarketCommand, MarketMachine, WindowFacts, WindowOutcome, WindowQuery, match_window,
-};
+use crate::matching::{MarketCommand, MarketMachine, WindowQuery, match_window};
 use crate::policy::DispatchPolicy;
 use crate::ride::RideCommand;
 
@@ -193,18 +192,32 @@ fn the_outcome_of_a_window_of_another_life_is_void() {
 }
 
 #[test]
-fn after_a_scarce_window_the_next_is_longer() {
+fn windows_are_longer_after_riders_got_nobody_and_shorter_again_after_drivers_were_near() {
     let adaptive =
         DispatchPolicy { batch_window_ms: 8_000, batch_window_ms_min: 1_000, ..policy() };
-    let mut case = Case::new();
-    let joins = |name, ms| MarketCommand::Join(Box::new(join(&adaptive, name, 0.0, ms)));
-    case.tell(joins("a", 0), 0);
-    assert_eq!(case.due_ms(), Some(1_000));
-    case.wake(1_000);
-    let number = case.window().unwrap().number;
-    let facts = WindowFacts { number, requests: 9, drivers: 9, ..WindowFacts::default() };
-    let outcome = WindowOutcome { number, facts, matches: Vec::new() };
-    case.tell(MarketCommand::Matched(Box::new(outcome)), 1_000);
-    case.tell(joins("b", 1_000), 1_000);
-    assert_eq!(case.due_ms(), Some(9_000));
+    let (mut case, supply, mut now_ms) = (Case::new(), grid(), 0);
+    let mut window_of = |case: &mut Case, supply: &Grid, rides: usize| {
+        let began_ms = now_ms;
+        for n in 0..rides {
+            let request = join(&adaptive, &format!("{now_ms}-{n}"), 0.0, now_ms);
+            case.tell(MarketCommand::Join(Box::new(request)), now_ms);
+        }
+        now_ms = case.due_ms().unwrap();
+        case.wake(now_ms);
+        let outcome = match_window(supply, None, case.window().unwrap());
+        case.tell(MarketCommand::Matched(Box::new(outcome)), now_ms);
+        now_ms - began_ms
+    };
+    assert_eq!(window_of(&mut case, &supply, 1), 1_000);
+    assert_eq!(window_of(&mut case, &supply, 1), 8_000, "the only rider so far got nobody");
+    let supply_at = |east_m: f64| {
+        let supply = grid();
+        (0..100).for_each(|n| put(&supply, &format!("d-{n}"), east_m));
+        supply
+    };
+    assert_eq!(window_of(&mut case, &supply_at(10.0), 40), 8_000);
+    assert_eq!(window_of(&mut case, &supply_at(95.0), 80), 1_000, "drivers were 10 s away");
+    let between_ms = window_of(&mut case, &supply_at(10.0), 80);
+    assert!((2_000..6_000).contains(&between_ms), "most were 95 s away: {between_ms}");
+    assert_eq!(window_of(&mut case, &supply, 1), 1_000);
 }

@@ -50,6 +50,9 @@ pub fn match_window(grid: &Grid, values: Option<&ValueTable>, query: WindowQuery
     let mut rows: Vec<Row<'_>> = requests.into_iter().map(row).collect();
     search(grid, times, rows.iter_mut().collect(), closed_at);
     let pickup_eta_cap_s = cap_pickups(&mut rows);
+    let drivers = rows.iter().flat_map(Row::candidates).collect::<BTreeSet<_>>().len();
+    let crowding = (rows.len(), drivers);
+    rows.iter_mut().for_each(|row| row.crowding = crowding);
     let mut matched = Matching::of(&rows);
     for _ in 0..COMPLETIONS_MAX {
         let starving = rows.iter_mut().zip(&matched.solution.driver_of);
@@ -75,6 +78,8 @@ pub(super) struct Row<'v> {
     pub(super) terms: BTreeMap<DriverId, PairTerms>,
     /// The longest time to the pickup in seconds, where it depends on the window.
     pub(super) cap_s: Option<u32>,
+    /// Requests of the window, and drivers who are candidates of any of them at the first look.
+    crowding: (usize, usize),
     values: Option<&'v ValueTable>,
     /// Whether the search may have left somebody out.
     full: bool,
@@ -96,7 +101,7 @@ impl<'v> Row<'v> {
             places.limit = policy.match_candidates as usize;
         }
         let (found, terms) = (Candidates::default(), BTreeMap::new());
-        Self { request, found, terms, cap_s: None, values, full: false }
+        Self { request, found, terms, cap_s: None, crowding: (0, 0), values, full: false }
     }
 
     pub(super) const fn query(&self) -> &CandidateQuery {
@@ -106,7 +111,8 @@ impl<'v> Row<'v> {
     /// What it costs to leave the request unserved.
     pub(super) fn unserved_ms(&self) -> i64 {
         let waited_ms = self.query().now.millis_since(self.request.waiting_since);
-        self.query().ranking.policy.unserved_ms(waited_ms)
+        let (requests, drivers) = self.crowding;
+        self.query().ranking.policy.unserved_ms(waited_ms, requests, drivers)
     }
 
     /// Finds the candidates; what is told of them comes with [`settle`](Self::settle).

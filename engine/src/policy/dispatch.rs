@@ -249,9 +249,14 @@ policy_keys! {
     /// Drivers tried without being asked, per attempt, before instant mode goes on as broadcast.
     instant_attempts_max: u32 = 3, "1..=50" if |v| (1..=50).contains(v);
     /// Longest dispatch window of batched mode in milliseconds: its length where drivers are scarce.
-    batch_window_ms: u64 = 10_000, "batch_window_ms_min..=60000" if |v| (100..=60_000).contains(v);
+    batch_window_ms: u64 = 20_000, "batch_window_ms_min..=60000" if |v| (100..=60_000).contains(v);
     /// Shortest dispatch window of batched mode in milliseconds: its length where drivers abound.
     batch_window_ms_min: u64 = 2_000, "100..=60000" if |v| (100..=60_000).contains(v);
+    /// Mean pickup time of the newest matches, in seconds, up to which dispatch windows are as short as
+    /// they may be.
+    batch_ample_pickup_s: u32 = 80, "0..=3600" if |v| *v <= 3_600;
+    /// Mean pickup time, in seconds, from which on they are as long as they may be.
+    batch_scarce_pickup_s: u32 = 110, "batch_ample_pickup_s..=3600" if |v| *v <= 3_600;
     /// Nearest eligible drivers that a request is matched among.
     match_candidates: u32 = 20, "1..=200" if |v| (1..=200).contains(v);
     /// Pairs of requests and drivers the solver looks at per window before it answers with what it
@@ -259,8 +264,9 @@ policy_keys! {
     match_steps_max: u64 = 50_000_000, "1000..=1000000000" if |v| (1_000..=1_000_000_000).contains(v);
     /// What it costs to leave a request unserved for a window, in seconds to the pickup.
     match_unserved_s: u32 = 3_600, "1..=86400" if |v| (1..=86_400).contains(v);
-    /// Thousandths of a second by which that grows with each second a request has waited.
-    match_age_permille: u32 = 1_000, "0..=10000" if |v| *v <= 10_000;
+    /// Thousandths of a second by which that grows with each second a request has waited; less where a
+    /// window has fewer drivers than requests, by the square of their ratio.
+    match_age_permille: u32 = 500, "0..=10000" if |v| *v <= 10_000;
     /// What each tier below a driver's best costs, in seconds to the pickup.
     match_downgrade_s: u32 = 60, "0..=3600" if |v| *v <= 3_600;
     /// What a driver an hour without a ride is preferred by, in seconds to the pickup; in proportion
@@ -321,6 +327,12 @@ impl DispatchPolicy {
                 "batch_window_ms_min..=60000",
             ),
             (
+                "batch_scarce_pickup_s",
+                u64::from(self.batch_scarce_pickup_s),
+                u64::from(self.batch_ample_pickup_s),
+                "batch_ample_pickup_s..=3600",
+            ),
+            (
                 "pickup_eta_s_max",
                 u64::from(self.pickup_eta_s_max),
                 u64::from(self.pickup_eta_s_min),
@@ -358,6 +370,7 @@ impl DispatchPolicy {
         self.lost_after_ms = self.lost_after_ms.max(self.stale_after_ms);
         self.pool_size = self.pool_size.max(self.largest_wave());
         self.batch_window_ms = self.batch_window_ms.max(self.batch_window_ms_min);
+        self.batch_scarce_pickup_s = self.batch_scarce_pickup_s.max(self.batch_ample_pickup_s);
         self.pickup_eta_s_max = self.pickup_eta_s_max.max(self.pickup_eta_s_min);
         self.pickup_eta_scarce_permille =
             self.pickup_eta_scarce_permille.max(self.pickup_eta_ample_permille);

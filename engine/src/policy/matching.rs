@@ -2,21 +2,20 @@
 
 use super::dispatch::DispatchPolicy;
 
-/// Requests per thousand drivers up to which windows are as short as they may be.
-const AMPLE_PERMILLE: u64 = 500;
-
-/// Requests per thousand drivers from which on windows are as long as they may be.
-const SCARCE_PERMILLE: u64 = 1_000;
-
 impl DispatchPolicy {
-    /// The length of a dispatch window in milliseconds, after one in which there were `requests` for
-    /// `drivers`: where drivers abound a longer wait gains nothing, where they are scarce it does.
-    pub fn window_ms(&self, requests: usize, drivers: usize) -> u64 {
-        let permille = (requests as u64 * 1_000).checked_div(drivers as u64);
-        let crowding = permille.unwrap_or(if requests > 0 { SCARCE_PERMILLE } else { 0 });
-        let above = crowding.clamp(AMPLE_PERMILLE, SCARCE_PERMILLE) - AMPLE_PERMILLE;
+    /// The length of a dispatch window in milliseconds, where the newest matches need `pickup_ms` to
+    /// their pickups on average: where those are short a longer wait costs more than it finds, where
+    /// they are long it finds more.
+    pub fn window_ms(&self, pickup_ms: u64) -> u64 {
+        let ample_ms = u64::from(self.batch_ample_pickup_s) * 1_000;
+        let scarce_ms = u64::from(self.batch_scarce_pickup_s) * 1_000;
         let room = self.batch_window_ms - self.batch_window_ms_min.min(self.batch_window_ms);
-        self.batch_window_ms_min + room * above / (SCARCE_PERMILLE - AMPLE_PERMILLE)
+        let longer = match pickup_ms {
+            short if short <= ample_ms => 0,
+            long if long >= scarce_ms => room,
+            some => room * (some - ample_ms) / (scarce_ms - ample_ms),
+        };
+        self.batch_window_ms_min + longer
     }
 
     /// The longest time to the pickup in seconds in a window with `requests` for `drivers`; nothing
@@ -41,9 +40,15 @@ impl DispatchPolicy {
     }
 
     /// What it costs to leave a request unserved that has waited for `waited_ms`, in milliseconds to
-    /// the pickup.
-    pub fn unserved_ms(&self, waited_ms: u64) -> i64 {
+    /// the pickup, in a window with `requests` for `drivers`.
+    ///
+    /// Its age counts as far as there are drivers, squared. Where nearly all can be served it decides who
+    /// of the few others has waited enough. Where most cannot, to serve the oldest first is to send every
+    /// driver to wherever that is: all wait longer, and so do the oldest.
+    pub fn unserved_ms(&self, waited_ms: u64, requests: usize, drivers: usize) -> i64 {
+        let (requests, drivers) = (requests.max(1) as u128, drivers.min(requests.max(1)) as u128);
         let aged = u128::from(waited_ms) * u128::from(self.match_age_permille) / 1_000;
+        let aged = aged.saturating_mul(drivers * drivers) / (requests * requests);
         let cost = u128::from(self.match_unserved_s) * 1_000 + aged;
         i64::try_from(cost).unwrap_or(i64::MAX)
     }
@@ -54,17 +59,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_short_where_drivers_abound_and_long_where_they_are_scarce() {
+    fn windows_are_short_where_pickups_are_and_long_where_drivers_come_from_afar() {
         let policy = DispatchPolicy {
             batch_window_ms: 10_000,
             batch_window_ms_min: 2_000,
+            batch_ample_pickup_s: 60,
+            batch_scarce_pickup_s: 100,
             ..DispatchPolicy::default()
         };
-        let lengths = [(0, 0), (1, 20), (50, 100), (75, 100), (100, 100), (300, 100), (1, 0)]
-            .map(|(requests, drivers)| policy.window_ms(requests, drivers));
-        assert_eq!(lengths, [2_000, 2_000, 2_000, 6_000, 10_000, 10_000, 10_000]);
+        let lengths = |policy: &DispatchPolicy| {
+            [0, 60_000, 80_000, 100_000, 900_000].map(|pickup_ms| policy.window_ms(pickup_ms))
+        };
+        assert_eq!(lengths(&policy), [2_000, 2_000, 6_000, 10_000, 10_000]);
+        let at_once = DispatchPolicy { batch_scarce_pickup_s: 60, ..policy.clone() };
+        assert_eq!(lengths(&at_once), [2_000, 2_000, 10_000, 10_000, 10_000]);
         let fixed = DispatchPolicy { batch_window_ms_min: 10_000, ..policy };
-        assert_eq!([(1, 20), (300, 100)].map(|(r, d)| fixed.window_ms(r, d)), [10_000; 2]);
+        assert_eq!(lengths(&fixed), [10_000; 5]);
+    }
+
+    #[test]
+    fn pickups_that_make_windows_long_are_not_shorter_than_those_that_keep_them_short() {
+        let crossed = DispatchPolicy {
+            batch_ample_pickup_s: 100,
+            batch_scarce_pickup_s: 90,
+            ..DispatchPolicy::default()
+        };
+        let error = crossed.clone().validated().unwrap_err();
+        assert_eq!(error.key, "batch_scarce_pickup_s");
+        assert_eq!(crossed.reconciled().batch_scarce_pickup_s, 100);
     }
 
     #[test]
@@ -120,9 +142,25 @@ mod tests {
             match_age_permille: 1_500,
             ..DispatchPolicy::default()
         };
-        assert_eq!([0, 10_000].map(|waited| policy.unserved_ms(waited)), [600_000, 615_000]);
-        let ageless = DispatchPolicy { match_age_permille: 0, ..policy };
-        assert_eq!(ageless.unserved_ms(10_000), 600_000);
-        assert_eq!(ageless.unserved_ms(u64::MAX), 600_000);
+        let costs = |waited_ms| policy.unserved_ms(waited_ms, 4, 4);
+        assert_eq!([0, 10_000].map(costs), [600_000, 615_000]);
+        let ageless = DispatchPolicy { match_age_permille: 0, ..policy.clone() };
+        assert_eq!(
+            [10_000, u64::MAX].map(|waited| ageless.unserved_ms(waited, 4, 4)),
+            [600_000; 2]
+        );
+        assert_eq!(policy.unserved_ms(u64::MAX, 10_000, 10_000), i64::MAX);
+    }
+
+    #[test]
+    fn its_age_counts_the_less_the_fewer_drivers_there_are() {
+        let policy = DispatchPolicy {
+            match_unserved_s: 600,
+            match_age_permille: 1_000,
+            ..DispatchPolicy::default()
+        };
+        let extra_ms = [(1, 9), (4, 4), (4, 2), (4, 1), (4, 0), (0, 0)]
+            .map(|(requests, drivers)| policy.unserved_ms(64_000, requests, drivers) - 600_000);
+        assert_eq!(extra_ms, [64_000, 64_000, 16_000, 4_000, 0, 0]);
     }
 }

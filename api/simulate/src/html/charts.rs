@@ -115,13 +115,13 @@ pub(super) fn distribution(title: &str, names: &[String], columns: &[Vec<f64>]) 
             at + 4.0
         );
     }
-    for part in 0..=4 {
-        let value = most * f64::from(part) / 4.0;
-        let anchor = if part == 4 { "end" } else { "middle" };
+    let step = round_step(most / 4.0);
+    for tick in (0_u32..).map(|tick| f64::from(tick) * step).take_while(|tick| *tick <= most) {
+        let anchor = if tick > most - step / 4.0 { "end" } else { "middle" };
         let _ = write!(
             inside,
-            "<text class=\"soft\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{value:.0}</text>",
-            x(value),
+            "<text class=\"soft\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{tick:.0}</text>",
+            x(tick),
             height + 16.0
         );
     }
@@ -151,6 +151,24 @@ pub(super) fn distribution(title: &str, names: &[String], columns: &[Vec<f64>]) 
     figure(title, SIDE.0, SIDE.1 + 22.0 + names.len() as f64 * 16.0, &inside)
 }
 
+/// The least of 1, 2, 5, 10, 20, … that is at least `least`.
+fn round_step(least: f64) -> f64 {
+    let magnitude = 10_f64.powf(least.max(1.0).log10().floor());
+    let rounds = [1.0, 2.0, 5.0].map(|digit| digit * magnitude);
+    rounds.into_iter().find(|step| *step >= least).unwrap_or(10.0 * magnitude)
+}
+
 fn at_most(pct: f64) -> String {
     format!("{pct:.0} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_at_round_values() {
+        let steps = [0.2, 1.0, 1.1, 2.5, 14.0, 181.5, 600.0].map(round_step);
+        assert_eq!(steps, [1.0, 1.0, 2.0, 5.0, 20.0, 200.0, 1_000.0]);
+    }
 }

@@ -111,7 +111,10 @@ fn streets(frame: &Frame) -> String {
         let (x, y) = frame.place(network.point(from));
         for edge in network.leaving(from) {
             let (to_x, to_y) = frame.place(network.point(edge.to));
-            if from < edge.to && frame.shows((x, y)) && frame.shows((to_x, to_y)) {
+            // Once, also where it leads both ways.
+            let drawn =
+                edge.to < from && network.leaving(edge.to).iter().any(|back| back.to == from);
+            if !drawn && frame.shows((x, y)) && frame.shows((to_x, to_y)) {
                 let _ = write!(path, "M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}");
             }
         }

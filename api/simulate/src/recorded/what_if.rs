@@ -11,9 +11,8 @@ use crate::options::SimulateOptions;
 use crate::outcome::RunOutcome;
 use crate::people::{PeopleModel, Traits};
 use crate::policies::{self, NamedPolicy};
-use crate::progress::Progress;
-use crate::simulation::{MINUTE_MS, Simulation, columns};
-use crate::world::{Plan, World};
+use crate::simulation::{MINUTE_MS, Simulation, columns, outcomes};
+use crate::world::Plan;
 
 /// The column of what happened.
 const RECORDED: &str = "recorded";
@@ -44,6 +43,7 @@ pub fn simulate_log(
         policy,
         traits,
         travel: recorded.travel(options.travel()),
+        streets: None,
         seed,
         measured_from_ms: 0,
         measured_until_ms: recorded.until_ms,
@@ -51,17 +51,11 @@ pub fn simulate_log(
     };
     let as_it_was = plan(&base, options.seed);
     let mut runs = vec![RunOutcome::of(RECORDED, &as_it_was, &recorded.ledger(&as_it_was))];
-    let mut progress =
-        Progress::new(seeds.len() * policies.len(), recorded.until_ms, options.quiet);
+    let mut plans = Vec::with_capacity(seeds.len() * policies.len());
     for NamedPolicy { name, policy } in &policies {
-        for &seed in &seeds {
-            let plan = plan(policy, seed);
-            progress.begin(name, plan.drivers, seed);
-            let ledger = World::new(plan.clone()).run(&mut |ms| progress.show(ms));
-            runs.push(RunOutcome::of(name, &plan, &ledger));
-        }
+        plans.extend(seeds.iter().map(|&seed| (name.as_str(), plan(policy, seed))));
     }
-    progress.finish();
+    runs.extend(outcomes(&plans, recorded.until_ms, options));
     Ok(Simulation {
         trips: path.display().to_string(),
         minutes: u32::try_from(recorded.until_ms.div_ceil(MINUTE_MS)).unwrap_or(u32::MAX),
@@ -69,6 +63,7 @@ pub fn simulate_log(
         trip_share: 1.0,
         people: PeopleModel::City,
         traits,
+        roads: None,
         speed_kmh: as_it_was.travel.speed_mps * 3.6,
         detour: options.detour,
         seeds,

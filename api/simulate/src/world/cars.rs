@@ -16,6 +16,9 @@ use crate::ledger::Activity;
 /// Parts of the fleet that take their fixes at different times.
 const FIX_ROUNDS: u64 = 10;
 
+/// Longest pause between two fixes of a car that nobody follows.
+const SPARSE_FIX_INTERVAL_MS: u64 = 20_000;
+
 /// Metres of a degree of latitude.
 const DEGREE_M: f64 = 111_195.0;
 
@@ -62,6 +65,10 @@ pub(crate) struct Car {
 }
 
 impl Car {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.doing != Doing::Away
+    }
+
     /// Where a car is that has no leg.
     pub(super) const fn idle_place(&self) -> Point {
         self.to
@@ -87,8 +94,20 @@ pub(super) fn scattered(near: Point, spread_m: f64, random: &mut impl Rng) -> Po
 }
 
 impl World<'_> {
+    /// The pause between two rounds of fixes. Where nothing looks at cars under way, fixes only keep
+    /// their phones from going silent: each leg ends with one of its own.
     pub(super) fn fix_step_ms(&self) -> u64 {
-        FIX_INTERVAL_MS.min(self.plan.policy.stale_after_ms / 3) / FIX_ROUNDS
+        let policy = self.plan.policy;
+        let followed = policy.forward_wave_size > 0
+            || policy.pickup_check_ms > 0
+            || policy.standby_check_ms > 0
+            || self.plan.recorded.is_some();
+        let interval_ms = if followed {
+            FIX_INTERVAL_MS.min(policy.stale_after_ms / 3)
+        } else {
+            SPARSE_FIX_INTERVAL_MS.min(policy.stale_after_ms * 2 / 3)
+        };
+        interval_ms / FIX_ROUNDS
     }
 
     pub(super) fn go_online(&mut self, driver: usize) {
@@ -106,8 +125,21 @@ impl World<'_> {
         for driver in (first..self.drivers.len()).step_by(FIX_ROUNDS as usize) {
             self.follow_recorded_way(driver);
             self.take_fix(driver);
+            self.was_heard(driver);
         }
         self.after(self.fix_step_ms(), Errand::Fixes(round + 1));
+    }
+
+    /// How long a car that leaves now needs, in milliseconds.
+    pub(super) fn drive_ms(&self, from: Point, to: Point) -> u64 {
+        let by_streets = self.plan.streets.and_then(|streets| streets.way(from, to, self.now));
+        by_streets.map_or_else(|| self.plan.travel.time_ms(from, to), |way| u64::from(way.time_ms))
+    }
+
+    /// How far it drives, in metres.
+    pub(super) fn drive_m(&self, from: Point, to: Point) -> f64 {
+        let by_streets = self.plan.streets.and_then(|streets| streets.way(from, to, self.now));
+        by_streets.map_or_else(|| self.plan.travel.way_m(from, to), |way| way.distance.get())
     }
 
     fn place_of(&self, driver: usize) -> Point {
@@ -166,7 +198,7 @@ impl World<'_> {
             None => {}
         }
         let pickup = self.plan.trips[ride].pickup;
-        let takes_ms = self.plan.travel.time_ms(self.place_of(driver), pickup);
+        let takes_ms = self.drive_ms(self.place_of(driver), pickup);
         let leg = self.change(driver, Doing::ToPickup(ride), Some((pickup, takes_ms)));
         let first = self.ledger.assigned(ride, driver, self.elapsed_ms(), takes_ms);
         if let Some(ms) = self.gives_up_after_ms(driver, ride) {
@@ -181,6 +213,7 @@ impl World<'_> {
     /// The driver is free of this ride, if it was his; he stays where he is.
     pub(super) fn stop_serving(&mut self, driver: usize, ride: usize) {
         if self.drivers[driver].car.doing.ride() == Some(ride) {
+            self.take_fix(driver);
             self.rest(driver);
         }
     }
@@ -217,7 +250,7 @@ impl World<'_> {
             }
             Doing::OnTrip(ride) => {
                 let trip = &self.plan.trips[ride];
-                let way_m = self.plan.travel.way_m(trip.pickup, trip.dropoff);
+                let way_m = self.drive_m(trip.pickup, trip.dropoff);
                 self.ledger.completed(driver, elapsed_ms, way_m);
                 self.take_fix(driver);
                 self.rest(driver);

@@ -108,7 +108,7 @@ impl World<'_> {
             return recorded.request(ride, self.now);
         }
         let trip = &self.plan.trips[ride];
-        let way_m = self.plan.travel.way_m(trip.pickup, trip.dropoff);
+        let way_m = self.drive_m(trip.pickup, trip.dropoff);
         self.plan.city.request(ride, trip, way_m, self.now)
     }
 
@@ -151,7 +151,7 @@ impl World<'_> {
         let least_ms = (from.distance_m(to) / SPEED_MPS.1 * 1_000.0) as u64;
         let recorded_ms = self.plan.recorded.and_then(|recorded| recorded.rides[ride].trip_ms());
         let believed_ms = recorded_ms.filter(|ms| *ms >= least_ms);
-        believed_ms.unwrap_or_else(|| self.plan.travel.time_ms(from, to))
+        believed_ms.unwrap_or_else(|| self.drive_ms(from, to))
     }
 
     /// What a driver does about the offer of a ride that he looks at.

@@ -46,6 +46,7 @@ impl Case {
             drivers,
             policy: &self.policy,
             traits: self.traits,
+            streets: None,
             travel: Travel { detour_factor: 1.3, speed_mps: 15.0 / 3.6 },
             seed: 1,
             measured_from_ms: 0,

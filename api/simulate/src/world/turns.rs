@@ -9,7 +9,7 @@ use muster_engine::grid::Grid;
 use muster_engine::machine::Machine;
 use muster_engine::matching::{MarketCommand, match_window};
 use muster_engine::ride::{RideCommand, RideMachine, find_candidates};
-use muster_engine::time::Timestamp;
+use muster_engine::time::{DeadlineReason, Timestamp};
 
 use super::{DriverSite, Errand, Message, World};
 use crate::city;
@@ -33,6 +33,20 @@ fn rearm(machine: &impl Machine, armed: &mut Option<Timestamp>) -> Option<Timest
     let next = machine.next_deadline()?.at;
     let sooner = armed.is_none_or(|at| next < at);
     sooner.then(|| *armed.insert(next))
+}
+
+/// As [`rearm`] for a driver. That his phone goes silent arms nothing as long as his car takes fixes:
+/// the next of them asks again, before it could be true.
+fn rearm_driver(site: &mut DriverSite) -> Option<Timestamp> {
+    let next = site.machine.next_deadline()?;
+    let fixes_go_on = !site.off_duty || site.car.is_under_way();
+    site.heard = next.reason == DeadlineReason::ContactStale && fixes_go_on;
+    if site.heard {
+        // What was armed stays: it is later than nothing, or asks again for nothing.
+        return None;
+    }
+    let sooner = site.armed.is_none_or(|at| next.at < at);
+    sooner.then(|| *site.armed.insert(next.at))
 }
 
 /// The answer to a search of the supply, for an effect that is one.
@@ -65,8 +79,22 @@ impl World<'_> {
         let due = site.machine.next_deadline().map(|deadline| deadline.at);
         if due.is_some_and(|at| at <= self.now) {
             self.driver_turn(driver, Turn::Deadline);
-        } else if let Some(at) = rearm(&site.machine, &mut site.armed) {
+        } else {
+            self.arm_driver(driver);
+        }
+    }
+
+    /// A driver's machine is woken at its next deadline.
+    fn arm_driver(&mut self, driver: usize) {
+        if let Some(at) = rearm_driver(&mut self.drivers[driver]) {
             self.at(at, Errand::WakeDriver(driver));
+        }
+    }
+
+    /// A round of fixes has passed this driver, in which he took one unless he is away.
+    pub(super) fn was_heard(&mut self, driver: usize) {
+        if self.drivers[driver].heard {
+            self.arm_driver(driver);
         }
     }
 
@@ -100,10 +128,7 @@ impl World<'_> {
         let Some(site) = self.drivers.get_mut(driver) else { return };
         let mut out = Outbox::default();
         call(&mut site.machine, turn, self.now, &mut out);
-        let wake = rearm(&site.machine, &mut site.armed);
-        if let Some(at) = wake {
-            self.at(at, Errand::WakeDriver(driver));
-        }
+        self.arm_driver(driver);
         for effect in out.drain() {
             self.driver_effect(driver, effect);
         }
