@@ -35,6 +35,8 @@ Examples:
   muster roads build --osm city.osm.pbf --out city.roads   travel times by the streets of a city
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
+  muster export city.jsonl.zst                  the whole store; import fills another one from it
+  MUSTER__STORE__URL=postgres://muster@db/muster muster import city.jsonl.zst
 
 Exit codes: 0 done (a clean drain, a replay or simulation without violations), 1 failed, 2 bad configuration or
 arguments.";
@@ -61,6 +63,13 @@ pub enum Command {
     Roads(RoadsCommand),
     /// What places and times of day are worth, for batched dispatch.
     Values(ValuesArgs),
+    /// Bring the tables of the configured store up to this version, and say what was done. A server
+    /// does the same when it starts.
+    Migrate(MigrateArgs),
+    /// Write the whole configured store to a file, at one instant; a server may run meanwhile.
+    Export(TransferArgs),
+    /// Fill an empty store, of either kind, from a file that export wrote: all of it or nothing.
+    Import(TransferArgs),
     /// Print version and source revision.
     Version,
 }
@@ -109,6 +118,29 @@ pub struct ServeArgs {
     /// configuration, which is off].
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+}
+
+/// `muster migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Configuration and data.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Change nothing, and exit with 1 if the store lacks a migration.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `muster export` and `muster import`
+#[derive(Debug, Args)]
+pub struct TransferArgs {
+    /// Configuration and data: they say which store.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Lines of JSON; packed if the name ends in .zst. Export makes it anew; - is standard output or
+    /// input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `muster replay`

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command};
-use muster_api::{explain, replay, roads, serve, shadow, simulate, values, version};
+use muster_api::{explain, replay, roads, serve, shadow, simulate, store_command, values, version};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,6 +18,9 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Roads(command) => roads::run(&command),
         Command::Values(args) => values::run(&args),
+        Command::Migrate(args) => store_command::migrate(&args),
+        Command::Export(args) => store_command::export(&args),
+        Command::Import(args) => store_command::import(&args),
         Command::Version => version::print(),
     }
 }

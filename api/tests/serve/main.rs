@@ -13,6 +13,7 @@ mod roads;
 mod server;
 mod shadow;
 mod standby;
+mod store_command;
 mod stream;
 mod values;
 mod zones;
