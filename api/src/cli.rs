@@ -38,6 +38,8 @@ Examples:
   muster dlq replay --topic ride-requests       ... and once more with those of one topic
   muster values train --market nyc --database data/muster.db --output nyc-values.csv
                                                 what places and times were worth to drivers so far
+  muster export city.jsonl.zst                  the whole store; import fills another one from it
+  MUSTER__STORE__URL=postgres://muster@db/muster muster import city.jsonl.zst
 
 Exit codes: 0 done (a clean drain, a replay or simulation without violations), 1 failed, 2 bad configuration or
 arguments.";
@@ -69,6 +71,13 @@ pub enum Command {
     Kafka(KafkaCommand),
     /// Look at messages from Kafka that could not be taken in, or put them back.
     Dlq(DlqArgs),
+    /// Bring the tables of the configured store up to this version, and say what was done. A server
+    /// does the same when it starts.
+    Migrate(MigrateArgs),
+    /// Write the whole configured store to a file, at one instant; a server may run meanwhile.
+    Export(TransferArgs),
+    /// Fill an empty store, of either kind, from a file that export wrote: all of it or nothing.
+    Import(TransferArgs),
     /// Print version and source revision.
     Version,
 }
@@ -117,6 +126,29 @@ pub struct ServeArgs {
     /// configuration, which is off].
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+}
+
+/// `muster migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Configuration and data.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Change nothing, and exit with 1 if the store lacks a migration.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `muster export` and `muster import`
+#[derive(Debug, Args)]
+pub struct TransferArgs {
+    /// Configuration and data: they say which store.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Lines of JSON; packed if the name ends in .zst. Export makes it anew; - is standard output or
+    /// input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `muster replay`

@@ -14,6 +14,7 @@ pub mod serve;
 pub mod shadow;
 pub mod simulate;
 pub mod store;
+pub mod store_command;
 pub mod telemetry;
 pub mod travel_time;
 pub mod values;

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_api::cli::{Cli, Command, KafkaCommand};
-use muster_api::{explain, kafka, replay, roads, serve, shadow, simulate, values, version};
+use muster_api::{
+    explain, kafka, replay, roads, serve, shadow, simulate, store_command, values, version,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,6 +22,9 @@ fn main() -> ExitCode {
         Command::Values(args) => values::run(&args),
         Command::Kafka(KafkaCommand::Init(args)) => kafka::init::run(&args),
         Command::Dlq(args) => kafka::dlq::run(&args),
+        Command::Migrate(args) => store_command::migrate(&args),
+        Command::Export(args) => store_command::export(&args),
+        Command::Import(args) => store_command::import(&args),
         Command::Version => version::print(),
     }
 }

@@ -11,6 +11,7 @@ mod postgres;
 mod retention;
 mod rows;
 mod sqlite;
+mod transfer;
 mod transitions;
 
 use muster_actors::{PortFuture, Store, StoreError};
@@ -25,6 +26,7 @@ pub use self::past::{
 pub use self::postgres::{PostgresOptions, PostgresStore};
 pub use self::retention::{Pruned, Retention};
 pub use self::sqlite::{SqliteOptions, SqliteStore, THREAD_NICE_MIN};
+pub use self::transfer::TransferError;
 use crate::http::history::RideHistory;
 use crate::kafka::HistoryTail;
 use crate::policy::PolicyLog;

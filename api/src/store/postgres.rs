@@ -35,8 +35,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::watch;
 
 use self::answers::Answers;
-use self::connection::{Readers, Writer, patient};
-use self::error::{from_migration, from_sql, too_late};
+pub(super) use self::connection::patient;
+use self::connection::{Readers, Writer};
+pub(super) use self::error::from_sql;
+use self::error::{from_migration, too_late};
+pub(super) use self::recover::SNAPSHOT;
 use super::Database;
 use super::answers::{AnsweredKeys, FirstCall, SavedAnswer};
 use super::migrations::{self, MigrationStatus};
@@ -155,7 +158,7 @@ impl PostgresStore {
 }
 
 /// A text as PostgreSQL takes it: without the character NUL, which its texts cannot hold.
-fn plain(text: &str) -> Cow<'_, str> {
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {

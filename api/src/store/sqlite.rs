@@ -33,7 +33,8 @@ use tokio::sync::watch;
 pub use self::priority::THREAD_NICE_MIN;
 
 use self::connection::Writer;
-use self::error::{from_migration, from_sql};
+use self::error::from_migration;
+pub(super) use self::error::from_sql;
 use super::Database;
 use super::answers::{AnswerQueue, AnsweredKeys, FirstCall, SavedAnswer};
 use super::migrations::{self, Applied, MigrationStatus};
@@ -141,15 +142,27 @@ impl SqliteStore {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// A connection for one piece of work on the file at `path`, which exists.
+pub(super) async fn connect(path: &Path, access: Access) -> Result<SqliteConnection, StoreError> {
+    let options = SqliteOptions { read_only: access == Access::Read, ..SqliteOptions::default() };
+    let connect = connection::connect_options(path, &options, connection::READER_THREAD);
+    SqliteConnection::connect_with(&connect).await.map_err(from_sql)
+}
+
 fn migrator() -> Migrator {
     sqlx::migrate!("migrations/sqlite")
 }
 
 /// The migrations that the file at `path` has seen.
 async fn applied(path: &Path) -> Result<Vec<Applied>, StoreError> {
-    let options = SqliteOptions { read_only: true, ..SqliteOptions::default() };
-    let connect = connection::connect_options(path, &options, connection::READER_THREAD);
-    let mut connection = SqliteConnection::connect_with(&connect).await.map_err(from_sql)?;
+    let mut connection = connect(path, Access::Read).await?;
     let any =
         sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'");
     let any: i64 = any.fetch_one(&mut connection).await.map_err(from_sql)?;

@@ -15,6 +15,7 @@ mod roads;
 mod server;
 mod shadow;
 mod standby;
+mod store_command;
 mod stream;
 mod traces;
 mod values;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use muster_actors::{Durable, StoreError};
-use muster_api::store::{Database, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use muster_api::store::{Database, Location, PostgresOptions, SqliteOptions, SqliteStore};
 use muster_engine::driver::{
     Departure, DriverProfile, DriverRecord, RidePreferences, RiderBlocks, VehicleCapacity,
 };
@@ -109,6 +109,10 @@ impl World {
         }
     }
 
+    pub(crate) fn location(&self) -> Location {
+        self.place.location()
+    }
+
     /// The same store as another process would open it.
     pub(crate) async fn open_again(&self) -> Arc<dyn Database> {
         self.place.open().await
@@ -140,11 +144,15 @@ impl World {
 
 impl Place {
     async fn open(&self) -> Arc<dyn Database> {
+        self.location().open().await.unwrap()
+    }
+
+    fn location(&self) -> Location {
         match self {
             Self::Sqlite(folder) => {
-                Arc::new(SqliteStore::open(&file_in(folder.path())).await.unwrap())
+                Location::Sqlite { path: file_in(folder.path()), thread_nice: 0 }
             }
-            Self::Postgres(url) => Arc::new(PostgresStore::open(patient(url)).await.unwrap()),
+            Self::Postgres(url) => Location::Postgres(Box::new(patient(url))),
         }
     }
 }

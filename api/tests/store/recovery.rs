@@ -19,7 +19,7 @@ in_both_stores!(
     opening_twice_migrates_once_and_keeps_everything,
 );
 
-fn snapshot(driver: &str, lat: f64, recorded_ms: u64) -> PositionSnapshot {
+pub(crate) fn snapshot(driver: &str, lat: f64, recorded_ms: u64) -> PositionSnapshot {
     PositionSnapshot {
         driver: driver_id(driver),
         position: position(lat, -73.9),

@@ -26,7 +26,7 @@ fn origin(id: &str) -> Option<Arc<Origin>> {
 }
 
 /// A transition with a decision, of a ride that was asked for by the call `asked`, caused by `own`.
-fn wave(ride: &str, version: u64, asked: &str, own: &str) -> Durable {
+pub(crate) fn wave(ride: &str, version: u64, asked: &str, own: &str) -> Durable {
     let mut record: RideRecord = plain_record(ride, version, None);
     Arc::make_mut(&mut record.request).origin = origin(asked);
     Durable::Ride(Box::new(RideCommit {

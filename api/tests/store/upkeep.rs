@@ -17,7 +17,7 @@ in_both_stores!(
     the_size_grows_with_what_is_stored,
 );
 
-fn answer(body: &str, ms: u64) -> SavedAnswer {
+pub(crate) fn answer(body: &str, ms: u64) -> SavedAnswer {
     SavedAnswer {
         fingerprint: format!("print of {body}"),
         status: 202,
@@ -62,7 +62,7 @@ async fn a_ride_is_found_by_the_key_of_its_request(world: World) {
 }
 
 /// Ride `i` ends at `i` after three transitions with a decision each.
-fn ride(i: u64, status: RideStatus) -> Vec<Durable> {
+pub(crate) fn ride(i: u64, status: RideStatus) -> Vec<Durable> {
     let transition = |version| {
         let last = version == 3;
         let status = if last { status } else { RideStatus::Searching };

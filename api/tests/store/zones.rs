@@ -33,7 +33,7 @@ fn record(version: u64, drivers: &[&str]) -> QueueRecord {
     record
 }
 
-fn commit(version: u64, drivers: &[&str], kind: ZoneEventKind) -> Durable {
+pub(crate) fn commit(version: u64, drivers: &[&str], kind: ZoneEventKind) -> Durable {
     let record = Arc::new(record(version, drivers));
     let (driver, note) = (driver_id("d-1"), Some("a note".to_owned()));
     Durable::Zone(Box::new(ZoneCommit { record, kind, driver, note, at: at(version) }))

@@ -44,7 +44,9 @@ pub(super) fn connect_options(options: &PostgresOptions, statement: Duration) ->
 }
 
 /// A connection for one long piece of work, without a limit to it.
-pub(super) async fn patient(options: &PostgresOptions) -> Result<PgConnection, StoreError> {
+pub(in crate::store) async fn patient(
+    options: &PostgresOptions,
+) -> Result<PgConnection, StoreError> {
     connect(&connect_options(options, Duration::ZERO), options.connect_timeout).await
 }
 

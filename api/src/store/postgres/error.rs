@@ -13,7 +13,7 @@ const DATA_CORRUPTED: &str = "XX001";
 ///
 /// A refused row is a conflict, an unreadable one corruption. All else (connection lost, disk full,
 /// time over, shutting down) may pass, so the store is unavailable.
-pub(super) fn from_sql(error: sqlx::Error) -> StoreError {
+pub(in crate::store) fn from_sql(error: sqlx::Error) -> StoreError {
     let text = error.to_string();
     if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
         return StoreError::Corrupt(text);

@@ -17,7 +17,7 @@ use crate::store::rows::{
 };
 
 /// One instant for everything that a transaction reads.
-pub(super) const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(in crate::store) const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Takes ownership: increments the epoch, once the commit that runs has ended.
 pub(super) async fn begin_epoch(options: &PostgresOptions) -> Result<u64, StoreError> {

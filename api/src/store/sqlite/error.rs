@@ -12,7 +12,7 @@ const SQLITE_NOT_A_DATABASE: u32 = 26;
 ///
 /// A refused row is a conflict, an unreadable one corruption. All else (disk full, read-only,
 /// locked, input and output) may pass, so the store is unavailable.
-pub(super) fn from_sql(error: sqlx::Error) -> StoreError {
+pub(in crate::store) fn from_sql(error: sqlx::Error) -> StoreError {
     let text = error.to_string();
     if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
         return StoreError::Corrupt(text);
