@@ -144,7 +144,9 @@ impl Topics {
         let metadata = group.fetch_metadata(Some(topic), within).unwrap();
         let partitions = metadata.topics()[0].partitions();
         let mut wanted = TopicPartitionList::new();
-        partitions.iter().for_each(|known| drop(wanted.add_partition(topic, known.id())));
+        for partition in partitions {
+            wanted.add_partition(topic, partition.id());
+        }
         let committed = group.committed_offsets(wanted, within).unwrap();
         let left = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             let end = group.fetch_watermarks(topic, element.partition(), within).unwrap().1;
