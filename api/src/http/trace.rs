@@ -121,9 +121,9 @@ fn origin_of(
     (Arc::new(ids), span)
 }
 
-/// What the work of a request goes back to: to its span, if it has one.
+/// What the work of a request goes back to: to its span, if one is kept.
 fn beneath(ids: &Arc<Origin>, span: Option<&TraceSpan>) -> Arc<Origin> {
-    let Some(span) = span else { return Arc::clone(ids) };
+    let Some(span) = span.filter(|span| span.is_kept()) else { return Arc::clone(ids) };
     let correlation_id = ids.correlation_id.clone();
     Arc::new(Origin { correlation_id, traceparent: span.traceparent() })
 }
