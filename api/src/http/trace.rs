@@ -127,9 +127,9 @@ pub(crate) fn origin(correlation_id: Option<&str>, traceparent: Option<&str>) ->
     }
 }
 
-/// What the work of a request goes back to: to its span, if it has one.
+/// What the work of a request goes back to: to its span, if one is kept.
 fn beneath(ids: &Arc<Origin>, span: Option<&TraceSpan>) -> Arc<Origin> {
-    let Some(span) = span else { return Arc::clone(ids) };
+    let Some(span) = span.filter(|span| span.is_kept()) else { return Arc::clone(ids) };
     let correlation_id = ids.correlation_id.clone();
     Arc::new(Origin { correlation_id, traceparent: span.traceparent() })
 }

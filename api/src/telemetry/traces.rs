@@ -158,6 +158,11 @@ impl TraceSpan {
         traceparent::of(self.span.span_context())
     }
 
+    /// Whether it is sent to the collector.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.span.is_recording()
+    }
+
     /// It did not do what it was for.
     pub(crate) fn fail(&mut self, why: &str) {
         self.span.set_status(Status::error(why.to_owned()));
@@ -165,7 +170,7 @@ impl TraceSpan {
 
     /// Ends the span of a request.
     pub fn answered(mut self, method: &str, route: &str, status: u16, correlation_id: &str) {
-        if !self.span.is_recording() {
+        if !self.is_kept() {
             return;
         }
         self.span.update_name(format!("{method} {route}"));
