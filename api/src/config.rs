@@ -2,6 +2,7 @@
 
 mod build;
 mod kafka;
+mod matching;
 mod shadow;
 
 use std::collections::BTreeMap;
@@ -375,6 +376,9 @@ impl Config {
         refuse(holds, "log.record_bytes_max", bytes.to_string(), allowed)?;
         if let Some((key, value, allowed)) = self.kafka.fault() {
             refuse(false, &format!("kafka.{key}"), value, allowed)?;
+        }
+        if let Some((key, value, allowed)) = self.collection_fault() {
+            refuse(false, &key, value, &allowed)?;
         }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {
