@@ -4,6 +4,7 @@ mod build;
 mod kafka;
 mod kafka_intake;
 mod kafka_relay;
+mod matching;
 mod redis;
 mod shadow;
 mod store;
@@ -380,6 +381,9 @@ impl Config {
         }
         if let Some((key, value, allowed)) = self.telemetry.fault() {
             refuse(false, &format!("telemetry.{key}"), value, allowed)?;
+        }
+        if let Some((key, value, allowed)) = self.collection_fault() {
+            refuse(false, &key, value, &allowed)?;
         }
         refuse(!self.markets.is_empty(), "markets", "empty".to_owned(), "one market or more")?;
         for (id, section) in &self.markets {

@@ -2,6 +2,7 @@
 
 mod intake;
 mod metrics;
+mod outside;
 mod policy_file;
 mod recording;
 mod redis;
@@ -17,22 +18,21 @@ use std::time::{Duration, Instant};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use muster_actors::{Dispatch, Ports, StartError, StoreError, Tracer};
+use muster_actors::{Dispatch, StartError, StoreError};
 use socket2::SockRef;
 
+use self::outside::{Opened, Outside};
 use self::policy_file::{PolicyFile, Stamp};
-use self::redis::RedisEdge;
-use self::roads_file::RoadsFiles;
 use self::shadows::ShadowSettings;
 use crate::cli::ServeArgs;
 use crate::config::{Config, ConfigError};
-use crate::http::{self, AppParts, AppState, BuildInfo, HttpLimits, SharedAllowance};
+use crate::http::{self, AppState};
 use crate::kafka::intake::{Intake, IntakeError};
 use crate::kafka::relay::RelayHandle;
-use crate::policy::{PolicyDesk, Standings};
+use crate::policy::PolicyDesk;
 use crate::redis::LinkError;
 use crate::store::{ANSWER_KEPT_MS, Database, Retention};
-use crate::telemetry::{self, Metrics, Traces};
+use crate::telemetry::{self, Metrics};
 use crate::version;
 use crate::ws::{self, StreamState};
 
@@ -139,28 +139,12 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     telemetry::init_logs(&config.log.level).map_err(ServeError::Logs)?;
     let listener =
         TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })?;
-    let location = config.store.location(&args.config.data).ok_or(ServeError::NoStore)?;
-    tracing::info!(%location, "opening the store");
-    let store = location.open().await?;
-    let metrics = Metrics::new();
-    dispatch_config.markets.iter().for_each(|market| metrics.begin_with_market(market.id()));
-    let traces = Traces::start(&config.telemetry, &metrics).map_err(ServeError::Traces)?;
-    let standings = Standings::load(store.as_ref(), &dispatch_config.policies).await?;
-    dispatch_config.policies = standings.books();
-    let roads = RoadsFiles::load(&config, &dispatch_config.policies, &metrics)?;
-    dispatch_config.travel = roads.times();
-    let recorded = match recording::folder(&config, args) {
-        Some(folder) => Some(recording::open(folder, &config, &dispatch_config, &store, &metrics)?),
-        None => None,
-    };
-    let (durable, policy_log) = recording::outside(&store, recorded.as_ref());
-    let redis = RedisEdge::open(&config, &dispatch_config.markets, &metrics)?;
-    let durable = redis.iter().fold(durable, |store, redis| redis.over(store));
-    let begun = relay::begin(&config, store.as_ref()).await?;
-    let tracer = traces.clone().map(|traces| traces as Arc<dyn Tracer>);
-    let ports = Ports { store: durable, events: metrics.clone(), meter: metrics.clone(), tracer };
+    let Opened { outside, standings, roads } =
+        Outside::open(args, &config, &mut dispatch_config).await?;
+    let (ports, policy_log) = outside.ports();
+    let begun = relay::begin(&config, outside.store.as_ref()).await?;
     let dispatch = Dispatch::start(dispatch_config, ports).await?;
-    let relay = relay::start(begun, &store, &metrics, traces.clone())?;
+    let relay = relay::start(begun, &outside.store, &outside.metrics, outside.traces.clone())?;
     shadows::put_in_force(&dispatch, &shadows);
     let policies = PolicyDesk::open(dispatch.clone(), policy_log, standings).await?;
     let policies = Arc::new(policies);
@@ -169,21 +153,17 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
         let desk = Arc::clone(&policies);
         PolicyFile::new(file, read, config.clone(), desk, settings, dispatch.clone()).watch();
     }
-    spawn_pruning(Arc::clone(&store), dispatch.clone(), &config);
-    spawn_tidying(Arc::clone(&store));
-
-    let intake = intake::start(&config.kafka, &dispatch, &metrics)?;
-    let allowance = redis.as_ref().map(RedisEdge::allowance);
-    let state =
-        app_state(&config, &dispatch, &store, &policies, &metrics, allowance, traces.clone());
-    let claims = redis.map(|redis| listener.local_addr().map(|at| redis.start(&dispatch, at)));
-    let claims = claims.transpose()?;
-    let server = start(&config, listener, state, &dispatch, &metrics)?;
-    let handle = server.handle();
+    spawn_pruning(Arc::clone(&outside.store), dispatch.clone(), &config);
+    spawn_tidying(Arc::clone(&outside.store));
+    let intake = intake::start(&config.kafka, &dispatch, &outside.metrics)?;
+    let state = outside.app_state(&config, &dispatch, &policies);
+    let address = listener.local_addr()?;
+    let claims = outside.redis.as_ref().map(|redis| redis.start(&dispatch, address));
+    let server = start(&config, listener, state, &dispatch, &outside.metrics)?;
     let drained = actix_web::rt::spawn(drain_on_signal(
         dispatch,
         intake,
-        handle,
+        server.handle(),
         relay,
         Duration::from_millis(config.server.drain_within_ms),
     ));
@@ -192,41 +172,8 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     if let Some(claims) = claims {
         claims.release().await;
     }
-    if let Some(recorded) = recorded {
-        recorded.finish();
-    }
-    store.close().await?;
-    if let Some(traces) = traces {
-        traces.finish();
-    }
+    outside.close().await?;
     Ok(clean)
-}
-
-fn app_state(
-    config: &Config,
-    dispatch: &Dispatch,
-    store: &Arc<dyn Database>,
-    policies: &Arc<PolicyDesk>,
-    metrics: &Arc<Metrics>,
-    shared_allowance: Option<Arc<dyn SharedAllowance>>,
-    traces: Option<Arc<Traces>>,
-) -> AppState {
-    AppState::new(AppParts {
-        dispatch: dispatch.clone(),
-        history: store.clone(),
-        policies: Arc::clone(policies),
-        shared_allowance,
-        observe: metrics.clone(),
-        traces,
-        limits: HttpLimits {
-            ride_requests_per_rider_per_min: config.server.ride_requests_per_rider_per_min,
-            sse_streams_max: config.server.sse_streams_max,
-        },
-        build: BuildInfo {
-            version: version::VERSION.to_owned(),
-            revision: version::REVISION.to_owned(),
-        },
-    })
 }
 
 /// Announces the address, and serves.

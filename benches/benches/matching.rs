@@ -1,12 +1,19 @@
 //! What it takes to match a window: clustered riders and drivers, 20 candidates per request.
 //!
-//! Before each benchmark its instance is solved once and told: requests served, the cost, and the
-//! duality gap, which is 0 for an optimum.
+//! Before each benchmark its instance is told: processor time, requests served, the duality gap, which is
+//! 0 for an optimum, and what an auction makes of it.
+
+#[path = "matching_auction/mod.rs"]
+mod auction;
+#[path = "processor/mod.rs"]
+mod processor;
 
 use std::hint::black_box;
 
+use auction::auction;
 use criterion::{Criterion, criterion_group, criterion_main};
 use muster_engine::matching::{Pair, SparseProblem, solve};
+use processor::timed;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -85,19 +92,55 @@ impl City {
     }
 }
 
+/// The curve: as many requests with a fifth more drivers.
+const CURVE: [usize; 6] = [500, 1_000, 2_000, 5_000, 20_000, 50_000];
+
+/// Seconds that an auction may give up per request.
+const EPSILONS_S: [i64; 3] = [1, 10, 60];
+
+/// Runs of each instance.
+const RUNS: usize = 9;
+
 #[expect(clippy::print_stdout, reason = "the quality of the answer is part of the result")]
+fn told(requests: usize, drivers: usize, peers: bool) -> SparseProblem {
+    let problem = City::new().problem(requests, drivers);
+    let (took, solution) = timed(RUNS, || solve(&problem, u64::MAX));
+    let gap_ms = solution.certificate.gap_ms(&problem, &solution.driver_of);
+    let served = solution.driver_of.iter().flatten().count();
+    println!(
+        "{requests} x {drivers}: {took}; {served} served, {} pairs, {} looked at, duality gap {gap_ms:?} ms",
+        problem.pair_count(),
+        solution.steps
+    );
+    for epsilon_s in if peers { &EPSILONS_S[..] } else { &[] } {
+        let (took, answer) = timed(1, || auction(&problem, epsilon_s * 1_000));
+        let cost_ms = |driver_of: &[Option<u32>]| problem.cost_ms(driver_of);
+        let ms = took.processor_ms;
+        match answer {
+            None => println!("  auction, epsilon {epsilon_s} s: given up after {ms:.0} ms"),
+            Some(driver_of) => {
+                let lost = cost_ms(&driver_of).zip(cost_ms(&solution.driver_of));
+                let lost_s = lost.map_or(f64::NAN, |(own, best)| (own - best) as f64 / 1e3);
+                let served = driver_of.iter().flatten().count();
+                println!(
+                    "  auction, epsilon {epsilon_s} s: {ms:.0} ms, {served} served, {:.2} s lost \
+                     per request",
+                    lost_s / requests as f64
+                );
+            }
+        }
+    }
+    problem
+}
+
 fn matching(criterion: &mut Criterion) {
+    for requests in CURVE {
+        told(requests, requests * 6 / 5, false);
+    }
     let mut group = criterion.benchmark_group("matching");
     group.sample_size(10);
     for (requests, drivers) in SIZES {
-        let problem = City::new().problem(requests, drivers);
-        let solution = solve(&problem, u64::MAX);
-        let gap_ms = solution.certificate.gap_ms(&problem, &solution.driver_of);
-        let served = solution.driver_of.iter().flatten().count();
-        println!(
-            "{requests} x {drivers}: {served} served, {} pairs looked at, duality gap {gap_ms:?} ms",
-            solution.steps
-        );
+        let problem = told(requests, drivers, true);
         group.bench_function(format!("{requests}x{drivers}"), |bencher| {
             bencher.iter(|| black_box(solve(black_box(&problem), u64::MAX)));
         });

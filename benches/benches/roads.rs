@@ -5,6 +5,8 @@
 
 #[path = "../../engine/tests/roads/dijkstra.rs"]
 mod dijkstra;
+#[path = "processor/mod.rs"]
+mod processor;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,6 +15,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use dijkstra::Dijkstra;
 use muster_engine::geo::Position;
 use muster_engine::roads::{RoadNetwork, Street, Streets};
+use processor::timed;
 
 const NODES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_nodes.csv.zst");
 const EDGES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_edges.csv.zst");
@@ -53,9 +56,15 @@ fn places(network: &RoadNetwork, count: usize, offset: usize) -> Vec<Position> {
     (0..count).map(place).collect()
 }
 
+#[expect(clippy::print_stdout, reason = "processor time is part of the result")]
 fn roads(criterion: &mut Criterion) {
     let streets = streets();
-    let network = RoadNetwork::build(&streets, |_, _| {}).unwrap();
+    let (took, network) = timed(3, || RoadNetwork::build(&streets, |_, _| {}).unwrap());
+    println!("build of {} nodes: {took}", network.positions().len());
+    let (drivers, pickups) = (places(&network, 200, 0), places(&network, 2_000, 1_234));
+    let mut next = pickups.iter().cycle();
+    let (took, _) = timed(2_000, || network.many_to_one(&drivers, *next.next().unwrap(), 17));
+    println!("200 drivers to a pickup, 2,000 times: {took}");
     let mut group = criterion.benchmark_group("roads");
     group.sample_size(10);
     group.bench_function("build_manhattan", |bencher| {

@@ -94,6 +94,21 @@ fn the_relay_s_keys_count_once_there_is_a_broker() {
 }
 
 #[test]
+fn acceptors_are_not_collected_longer_than_a_call_is_answered() {
+    let best = "match_accept = \"best_of_acceptors\"\nmatch_offers_parallel = 2\n";
+    let of = |collect_ms: u64| {
+        error_of(&format!("[markets.nyc.policy]\n{best}match_collect_ms = {collect_ms}\n"))
+    };
+    let error = of(5_000);
+    let text = "markets.nyc.policy.match_collect_ms is 5000, allowed is below engine.answer_within_ms, 5000";
+    assert!(error.contains(text), "{error}");
+    let held = file(&format!("[policy]\n{best}match_collect_ms = 4999\n"));
+    assert!(Config::load(Some(held.path())).is_ok());
+    let first = file("[policy]\nmatch_collect_ms = 30000\n");
+    assert!(Config::load(Some(first.path())).is_ok(), "nobody is waited for");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/no/such/muster.toml"))).unwrap_err();
     assert!(error.to_string().contains("/no/such/muster.toml"), "{error}");
