@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::bridge::{Bridge, OUT, PATIENCE, drain, shared_broker};
 use crate::checker::{compare, history};
 use crate::city::City;
-use crate::kcat::Message;
+use crate::kcat;
 use crate::schemas::{schema, schema_of};
 use crate::server::Server;
 
@@ -56,7 +60,7 @@ fn base(event_id: &str) -> &str {
 }
 
 /// Bodies by the schema, and what goes beside them.
-fn fits(messages: &[Message], name: &str) {
+fn fits(messages: &[kcat::Message], name: &str) {
     let schema = jsonschema::validator_for(&schema(name)).unwrap();
     let mut ids = BTreeSet::new();
     for message in messages {
@@ -77,7 +81,7 @@ fn fits(messages: &[Message], name: &str) {
 }
 
 /// By driver, an offer is told when it begins and when it ends, in this order.
-fn offers_begin_once_and_end_once(messages: &[Message]) {
+fn offers_begin_once_and_end_once(messages: &[kcat::Message]) {
     let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for message in messages {
         let body = message.body();
@@ -119,6 +123,7 @@ async fn a_transition_carries_the_ids_of_the_call_that_caused_it() {
     let offers = offers.await.to_string();
     let offer = offers.split("\"offer_id\":\"").nth(1).unwrap().split('"').next().unwrap();
     call(&format!("/v1/offers/{offer}/accept"), "c-driver", json!({})).await;
+    arrive_by_phone(&server, "c-phone").await;
     call("/v1/rides/r/cancel", "c-cancel", json!({"by": "rider", "reason": "x"})).await;
     drain(server).await;
 
@@ -140,9 +145,21 @@ async fn a_transition_carries_the_ids_of_the_call_that_caused_it() {
             told("ride_requested", "c-rider"),
             told("wave_sent", "c-rider"),
             told("driver_assigned", "c-driver"),
+            told("driver_arrived", "c-phone"),
             told("ride_cancelled", "c-cancel"),
         ]
     );
+}
+
+/// The driver of the ride `r` says on a socket that he is there; the socket was opened with these ids.
+async fn arrive_by_phone(server: &Server, id: &str) {
+    let mut request = server.socket_url("d-1", "").into_client_request().unwrap();
+    request.headers_mut().insert("x-correlation-id", id.parse().unwrap());
+    request.headers_mut().insert("traceparent", TRACE.parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    let arrived = json!({"type": "arrived", "ride_id": "r"}).to_string();
+    socket.send(Message::text(arrived)).await.unwrap();
+    server.until("/v1/rides/r", |_, ride| ride["status"] == "arrived").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
