@@ -1,5 +1,5 @@
-//! Load generator, kill -9 checker and what they share. Both see the server from outside only: by
-//! its HTTP interface, its driver sockets and `/proc`.
+//! Load generator, kill -9 checker, the relay's bench and what they share. All see the server from outside
+//! only: by its HTTP interface, its driver sockets and `/proc`; the last one fills its store before.
 
 pub mod audit;
 pub mod chaos;
@@ -12,6 +12,7 @@ pub mod load;
 pub mod net;
 pub mod phone;
 pub mod process;
+pub mod relay;
 pub mod report;
 pub mod riders;
 pub mod scrape;

@@ -83,6 +83,17 @@ fn a_collector_is_named_by_host_and_port() {
 }
 
 #[test]
+fn the_relay_s_keys_count_once_there_is_a_broker() {
+    let keys = "[kafka.relay]\nin_flight_max = 1\n";
+    let file = file(keys);
+    assert!(Config::load(Some(file.path())).is_ok());
+    let error = error_of(&format!("[kafka]\nbrokers = \"kafka:9092\"\n{keys}"));
+    assert!(error.contains("kafka.relay.in_flight_max is 1, allowed is 100..=1000000"), "{error}");
+    let error = error_of("[kafka.relay]\nstart = \"newest\"\n");
+    assert!(error.contains("kafka.relay.start") && error.contains("newest"), "{error}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/no/such/muster.toml"))).unwrap_err();
     assert!(error.to_string().contains("/no/such/muster.toml"), "{error}");

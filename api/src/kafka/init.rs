@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
-    TopicReplication,
+    TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::cli::{KafkaInitArgs, config_file};
 use crate::config::{Config, ConfigError, KafkaConfig};
@@ -89,10 +89,8 @@ async fn init(args: &KafkaInitArgs) -> Result<bool, InitError> {
                 }
             }
             None if args.dry_run => format!("would be created: {}", wanted.described()),
-            None => {
-                create(&admin, &wanted).await?;
-                format!("created: {}", wanted.described())
-            }
+            None if create(&admin, &wanted).await? => format!("created: {}", wanted.described()),
+            None => "exists".to_owned(),
         };
         println!("{}: {told}", wanted.name);
     }
@@ -196,17 +194,21 @@ fn value_of(settings: &ConfigResource, key: &str) -> String {
     value.unwrap_or_else(|| "not set".to_owned())
 }
 
+/// Creates a topic; false when it exists after all: somebody else created it a moment ago.
 async fn create(
     admin: &AdminClient<DefaultClientContext>,
     wanted: &Wanted,
-) -> Result<(), InitError> {
+) -> Result<bool, InitError> {
     let replication = TopicReplication::Fixed(wanted.replication);
     let topic = NewTopic::new(&wanted.name, wanted.partitions, replication);
     let topic = wanted.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
-    for answer in admin.create_topics([&topic], &options()).await? {
-        answer.map_err(|(topic, code)| InitError::Topic { topic, error: code.to_string() })?;
-    }
-    Ok(())
+    let answers = admin.create_topics([&topic], &options()).await?;
+    let created = |answer: TopicResult| match answer {
+        Ok(_) => Ok(true),
+        Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(false),
+        Err((topic, code)) => Err(InitError::Topic { topic, error: code.to_string() }),
+    };
+    answers.into_iter().try_fold(true, |all, answer| Ok(created(answer)? && all))
 }
 
 fn options() -> AdminOptions {

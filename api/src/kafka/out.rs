@@ -9,7 +9,7 @@ mod driver_offers;
 mod namma_yatri;
 mod ride_events;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use serde::Serialize;
 

@@ -10,15 +10,18 @@
 //! last transition all of whose messages arrived: some may come twice, none is left out.
 
 mod producer;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_actors::StoreError;
+use muster_engine::time::Timestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 pub(crate) use self::producer::producer_config;
 use self::producer::{Delivered, Envelope, Producer};
@@ -147,10 +150,20 @@ struct Flight {
     arrivals: mpsc::UnboundedReceiver<Delivered>,
     tracker: Tracker,
     framing: Framing,
-    /// The last event that was read.
+    /// The last event that was read, and when it happened.
     read: u64,
+    read_at: Timestamp,
     /// Whether that was the newest one there was.
     caught_up: bool,
+}
+
+impl Flight {
+    /// When the oldest transition happened that has not arrived; what is not read yet is about as old as
+    /// what was read last.
+    fn oldest(&self) -> Option<Timestamp> {
+        let unread = (!self.caught_up).then_some(self.read_at);
+        self.tracker.oldest().or(unread)
+    }
 }
 
 impl Relay {
@@ -173,12 +186,11 @@ impl Relay {
             tracing::error!(error = %lost, advice, event, "the relay begins again after this event");
             self.metrics.restarted();
             rest = if self.published > before { REST_MIN } else { (rest * 2).min(REST_MAX) };
-            let resting = tokio::time::sleep(rest);
             if self.stop.borrow().is_some() {
                 break;
             }
             tokio::select! {
-                () = resting => {}
+                () = sleep(rest) => {}
                 _ = self.stop.changed() => {}
             }
         }
@@ -189,15 +201,27 @@ impl Relay {
 
     /// Publishes until it is told to stop, or something goes wrong.
     async fn fly(&mut self) -> Result<(), Lost> {
+        let first = self.tail.after(self.published, 1).await?;
+        self.metrics.waits_since(first.first().map(|first| first.at));
         let framing = Framing::agree(&self.kafka.relay.registry_url, &self.topics).await?;
         let (producer, arrivals) = producer::start(&self.kafka)?;
-        let (tracker, read) = (Tracker::new(self.published), self.published);
-        let mut flight = Flight { producer, arrivals, tracker, framing, read, caught_up: false };
+        let mut flight = Flight {
+            producer,
+            arrivals,
+            tracker: Tracker::new(self.published),
+            framing,
+            read: self.published,
+            read_at: Timestamp::default(),
+            caught_up: false,
+        };
         let mut commits = self.tail.commits();
         let mut save_at = Instant::now() + SAVE_EVERY;
         loop {
-            commits.mark_unchanged();
-            self.read_on(&mut flight).await?;
+            let room = flight.tracker.in_flight() <= self.kafka.relay.in_flight_max / 2;
+            if room && !flight.caught_up {
+                commits.mark_unchanged();
+                self.read_on(&mut flight).await?;
+            }
             let ends_at = *self.stop.borrow_and_update();
             let idle = flight.caught_up && flight.tracker.waiting() == 0;
             if let Some(ends_at) = ends_at
@@ -209,12 +233,16 @@ impl Relay {
             }
             let look_at = Instant::now() + LOOK_EVERY;
             let wakes_at = ends_at.map_or(look_at, |ends_at| ends_at.min(look_at));
+            let reads_on = room && !flight.caught_up;
             tokio::select! {
+                biased;
                 Some(delivered) = flight.arrivals.recv() => self.land(&mut flight, delivered)?,
-                _ = commits.changed(), if flight.caught_up => {}
-                _ = self.stop.changed(), if ends_at.is_none() => {}
+                () = std::future::ready(()), if reads_on => {}
+                _ = commits.changed(), if flight.caught_up => flight.caught_up = false,
+                // What was committed before must be read before it ends.
+                _ = self.stop.changed(), if ends_at.is_none() => flight.caught_up = false,
                 () = sleep_until(save_at), if self.published > self.saved => {}
-                () = sleep_until(wakes_at) => {}
+                () = sleep_until(wakes_at) => flight.caught_up = false,
             }
             if Instant::now() >= save_at && self.published > self.saved {
                 match self.save().await {
@@ -227,11 +255,8 @@ impl Relay {
         }
     }
 
-    /// Reads and sends while there is room, a batch at a time.
-    async fn read_on(&self, flight: &mut Flight) -> Result<(), Lost> {
-        if flight.tracker.in_flight() > self.kafka.relay.in_flight_max / 2 {
-            return Ok(());
-        }
+    /// Reads and sends a batch.
+    async fn read_on(&mut self, flight: &mut Flight) -> Result<(), Lost> {
         let batch = self.tail.after(flight.read, READ_ROWS_MAX).await?;
         flight.caught_up = batch.len() < READ_ROWS_MAX as usize;
         for transition in &batch {
@@ -242,9 +267,9 @@ impl Relay {
                 self.metrics.pruned(missing);
             }
             self.send(flight, transition).await?;
-            flight.read = transition.event;
+            (flight.read, flight.read_at) = (transition.event, transition.at);
         }
-        self.metrics.waits_since(flight.tracker.oldest());
+        self.settle(flight);
         Ok(())
     }
 
@@ -287,9 +312,13 @@ impl Relay {
         while let Ok(delivered) = flight.arrivals.try_recv() {
             self.count(flight, delivered)?;
         }
-        self.published = flight.tracker.published();
-        self.metrics.waits_since(flight.tracker.oldest());
+        self.settle(flight);
         Ok(())
+    }
+
+    fn settle(&mut self, flight: &Flight) {
+        self.published = flight.tracker.published();
+        self.metrics.waits_since(flight.oldest());
     }
 
     fn count(&self, flight: &mut Flight, delivered: Delivered) -> Result<(), Lost> {

@@ -59,6 +59,11 @@ impl OutboxMetrics {
         self.events_pruned.inc_by(events);
     }
 
+    #[cfg(test)]
+    pub(crate) fn pruned_so_far(&self) -> u64 {
+        self.events_pruned.get()
+    }
+
     pub(crate) fn restarted(&self) {
         self.restarts.inc();
     }

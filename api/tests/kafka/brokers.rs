@@ -58,6 +58,30 @@ async fn a_broker_that_is_killed_or_hangs_costs_delay_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_server_had_on_its_way_to_a_broker_that_hangs_is_told_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let kafka = Kafka::start().unwrap();
+    let bridge = Bridge::new(kafka.bootstrap(), "both");
+    bridge.create(folder.path());
+    let server = bridge.serve(folder.path()).await;
+    let next = Arc::new(AtomicU64::new(0));
+    let city = City::begin(server.url(), &next).await;
+    requested(&server, 5.0).await;
+    kafka.pause().unwrap();
+    // Long enough that a cursor which ran ahead of the broker would have been saved several times.
+    let began = Instant::now();
+    while server.metric("muster_outbox_lag_seconds").await < 2.0 {
+        assert!(began.elapsed() < PATIENCE, "nothing waits for the broker");
+    }
+    server.kill();
+    city.end().await;
+    kafka.resume().unwrap();
+    drain(bridge.serve(folder.path()).await).await;
+    let history = history(folder.path()).await;
+    compare(&history, &bridge.read("ride_events"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_missing_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let quick = r#"{ "topic.metadata.propagation.max.ms" = "100" }"#;

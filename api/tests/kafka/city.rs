@@ -82,7 +82,7 @@ async fn travel(http: &reqwest::Client, url: &str, number: u64) -> reqwest::Resu
         let offers = offers["offers"].as_array().or_else(|| offers.as_array()).cloned();
         for offer in offers.unwrap_or_default() {
             let id = offer["offer_id"].as_str().unwrap_or_default().to_owned();
-            let verb = if (number + driver) % 5 == 0 { "decline" } else { "accept" };
+            let verb = if (number + driver).is_multiple_of(5) { "decline" } else { "accept" };
             post(http, url, &format!("/v1/offers/{id}/{verb}"), json!({})).await?;
         }
     }

@@ -22,12 +22,12 @@ fn topics_are_created_once_and_differences_reported() {
         cleanup.policy=compact";
     assert!(lines.contains(&profiles.to_owned()), "{lines:?}");
     let (code, lines) = run(&args);
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(0), "{lines:?}");
     let events = "init.ride_events: created: 3 partitions, replication 1, \
         cleanup.policy=delete, retention.ms=172800000";
     assert!(lines.contains(&events.to_owned()), "a dry run created it: {lines:?}");
     let (code, lines) = run(&args);
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(0), "{lines:?}");
     assert!(lines.iter().all(|line| line.ends_with(": exists")), "{lines:?}");
     assert!(lines.contains(&"init.profiles.dead: exists".to_owned()), "{lines:?}");
     let (code, lines) = run(&["--partitions", "5", "--replication", "1", "--retention-h", "24"]);
@@ -44,4 +44,18 @@ fn without_a_broker_there_is_nothing_to_create() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("kafka.brokers is empty"), "{error}");
+}
+
+#[test]
+fn a_property_that_librdkafka_does_not_know_is_a_bad_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = muster(folder.path())
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("MUSTER__KAFKA__BROKERS", "127.0.0.1:9")
+        .env("MUSTER__KAFKA__PROPERTIES", r#"{ "no.such.property" = "1" }"#)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("kafka.properties") && error.contains("no.such.property"), "{error}");
 }

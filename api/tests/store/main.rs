@@ -9,5 +9,6 @@ mod older_records;
 mod policies;
 mod reading;
 mod recovery;
+mod relay;
 mod upkeep;
 mod zones;

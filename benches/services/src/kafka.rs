@@ -43,6 +43,11 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The process id of the broker.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// SIGKILL.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ fn events(transition: &Transition) -> Vec<Event<'_>> {
     }
     events.extend(quotes(before, after));
     if let Some(new) = has.filter(|new| had.is_none_or(|had| had.driver.id != new.driver.id)) {
-        if !before.offers.get(&new.offer).is_some_and(|offer| offer.quote.is_some()) {
+        if before.offers.get(&new.offer).is_none_or(|offer| offer.quote.is_none()) {
             events.push(quote(new.offer.as_str(), new.driver.id.as_str(), after, at()));
         }
         events.push(booking(new, after, "booking_created", "TRIP_ASSIGNED", at()));

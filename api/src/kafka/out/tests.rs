@@ -20,7 +20,7 @@ fn offer(driver: &str, kind: &str, expires_at: u64) -> Value {
 }
 
 /// A searching ride with these keys of its record set.
-fn ride(version: u64, keys: Value) -> Arc<RideRecord> {
+pub(crate) fn ride(version: u64, keys: Value) -> Arc<RideRecord> {
     let mut record = json!({
         "request": {"ride": "ride-1", "rider": "r-1", "market": "nyc",
             "pickup": {"lat_e7": 407_484_000, "lng_e7": -739_857_000}, "dropoff": null,
@@ -47,7 +47,7 @@ fn assigned(version: u64, status: &str, offer: &str, driver: &str) -> Arc<RideRe
     ride(version, json!({"status": status, "assignment": assignment, "otp": "0042"}))
 }
 
-fn transition(
+pub(crate) fn transition(
     kind: RideEventKind,
     before: Option<Arc<RideRecord>>,
     after: Arc<RideRecord>,
