@@ -74,7 +74,7 @@ fn relay(tail: &Arc<Numbers>, published: u64) -> (RelayHandle, Arc<OutboxMetrics
     }
     let metrics = Arc::new(OutboxMetrics::default());
     let (tail, told) = (Arc::clone(tail), Arc::clone(&metrics));
-    (start(RelayParts { tail, kafka, metrics: told, published, traces: None }).unwrap(), metrics)
+    (start(RelayParts { tail, kafka, metrics: told, traces: None, published }).unwrap(), metrics)
 }
 
 #[tokio::test]
