@@ -1,4 +1,4 @@
-//! Records the source revision the binary is built from.
+//! Records the source revision the binary is built from, and watches the migrations.
 
 use std::process::Command;
 
@@ -9,6 +9,8 @@ fn main() {
     };
     let revision = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
     println!("cargo::rustc-env=MUSTER_REVISION={revision}");
+    // They are compiled in, and the compiler does not notice a new one.
+    println!("cargo::rerun-if-changed=migrations");
     if let Some(head) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={head}");
     }
