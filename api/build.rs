@@ -1,5 +1,5 @@
-//! Records the source revision the binary is built from: `MUSTER_REVISION` of the environment where there
-//! is no repository, as in an image's build.
+//! Records the source revision the binary is built from (`MUSTER_REVISION` of the environment where there
+//! is no repository, as in an image's build), and watches the migrations.
 
 use std::process::Command;
 
@@ -13,6 +13,8 @@ fn main() {
     let revision = revision.unwrap_or_else(|| "unknown".into());
     println!("cargo::rerun-if-env-changed=MUSTER_REVISION");
     println!("cargo::rustc-env=MUSTER_REVISION={revision}");
+    // They are compiled in, and the compiler does not notice a new one.
+    println!("cargo::rerun-if-changed=migrations");
     if let Some(head) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={head}");
     }

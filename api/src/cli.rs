@@ -344,9 +344,15 @@ pub struct TrainArgs {
     /// Configuration file; without it ./config.toml is read if there is one.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A store: completed rides of the market.
-    #[arg(long, value_name = "FILE", required_unless_present = "trips")]
+    /// The file of a store: completed rides of the market.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["trips", "store"])]
     pub database: Option<PathBuf>,
+    /// The configured store instead: PostgreSQL, or the file in --data.
+    #[arg(long, conflicts_with = "database")]
+    pub store: bool,
+    /// Folder of the embedded store.
+    #[arg(long, value_name = "DIR", default_value = "./data")]
+    pub data: PathBuf,
     /// Trips as CSV or CSV.zst, with the columns pickup_lat, pickup_lon, dropoff_lat, dropoff_lon,
     /// and pickup_ts (Unix seconds) or pickup_local (YYYY-MM-DDTHH:MM); dropoff_ts and cab if known.
     #[arg(long, value_name = "FILE")]

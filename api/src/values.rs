@@ -13,6 +13,7 @@ use muster_engine::matching::{DrivenRide, Trained, ValueSpec, train, transitions
 
 use crate::cli::{TrainArgs, ValuesArgs, ValuesCommand};
 use crate::config::{Config, ConfigError};
+use crate::store::Location;
 
 /// Rides that a table is made of at most.
 pub const RIDES_MAX: usize = 5_000_000;
@@ -34,6 +35,8 @@ enum TrainError {
     File { path: String, error: std::io::Error },
     #[error("{path}, line {line}: {error}")]
     Row { path: String, line: u64, error: String },
+    #[error("store.url cannot be read")]
+    NoStore,
     #[error("more than {RIDES_MAX} rides")]
     TooMany,
     #[error("there are no completed rides to learn from")]
@@ -70,7 +73,12 @@ fn trained(args: &TrainArgs) -> Result<String, TrainError> {
     let spec = spec(args, section.utc_offset_min)?;
     let mut rides: Vec<DrivenRide> = Vec::new();
     if let Some(path) = &args.database {
-        rides.extend(database::rides(path, &market)?);
+        let location = Location::Sqlite { path: path.clone(), thread_nice: 0 };
+        rides.extend(database::rides(&location, &market)?);
+    }
+    if args.store {
+        let location = config.store.location(&args.data).ok_or(TrainError::NoStore)?;
+        rides.extend(database::rides(&location, &market)?);
     }
     if let Some(path) = &args.trips {
         let mut policy = config.policy.clone();

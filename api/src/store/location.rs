@@ -41,6 +41,27 @@ impl Location {
         }
     }
 
+    /// Opens a store that exists, beside a process that may be using it.
+    ///
+    /// # Errors
+    /// As [`Location::open`]; [`StoreError::Corrupt`] also when it lacks migrations.
+    pub async fn open_to_read(&self) -> Result<Arc<dyn Database>, StoreError> {
+        match self {
+            Self::Sqlite { path, .. } => {
+                let options = SqliteOptions { read_only: true, ..Default::default() };
+                Ok(Arc::new(SqliteStore::open_with(path, &options).await?))
+            }
+            Self::Postgres(options) => {
+                let found = PostgresStore::migrate(options, false).await?;
+                if found.iter().any(|migration| !migration.applied) {
+                    let fact = "the store lacks migrations: run muster migrate first";
+                    return Err(StoreError::Corrupt(fact.to_owned()));
+                }
+                self.open().await
+            }
+        }
+    }
+
     /// What migrations there are, and which the store lacked; with `apply` it lacks none afterwards.
     ///
     /// # Errors

@@ -333,7 +333,10 @@ impl Database for PostgresStore {
 
     /// Comes back to a database that was lost; the rest is the server's own affair.
     fn tidy(&self) -> PortFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.writer.reconnect())
+        Box::pin(async {
+            self.writer.reconnect().await;
+            Ok(())
+        })
     }
 
     fn database_bytes(&self) -> PortFuture<'_, Result<u64, StoreError>> {

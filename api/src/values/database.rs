@@ -1,26 +1,22 @@
 //! Completed rides of a store.
 
-use std::path::Path;
-
 use muster_engine::id::MarketId;
 use muster_engine::matching::DrivenRide;
 use muster_engine::ride::{RideRecord, RideStatus};
 
 use super::{RIDES_MAX, TrainError};
-use crate::http::history::RideHistory;
-use crate::store::{READ_ROWS_MAX, RideFilter, SqliteOptions, SqliteStore};
+use crate::store::{Location, READ_ROWS_MAX, RideFilter};
 
 /// The completed rides of `market` that a store knows; one that tells no drop-off is left out.
-pub(super) fn rides(path: &Path, market: &MarketId) -> Result<Vec<DrivenRide>, TrainError> {
+pub(super) fn rides(location: &Location, market: &MarketId) -> Result<Vec<DrivenRide>, TrainError> {
     let failed = |error: &dyn std::fmt::Display| TrainError::Database {
-        path: path.display().to_string(),
+        path: location.to_string(),
         error: error.to_string(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
     runtime.block_on(async {
-        let options = SqliteOptions { read_only: true, ..SqliteOptions::default() };
-        let store = SqliteStore::open_with(path, &options).await.map_err(|error| failed(&error))?;
+        let store = location.open_to_read().await.map_err(|error| failed(&error))?;
         let filter =
             RideFilter { market: Some(market.clone()), status: Some(RideStatus::Completed) };
         let (mut rides, mut cursor) = (Vec::new(), None);

@@ -22,10 +22,9 @@ async fn a_city_moves_to_postgresql_with_its_rides() {
     };
     let server = Server::start(folder.path(), &[]).await;
     let (mut phone, _) = Phone::online(&server, "d-1", 40.7490).await;
-    let pickup = json!({"lat": 40.7484, "lng": -73.9857});
-    server
-        .post("/v1/rides", json!({"ride_id": "ride-1", "rider_id": "r-1", "pickup": pickup}))
-        .await;
+    let request = json!({"ride_id": "ride-1", "rider_id": "r-1",
+        "pickup": {"lat": 40.7484, "lng": -73.9857}, "dropoff": {"lat": 40.76, "lng": -73.98}});
+    server.post("/v1/rides", request).await;
     let offer = phone.frame("offer").await["offer"]["offer_id"].clone();
     phone.say(json!({"type": "accept", "offer_id": offer})).await;
     phone.frame("assigned").await;
@@ -52,4 +51,12 @@ async fn a_city_moves_to_postgresql_with_its_rides() {
         (&ride["status"], &ride["driver"]["driver_id"]),
         (&json!("assigned"), &json!("d-1"))
     );
+    for step in ["arrived", "start", "complete"] {
+        let path = format!("/v1/rides/ride-1/{step}");
+        let (status, answer) = server.post(&path, json!({"otp": ride["otp"]})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let train = ["values", "train", "--market", "nyc", "--store", "--output", "values.csv"];
+    let trained = run(&train, &url);
+    assert!(text(&trained).starts_with("rides         1\n"), "{}", text(&trained));
 }

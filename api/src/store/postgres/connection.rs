@@ -154,12 +154,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Comes back to a database that was lost, also when nobody has anything to write.
-    pub(super) async fn reconnect(&self) -> Result<(), StoreError> {
+    /// Comes back to a database that was lost, also when nobody has anything to write. One that is
+    /// still down has been told of in the log.
+    pub(super) async fn reconnect(&self) {
         let mut slot = self.lock().await;
         let lost = slot.state.retry.has_failed() || slot.state.doubt.is_some();
-        let rests = slot.state.retry.rests(Instant::now()).is_some();
-        if lost && !rests { slot.ready().await } else { Ok(()) }
+        if lost && slot.state.retry.rests(Instant::now()).is_none() {
+            let _still_down = slot.ready().await;
+        }
     }
 }
 
