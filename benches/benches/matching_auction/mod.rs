@@ -10,7 +10,7 @@ const BIDS_PER_REQUEST_MAX: usize = 2_000;
 
 /// The drivers of the requests; nothing when there were too many bids.
 pub(crate) fn auction(problem: &SparseProblem, epsilon_ms: i64) -> Option<Vec<Option<u32>>> {
-    let mut price = vec![0_i64; problem.drivers() as usize];
+    let mut price = vec![0_i64; problem.drivers()];
     let mut holder: Vec<Option<u32>> = vec![None; price.len()];
     let mut driver_of: Vec<Option<u32>> = vec![None; problem.requests()];
     let mut queue: VecDeque<usize> = (0..problem.requests()).collect();
