@@ -110,12 +110,12 @@ impl Server {
         }
     }
 
-    /// A value of `GET /metrics`, 0 when there is none yet.
+    /// The sum of a metric's values over its labels, 0 when there are none yet.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.get("/metrics").await;
         let text = body.as_str().unwrap().to_owned();
-        let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        let lines = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -15,7 +15,7 @@ const SEEDS_MAX: u64 = 60;
 
 /// Keys that matter too rarely in the simulated city, or not to it, with the test of the engine that
 /// fails when they are ignored.
-const SEEN_ELSEWHERE: [(&str, &str, &str); 15] = [
+const SEEN_ELSEWHERE: [(&str, &str, &str); 16] = [
     ("explained_max", "ride/ranking_tests.rs", "a_decision_keeps_the_order_and_the_terms"),
     ("favourites_first", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
     ("go_home_gain_m", "ride/ranking_tests.rs", "groups_come_in_their_order_before_all_scores"),
@@ -66,6 +66,7 @@ const SEEN_ELSEWHERE: [(&str, &str, &str); 15] = [
     ),
     ("reallocations_lost_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
     ("reallocations_operator_max", "ride/attempts_tests.rs", "every_cause_has_its_own_limit"),
+    ("stats_window_ms", "driver/stats_tests.rs", "stats_window_ms_says_how_far_back_ratios_look"),
     ("weight_rides", "ride/ranking_tests.rs", "weight_rides_prefers_who_drives_much"),
 ];
 

@@ -14,10 +14,14 @@ use crate::ride::{CancelledBy, RIDER_NO_SHOW, RideRecord, RideStatus};
 const WINDOW_MS: u64 = 28 * 60_000;
 
 fn counting(ratio_history_min: u32) -> Case {
+    counting_over(WINDOW_MS, ratio_history_min)
+}
+
+fn counting_over(stats_window_ms: u64, ratio_history_min: u32) -> Case {
     Case::with(DispatchPolicy {
         stale_after_ms: 3_600_000,
         lost_after_ms: 3_600_000,
-        stats_window_ms: WINDOW_MS,
+        stats_window_ms,
         ratio_history_min,
         accept_cooldown_ms: 0,
         ..DispatchPolicy::default()
@@ -154,6 +158,18 @@ fn what_is_older_than_the_window_is_forgotten_and_space_is_bounded() {
         offered(&mut case, &name, minute * 60_000);
         case.decline(&name, minute * 60_000);
         assert!(case.machine.stats.bucket_count() <= STATS_BUCKETS_MAX);
+    }
+}
+
+#[test]
+fn stats_window_ms_says_how_far_back_ratios_look() {
+    for stats_window_ms in [WINDOW_MS, 2 * WINDOW_MS] {
+        let mut case = counting_over(stats_window_ms, 1);
+        offered(&mut case, "r0", 0);
+        case.decline("r0", 0);
+        let forgotten = stats_window_ms == WINDOW_MS;
+        assert_eq!(ratios(&case, WINDOW_MS).0, if forgotten { 1_000 } else { 0 });
+        assert_eq!(ratios(&case, 2 * WINDOW_MS).0, 1_000);
     }
 }
 
