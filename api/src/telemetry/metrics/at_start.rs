@@ -42,6 +42,7 @@ impl Metrics {
         let nothing = String::new;
         for error in [
             StoreError::Unavailable(nothing()),
+            StoreError::InDoubt(nothing()),
             StoreError::Conflict(nothing()),
             StoreError::Corrupt(nothing()),
         ] {
