@@ -1,5 +1,6 @@
 //! Load generator, kill -9 checker, the relay's bench and what they share. All see the server from outside
-//! only: by its HTTP interface, its driver sockets and `/proc`; the last one fills its store before.
+//! only: by its HTTP interface, its driver sockets and `/proc`; the last one fills its store before. And
+//! [`peers`], which measures the supply index alone beside others.
 
 pub mod audit;
 pub mod chaos;
