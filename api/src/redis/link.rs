@@ -84,6 +84,8 @@ impl ConnectionLike for Connection {
 #[derive(Default)]
 struct State {
     connection: Option<Connection>,
+    /// Set by a failure, until a use succeeds. When it is over one use tries, and the others are
+    /// refused while it does: they would all wait for the same silence.
     rests_until: Option<Instant>,
 }
 
@@ -172,19 +174,29 @@ impl Link {
             Err(LinkError::Failed(_)) => "failed",
         };
         self.observer.used(purpose, name);
-        if matches!(outcome, Err(LinkError::TimedOut(_) | LinkError::Failed(_))) {
-            let mut state = self.state();
-            state.connection = None;
-            state.rests_until = Some(Instant::now() + REST_AFTER_FAILURE);
+        let mut state = self.state();
+        match &outcome {
+            Ok(_) => state.rests_until = None,
+            Err(LinkError::Resting) => {}
+            Err(LinkError::TimedOut(_) | LinkError::Failed(_)) => {
+                state.connection = None;
+                state.rests_until = Some(Instant::now() + REST_AFTER_FAILURE);
+            }
         }
+        drop(state);
         outcome
     }
 
     async fn connection(&self) -> Result<Connection, LinkError> {
         {
-            let state = self.state();
-            if state.rests_until.is_some_and(|until| Instant::now() < until) {
-                return Err(LinkError::Resting);
+            let mut state = self.state();
+            if let Some(until) = state.rests_until {
+                let now = Instant::now();
+                if now < until {
+                    return Err(LinkError::Resting);
+                }
+                // As long as this try may take, should nobody hear of its end.
+                state.rests_until = Some(now + self.timeout * (CONNECT_TIMEOUTS + 1));
             }
             if let Some(connection) = &state.connection {
                 return Ok(connection.clone());
@@ -226,5 +238,58 @@ impl Link {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use muster_services::Redis;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Waited(AtomicUsize);
+
+    impl LinkObserver for Waited {
+        fn used(&self, _: &'static str, outcome: &'static str) {
+            self.0.fetch_add(usize::from(outcome == "timeout"), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn while_redis_hangs_one_use_at_a_time_waits_for_it() {
+        let redis = Redis::start().unwrap();
+        let config = RedisConfig {
+            url: redis.url(),
+            prefix: "muster".to_owned(),
+            mirror_every_ms: 1_000,
+            mirror_positions_per_s_max: 1_000,
+            position_ttl_s: 60,
+            owner_ttl_s: 15,
+            advertise: String::new(),
+            timeout_ms: 100,
+        };
+        let waited = Arc::new(Waited::default());
+        let link = Link::new(&config, waited.clone()).unwrap();
+        let ping = async || link.command::<String>("test", &redis::cmd("PING")).await;
+        ping().await.unwrap();
+        redis.pause().unwrap();
+        assert!(matches!(ping().await, Err(LinkError::TimedOut(_))));
+        while matches!(ping().await, Err(LinkError::Resting)) {
+            tokio::task::yield_now().await;
+        }
+        let before = waited.0.load(Ordering::Relaxed);
+        assert_eq!(before, 2, "the one that was let through waited");
+        let all = futures_util::future::join_all((0..50).map(|_| ping())).await;
+        assert!(all.iter().all(Result::is_err));
+        redis.resume().unwrap();
+        while ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        let more = waited.0.load(Ordering::Relaxed) - before;
+        assert!(more <= 1, "{more} of 50 waited");
     }
 }
