@@ -11,8 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D -s target/release/muster /out/muster \
     && install -d /out/data
 
-# glibc, libgcc and root certificates; no shell, no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="muster" \
       org.opencontainers.image.description="Real-time ride dispatch engine" \
       org.opencontainers.image.licenses="Apache-2.0"
