@@ -7,8 +7,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p muster-api \
-    && install -D -s target/release/muster /out/muster \
+    cargo build --profile dist --locked -p muster-api \
+    && install -D -s target/dist/muster /out/muster \
     && install -d /out/data
 
 FROM debian:bookworm-slim

@@ -197,9 +197,11 @@ async fn a_driver_is_told_why_he_got_nothing_and_what_he_got() {
     let pickup = json!({"lat": 40.7484, "lng": -73.9857});
     let blocked = json!({"rider_id": "r-1", "pickup": pickup, "blocked_driver_ids": ["d-1"]});
     server.post("/v1/rides", blocked).await.ok();
+    // Two rides search beside each other; the first must have decided before the second asks.
+    let path = "/v1/drivers/d-1/explain";
+    server.until(path, |e| e["stages"] == json!({"nearby": 1})).await;
     let ride = json!({"rider_id": "r-2", "pickup": pickup});
     let ride = server.post("/v1/rides", ride).await.ok();
-    let path = "/v1/drivers/d-1/explain";
     let told = server.until(path, |e| e["stages"] == json!({"nearby": 1, "offered": 1})).await;
     assert_eq!(told["reasons"], json!({"blocked_for_ride": 1}));
     assert_eq!(told["recent"][0]["ride_id"], ride["ride_id"], "newest first: {told}");
