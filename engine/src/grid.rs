@@ -7,12 +7,14 @@
 
 mod applied;
 mod bucket;
+mod cells;
 mod dropoffs;
 mod fix;
 mod index;
 mod lent;
 mod nearest;
-mod reach;
+mod rings;
+mod seat;
 mod seqlock;
 mod slot;
 mod supply;

@@ -217,7 +217,7 @@ impl City {
                     answer.excluded.push(Excluded { slot, distance, reason });
                 }
             } else if answer.found.len() < query.limit {
-                answer.found.push(Found { driver, distance, supply, reading });
+                answer.found.push(Found { driver, distance, supply: Arc::new(supply), reading });
                 if answer.found.len() == query.limit {
                     last = chord;
                 }

@@ -6,14 +6,15 @@
 //! **Invariant M7**: an older fix never overwrites a newer one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::applied::Applied;
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
+use super::seat::Seat;
 use super::seqlock::SeqLock;
 use crate::geo::{Cell, Position, UnitVector};
-use crate::id::{DriverId, MarketId};
-use crate::market::Market;
+use crate::id::DriverId;
+use crate::market::{Locale, Market};
 use crate::time::Timestamp;
 use crate::zone::{Presence, Whereabouts};
 
@@ -48,26 +49,16 @@ pub struct PositionSnapshot {
     pub received_at: Timestamp,
 }
 
-/// What is known of the cell the driver was last seen in.
-#[derive(Debug)]
-struct Locale {
-    market: MarketId,
-    cell: Cell,
-    centre: UnitVector,
-    inscribed_chord_squared: f64,
-    /// The whole cell is inside the market.
-    interior: bool,
-    /// A fix in the cell may lie in a zone that is watched.
-    watched: bool,
-}
-
 /// What only the writers of a slot touch, one at a time.
 #[derive(Debug, Default)]
 struct Writer {
     rate: RateGate,
     motion: MotionGate,
-    locale: Option<Locale>,
+    /// The cell the driver was last seen in.
+    locale: Option<Arc<Locale>>,
     presence: Presence,
+    /// His place in a grid.
+    seat: Option<Seat>,
 }
 
 /// One driver's shared position.
@@ -164,6 +155,29 @@ impl DriverSlot {
         self.attention.store(true, Ordering::Release);
     }
 
+    /// A slot with the newest position of this one, which follows it no longer.
+    pub(super) fn copied(&self) -> Self {
+        let copy = Self::new(self.driver.clone());
+        let (mut theirs, writer) = (copy.writer(), self.writer());
+        let words = self.newest.read();
+        copy.newest.write(words);
+        theirs.locale.clone_from(&writer.locale);
+        if let Some(newest) = writer.motion.newest() {
+            theirs.motion.settle(newest);
+        }
+        drop(theirs);
+        copy
+    }
+
+    /// Changes the slot's place in a grid while no fix changes its position.
+    pub(super) fn seated<T>(
+        &self,
+        change: impl FnOnce(Option<RawReading>, &mut Option<Seat>) -> T,
+    ) -> T {
+        let mut writer = self.writer();
+        change(self.read_raw(), &mut writer.seat)
+    }
+
     fn take_attention(&self) -> bool {
         self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::AcqRel)
     }
@@ -180,9 +194,12 @@ impl DriverSlot {
         fix: &Fix,
         unit: UnitVector,
         received_at: Timestamp,
-        locale: Option<Locale>,
+        locale: Option<Arc<Locale>>,
     ) -> bool {
         let before = self.newest.read()[7];
+        if let Some(seat) = &writer.seat {
+            seat.take(unit);
+        }
         writer.motion.settle(Sighting { position: fix.position, at: fix.at });
         if locale.is_some() {
             writer.locale = locale;
@@ -203,25 +220,16 @@ impl Writer {
     }
 
     /// What is to be known of the cell of `position`; `None` when that is known already.
-    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Locale> {
-        let known = self.locale.as_ref().filter(|known| {
-            known.market == *market.id() && known.cell.resolution() == market.resolution()
-        });
+    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Arc<Locale>> {
+        let known = self.locale.as_ref().filter(|known| market.knows(known));
         if known.is_some_and(|k| unit.chord_squared(k.centre) <= k.inscribed_chord_squared) {
             return None;
         }
-        let cell = Cell::at(position, market.resolution());
+        let cell = market.cell_at(position);
         if known.is_some_and(|known| known.cell == cell) {
             return None;
         }
-        Some(Locale {
-            market: market.id().clone(),
-            cell,
-            centre: cell.centre_unit(),
-            inscribed_chord_squared: cell.inscribed_chord_squared(),
-            interior: market.encloses(cell),
-            watched: market.zones().may_watch(cell),
-        })
+        Some(market.locale(cell))
     }
 }
 
@@ -280,7 +288,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::geo::CellResolution;
-    use crate::id::ServiceTierId;
+    use crate::id::{MarketId, ServiceTierId};
     use crate::market::{Boundary, MarketConfig};
 
     fn market(ring: &str) -> Market {

@@ -237,17 +237,6 @@ pub enum Taken {
 }
 
 impl Taken {
-    /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Offline,
-        Self::Reserved,
-        Self::OnRide,
-        Self::OutOfTouch,
-        Self::Blocked,
-        Self::SlotsFull,
-        Self::CoolingDown,
-    ];
-
     /// Those that hold whatever the slot cap and the time.
     pub(super) const LASTING: [Self; 5] =
         [Self::Offline, Self::Reserved, Self::OnRide, Self::OutOfTouch, Self::Blocked];

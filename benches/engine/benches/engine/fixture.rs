@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use muster_benches::city;
 use muster_engine::driver::{
     Departure, DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats,
     RidePreferences, RiderBlocks, VehicleCapacity,
@@ -23,6 +22,7 @@ use muster_engine::ride::{
 };
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
+use muster_engine_benches::workload::{Places, Spread};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -47,10 +47,15 @@ pub(crate) fn limits() -> FixLimits {
     FixLimits { fixes_per_s_max: u32::MAX, jump_m_min: 1e9, ..FixLimits::default() }
 }
 
-/// A place in the city, the same for the same seed.
-pub(crate) fn place(seed: u64) -> Position {
-    let place = city::place(&mut city::dice(seed));
-    Position::from_degrees(place.lat, place.lng).expect("a place in Manhattan")
+/// Places of the city, as many as are told apart.
+static PLACES: LazyLock<Vec<Position>> = LazyLock::new(|| {
+    let mut places = Places::new(Spread::Clustered, 1).expect("bundled trips");
+    places.positions(1 << 17).expect("places in Manhattan")
+});
+
+/// A place in the city, the same for the same number.
+pub(crate) fn place(number: u64) -> Position {
+    PLACES[number as usize % PLACES.len()]
 }
 
 pub(crate) fn slot_at(id: &str, position: Position) -> Arc<DriverSlot> {
@@ -86,7 +91,7 @@ impl City {
     }
 
     fn of(drivers: u64, status: impl Fn(u64) -> DriverStatus) -> Self {
-        let grid = Grid::new(CellResolution::new(9).expect("a valid resolution"));
+        let grid = Grid::of(&market());
         for number in 0..drivers {
             let slot = slot_at(&format!("driver-{number}"), place(1_000_000 + number));
             grid.place(&slot, supply(status(number)));

@@ -1,7 +1,7 @@
 //! Instructions of the hottest paths, counted by callgrind and held against a stored baseline: a
 //! regression shows on a machine however busy it is.
 //!
-//! `cargo bench -p muster-benches --bench instructions` fails when a path takes over a tenth more than
+//! `cargo bench -p muster-engine-benches --bench instructions` fails when a path takes over a tenth more than
 //! `benches/results/instructions.csv` says; with `-- --save` it writes that file anew.
 
 #[path = "engine/fixture.rs"]
@@ -114,7 +114,7 @@ fn count(path: &str) -> anyhow::Result<u64> {
 }
 
 fn baseline_file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results/instructions.csv")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../results/instructions.csv")
 }
 
 fn baseline() -> anyhow::Result<BTreeMap<String, u64>> {

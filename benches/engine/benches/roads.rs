@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
-#[path = "../../engine/tests/roads/dijkstra.rs"]
+#[path = "../../../engine/tests/roads/dijkstra.rs"]
 mod dijkstra;
 #[path = "processor/mod.rs"]
 mod processor;
@@ -17,8 +17,8 @@ use muster_engine::geo::Position;
 use muster_engine::roads::{RoadNetwork, Street, Streets};
 use processor::timed;
 
-const NODES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_nodes.csv.zst");
-const EDGES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_edges.csv.zst");
+const NODES: &[u8] = include_bytes!("../../../api/city/data/manhattan_drive_nodes.csv.zst");
+const EDGES: &[u8] = include_bytes!("../../../api/city/data/manhattan_drive_edges.csv.zst");
 
 /// Metres per second on all streets: what is measured does not depend on them.
 const SPEED_MPS: f64 = 5.0;

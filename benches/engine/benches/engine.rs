@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use muster_engine::geo::{CellResolution, Position};
+use muster_engine::geo::Position;
 use muster_engine::grid::{DriverStatus, Fix, FixLimits, Grid, NearbyQuery};
 use muster_engine::ride::find_candidates;
 use muster_engine::time::Timestamp;
@@ -45,7 +45,7 @@ fn positions(criterion: &mut Criterion) {
 
 fn placing(criterion: &mut Criterion) {
     let (market, limits) = (market(), FixLimits { jump_m_min: 1e9, ..limits() });
-    let grid = Grid::new(CellResolution::new(9).expect("a valid resolution"));
+    let grid = Grid::of(&market);
     let home = fixture::place(7);
     let slot = slot_at("d", home);
     let mut ms = 1_000_u64;
