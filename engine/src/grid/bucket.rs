@@ -12,6 +12,7 @@ use super::seat::{Plane, PlanePoint, SEATS_PER_BLOCK, Seat, SeatBlock};
 use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
 use crate::geo::{Cell, UnitVector};
+use crate::id::DriverId;
 
 /// Covers floating point error in the radius of a cell.
 const ROUNDING_MARGIN: f64 = 1.001;
@@ -22,6 +23,8 @@ const REACH_CIRCUMRADII: f64 = 4.0;
 /// One driver in one cell.
 #[derive(Debug, Clone)]
 pub(super) struct Occupant {
+    /// As the slot knows him: here a search need not look at more of the slot than the position.
+    pub(super) driver: DriverId,
     pub(super) slot: Arc<DriverSlot>,
     pub(super) supply: Arc<Supply>,
 }

@@ -214,7 +214,7 @@ where
                 self.keep(Found { driver, distance, supply: Arc::new(supply), reading });
             }
             Err(reason) => self.refused.push(Excluded {
-                slot: Arc::clone(slot),
+                driver: slot.driver().clone(),
                 distance: way.distance,
                 reason,
             }),
@@ -245,7 +245,7 @@ where
         }
         self.refused.sort_by(|one, other| {
             let by_distance = one.distance.get().total_cmp(&other.distance.get());
-            by_distance.then_with(|| one.slot.driver().cmp(other.slot.driver()))
+            by_distance.then_with(|| one.driver.cmp(&other.driver))
         });
         self.refused.truncate(self.query.excluded_max);
         let complete = self.found.len() < self.query.limit;

@@ -107,8 +107,9 @@ impl Grid {
     ///
     /// A slot is followed in one grid at a time: another one may keep its entry, but as of then.
     pub fn place(&self, slot: &Arc<DriverSlot>, supply: Supply) -> Option<Cell> {
-        let entry = Occupant { slot: Arc::clone(slot), supply: Arc::new(supply) };
-        match self.drivers.entry(slot.driver().clone()) {
+        let (driver, supply) = (slot.driver().clone(), Arc::new(supply));
+        let entry = Occupant { driver: driver.clone(), slot: Arc::clone(slot), supply };
+        match self.drivers.entry(driver) {
             Entry::Vacant(vacant) => {
                 let placed = self.enter(entry)?;
                 self.dropoffs.shift(None, Some(&placed.entry), self.resolution());

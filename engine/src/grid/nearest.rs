@@ -9,6 +9,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use super::bucket::{Bucket, Occupant, Occupants};
@@ -23,6 +24,12 @@ use crate::units::Meters;
 
 /// Taken off a bound before a search stops by it: floating point error of distances.
 pub(super) const BOUND_SLACK_M: f64 = 0.01;
+
+/// Room for the drivers that are wanted, where they are not unusually many.
+const FOUND_USUAL: usize = 64;
+
+/// Room for the drivers of a cell who are near enough, where they are not unusually many.
+const NEAR_USUAL: usize = 256;
 
 /// Drivers of a cell that are put in order at once, at least.
 const BATCH_MIN: usize = 16;
@@ -65,8 +72,8 @@ pub struct Found {
 /// A driver that was refused.
 #[derive(Debug, Clone)]
 pub struct Excluded<R> {
-    /// Whose slot the search met.
-    pub slot: Arc<DriverSlot>,
+    /// Who.
+    pub driver: DriverId,
     /// How far away, in a straight line over ground.
     pub distance: Meters,
     /// Why.
@@ -75,7 +82,7 @@ pub struct Excluded<R> {
 
 impl<R: PartialEq> PartialEq for Excluded<R> {
     fn eq(&self, other: &Self) -> bool {
-        let same_driver = self.slot.driver() == other.slot.driver();
+        let same_driver = self.driver == other.driver;
         same_driver && self.distance == other.distance && self.reason == other.reason
     }
 }
@@ -123,7 +130,6 @@ impl Grid {
         let origin = self.cells.number_at(query.at);
         let off_centre = search.at.distance(self.cells.bucket(origin).centre).get();
         let mut walk = Walk::around(&self.cells, origin);
-        let mut seen = Vec::new();
         for k in 0_u32.. {
             let Some(ring) = walk.next_ring() else { return };
             let floor = ring.floor_m - off_centre - BOUND_SLACK_M;
@@ -131,24 +137,29 @@ impl Grid {
                 return;
             }
             if Rings::disk_len(k) > self.cells.occupied() as u64 {
-                return self.search_everywhere(seen, search);
+                return self.search_everywhere(origin, k, search);
             }
             for number in &ring.cells {
                 search.consider_bucket(self.cells.bucket(*number));
             }
-            seen.extend_from_slice(&ring.cells);
         }
     }
 
-    /// Searches all occupied cells but those `seen`.
+    /// Searches all occupied cells but those of so many rings around `origin`.
     fn search_everywhere<R: Copy + Ord, T, A>(
         &self,
-        mut seen: Vec<u32>,
+        origin: u32,
+        rings: u32,
         search: &mut Search<R, T, A>,
     ) where
         T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
+        let mut walk = Walk::around(&self.cells, origin);
+        let mut seen = Vec::new();
+        for _ in 0..rings {
+            seen.extend(walk.next_ring().into_iter().flat_map(|ring| ring.cells.iter().copied()));
+        }
         seen.sort_unstable();
         for (number, bucket) in self.cells.all() {
             if seen.binary_search(&number).is_err() {
@@ -161,7 +172,9 @@ impl Grid {
 /// A driver that was judged.
 struct Judged<V> {
     chord_squared: f64,
-    slot: Arc<DriverSlot>,
+    driver: DriverId,
+    /// Tells drivers apart without a look at them.
+    slot: *const DriverSlot,
     verdict: V,
 }
 
@@ -169,7 +182,7 @@ impl<V> Judged<V> {
     fn by_distance_and_id(&self, other: &Self) -> Ordering {
         self.chord_squared
             .total_cmp(&other.chord_squared)
-            .then_with(|| self.slot.driver().cmp(other.slot.driver()))
+            .then_with(|| self.driver.cmp(&other.driver))
     }
 
     fn distance(&self) -> Meters {
@@ -262,10 +275,10 @@ where
             admit,
             // The antipode may come out a rounding error beyond the longest chord.
             within: if within < 4.0 { within } else { f64::INFINITY },
-            found: Vec::new(),
+            found: Vec::with_capacity(query.limit.min(FOUND_USUAL) + 1),
             reasons: Vec::new(),
             refused: BinaryHeap::new(),
-            near: Vec::new(),
+            near: Vec::with_capacity(NEAR_USUAL),
         }
     }
 
@@ -319,6 +332,8 @@ where
             }
             let (next, others) = rest.split_at_mut(size);
             next.sort_unstable();
+            let limit = bucket.plane.limit(from, self.within);
+            fetch(next.iter().take_while(|one| one.squared() <= limit), occupants);
             for one in next {
                 if one.squared() > bucket.plane.limit(from, self.within) {
                     self.near = near;
@@ -339,12 +354,12 @@ where
 
     /// Judges an occupant that is near enough.
     fn consider(&mut self, occupant: &Occupant) {
-        let Occupant { slot, supply } = occupant;
+        let Occupant { driver, slot, supply } = occupant;
         let Some(raw) = slot.read_raw() else { return };
         let chord_squared = self.at.chord_squared(raw.unit());
         // Who moves to a cell farther out during the search is met twice.
         if chord_squared > self.within
-            || self.found.iter().any(|found| Arc::ptr_eq(&found.slot, slot))
+            || self.found.iter().any(|found| found.slot == Arc::as_ptr(slot))
         {
             return;
         }
@@ -353,12 +368,13 @@ where
             return;
         }
         let Some(reading) = raw.decode() else { return };
-        match (self.admit)(slot.driver(), supply, &reading) {
+        match (self.admit)(driver, supply, &reading) {
             Ok(()) => {
-                let slot = Arc::clone(slot);
-                self.keep(Judged { chord_squared, slot, verdict: (Arc::clone(supply), reading) });
+                let (driver, slot) = (driver.clone(), Arc::as_ptr(slot));
+                let verdict = (Arc::clone(supply), reading);
+                self.keep(Judged { chord_squared, driver, slot, verdict });
             }
-            Err(reason) => self.refuse(chord_squared, slot, reason),
+            Err(reason) => self.refuse(chord_squared, occupant, reason),
         }
     }
 
@@ -372,15 +388,15 @@ where
         }
     }
 
-    fn refuse(&mut self, chord_squared: f64, slot: &Arc<DriverSlot>, reason: R) {
+    fn refuse(&mut self, chord_squared: f64, occupant: &Occupant, reason: R) {
         self.reasons.push((chord_squared, reason, 1));
         let full = self.refused.len() >= self.excluded_max;
         let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
         if full && chord_squared > farthest {
             return;
         }
-        let slot = Arc::clone(slot);
-        self.refused.push(Refused(Judged { chord_squared, slot, verdict: reason }));
+        let (driver, slot) = (occupant.driver.clone(), Arc::as_ptr(&occupant.slot));
+        self.refused.push(Refused(Judged { chord_squared, driver, slot, verdict: reason }));
         if full {
             self.refused.pop();
         }
@@ -398,7 +414,7 @@ where
         drop_known(&mut refused, &found);
         let excluded = refused.into_iter().map(|refused| Excluded {
             distance: refused.distance(),
-            slot: refused.slot,
+            driver: refused.driver,
             reason: refused.verdict,
         });
         let (excluded, complete) = (excluded.collect(), found.len() < limit);
@@ -407,17 +423,28 @@ where
     }
 }
 
+/// Reads a word of everything that judging these drivers reads. The reads do not wait for one another,
+/// so the cache misses of a dozen drivers take little longer than those of one; while a driver is
+/// judged, what is counted up when he is kept makes the processor wait for each miss in turn.
+fn fetch<'n>(next: impl Iterator<Item = &'n Near>, occupants: &Occupants) {
+    let words =
+        next.filter_map(|one| one.of(occupants)).map(|Occupant { driver, slot, supply }| {
+            let name = driver.as_str().as_bytes().first().copied().unwrap_or(0);
+            slot.sequence() + supply.status as u64 + u64::from(name)
+        });
+    black_box(words.fold(0, u64::wrapping_add));
+}
+
 /// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
 fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
-    let mut known: BTreeSet<*const DriverSlot> =
-        found.iter().map(|found| Arc::as_ptr(&found.slot)).collect();
-    refused.retain(|refused| known.insert(Arc::as_ptr(&refused.slot)));
+    let mut known: BTreeSet<*const DriverSlot> = found.iter().map(|found| found.slot).collect();
+    refused.retain(|refused| known.insert(refused.slot));
 }
 
 fn found_of(found: Judged<(Arc<Supply>, Reading)>) -> Found {
     Found {
-        driver: found.slot.driver().clone(),
         distance: found.distance(),
+        driver: found.driver,
         supply: found.verdict.0,
         reading: found.verdict.1,
     }

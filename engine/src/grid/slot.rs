@@ -18,6 +18,12 @@ use crate::market::{Locale, Market};
 use crate::time::Timestamp;
 use crate::zone::{Presence, Whereabouts};
 
+/// Words of a position: with the sequence of their lock they fill a cache line.
+const WORDS: usize = 7;
+
+/// Which word is the cell; a slot without a position has none.
+const CELL: usize = 6;
+
 /// Speed and bearing words that stand for "not reported".
 const UNKNOWN: u16 = u16::MAX;
 
@@ -28,7 +34,7 @@ pub struct Reading {
     pub position: Position,
     /// The same place on the unit sphere.
     pub unit: UnitVector,
-    /// When the device was there, by the device's clock.
+    /// When the device was there, by the device's clock; at most 24 days before or after it arrived.
     pub recorded_at: Timestamp,
     /// When the fix arrived.
     pub received_at: Timestamp,
@@ -49,33 +55,36 @@ pub struct PositionSnapshot {
     pub received_at: Timestamp,
 }
 
-/// What only the writers of a slot touch, one at a time.
+/// What only the writers of a slot touch, one at a time; what every fix needs comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Writer {
     rate: RateGate,
     motion: MotionGate,
     /// The cell the driver was last seen in.
     locale: Option<Arc<Locale>>,
-    presence: Presence,
     /// His place in a grid.
     seat: Option<Seat>,
+    presence: Presence,
 }
 
 /// One driver's shared position.
+///
+/// The first cache line is all that searches read.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct DriverSlot {
-    newest: SeqLock<8>,
+    newest: SeqLock<WORDS>,
     attention: AtomicBool,
-    driver: DriverId,
     writer: Mutex<Writer>,
+    driver: DriverId,
 }
 
 impl DriverSlot {
     /// A slot without a position.
     pub fn new(driver: DriverId) -> Self {
         Self {
-            newest: SeqLock::new([0; 8]),
+            newest: SeqLock::new([0; WORDS]),
             attention: AtomicBool::new(false),
             driver,
             writer: Mutex::default(),
@@ -147,7 +156,12 @@ impl DriverSlot {
     /// The newest position in the form it is stored, for scans that use few of many readings.
     pub(super) fn read_raw(&self) -> Option<RawReading> {
         let words = self.newest.read();
-        (words[7] != 0).then_some(RawReading(words))
+        (words[CELL] != 0).then_some(RawReading(words))
+    }
+
+    /// Changes with every position.
+    pub(super) fn sequence(&self) -> u64 {
+        self.newest.sequence()
     }
 
     /// Asks that the next applied fix says so in [`Applied::attention`].
@@ -196,7 +210,7 @@ impl DriverSlot {
         received_at: Timestamp,
         locale: Option<Arc<Locale>>,
     ) -> bool {
-        let before = self.newest.read()[7];
+        let before = self.newest.read()[CELL];
         if let Some(seat) = &writer.seat {
             seat.take(unit);
         }
@@ -233,31 +247,37 @@ impl Writer {
     }
 }
 
-fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u64; 8] {
+fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u64; WORDS] {
     let lat = u64::from(fix.position.lat_e7().cast_unsigned());
     let lng = u64::from(fix.position.lng_e7().cast_unsigned());
     let [x, y, z] = unit.coordinates().map(f64::to_bits);
     let speed = scaled(fix.speed_mps.filter(|speed| *speed >= 0.0));
     let bearing = scaled(fix.bearing_deg.map(|bearing| bearing.rem_euclid(360.0)));
     let motion = u64::from(speed) << 16 | u64::from(bearing);
-    [lat << 32 | lng, fix.at.as_millis(), received_at.as_millis(), x, y, z, motion, cell]
+    let (recorded, received) = (fix.at.as_millis(), received_at.as_millis());
+    let age_ms = received.wrapping_sub(recorded).cast_signed();
+    let age_ms = age_ms.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+    let aged_motion = u64::from(age_ms.cast_unsigned()) << 32 | motion;
+    [lat << 32 | lng, received, x, y, z, aged_motion, cell]
 }
 
 /// A position as the words of its slot.
 #[derive(Clone, Copy)]
-pub(super) struct RawReading([u64; 8]);
+pub(super) struct RawReading([u64; WORDS]);
 
 impl RawReading {
     /// The place on the unit sphere.
     pub(super) fn unit(&self) -> UnitVector {
-        UnitVector([self.0[3], self.0[4], self.0[5]].map(f64::from_bits))
+        UnitVector([self.0[2], self.0[3], self.0[4]].map(f64::from_bits))
     }
 
     /// The whole reading; `None` only for words that no slot holds.
     pub(super) fn decode(&self) -> Option<Reading> {
-        let [place, recorded_at, received_at, _, _, _, motion, cell] = self.0;
+        let [place, received_at, _, _, _, aged_motion, cell] = self.0;
         // `as` keeps the low bits, which is the point.
         let (lat, lng) = ((place >> 32) as u32, place as u32);
+        let (age_ms, motion) = ((aged_motion >> 32) as u32, aged_motion as u32);
+        let recorded_at = received_at.wrapping_sub_signed(age_ms.cast_signed().into());
         Some(Reading {
             position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
             unit: self.unit(),
