@@ -10,7 +10,7 @@ use muster_engine_benches::contender::Contender;
 use muster_engine_benches::measure::{Questions, Trial};
 use muster_engine_benches::muster::Muster;
 use muster_engine_benches::plain::{CellMap, Tree};
-use muster_engine_benches::workload::{Drivers, Spread};
+use muster_engine_benches::workload::{Drivers, NEAREST, Spread};
 use muster_figures::{Better, Suite};
 
 #[global_allocator]
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
                 contenders.push(Box::new(CellMap::new(*count)));
                 contenders.push(Box::<Tree>::default());
             }
-            let workload = format!("{} drivers, {}", grouped(*count), spread.name());
+            let workload = format!("{}, {}", grouped(*count), spread.name());
             measure(&args, &contenders, &drivers, &workload, &mut suite)?;
         }
     }
@@ -120,26 +120,8 @@ fn measure(
     }
     for _ in 0..args.rounds {
         for (_, trial, rounds) in &mut trials {
-            for (what, threads) in [("one thread", 1), ("two threads", 2)] {
-                let path = format!("fixes, {workload}, {what}");
-                if path.starts_with(&args.only) {
-                    rounds.add(&path, "/s", Better::Higher, trial.moves(threads)?);
-                }
-            }
-            for (what, readers, writers) in
-                [("one thread", 1, 0), ("two threads", 2, 0), ("one thread, one writer", 1, 1)]
-            {
-                let path = format!("nearest 10, {workload}, {what}");
-                if !path.starts_with(&args.only) {
-                    continue;
-                }
-                let questions = trial.questions(readers, writers)?;
-                rounds.questions(&path, &questions);
-                if writers > 0 {
-                    let moves = questions.moves_per_s;
-                    rounds.add(&path, "fixes/s meanwhile", Better::Higher, moves);
-                }
-            }
+            measure_fixes(args, trial, workload, rounds)?;
+            measure_questions(args, trial, workload, rounds)?;
         }
     }
     for (name, _, Rounds(figures)) in trials {
@@ -148,6 +130,45 @@ fn measure(
             show(suite);
         }
     }
+    Ok(())
+}
+
+fn measure_fixes(
+    args: &Args,
+    trial: &mut Trial<'_>,
+    workload: &str,
+    rounds: &mut Rounds,
+) -> anyhow::Result<()> {
+    let path = format!("fixes of {workload}");
+    if !path.starts_with(&args.only) {
+        return Ok(());
+    }
+    let [one, two] = [trial.moves(1)?, trial.moves(2)?];
+    rounds.add(&format!("{path}, one thread"), "/s", Better::Higher, one);
+    rounds.add(&format!("{path}, two threads"), "/s", Better::Higher, two);
+    rounds.add(&format!("{path}, two threads over one"), "×", Better::Higher, two / one);
+    Ok(())
+}
+
+fn measure_questions(
+    args: &Args,
+    trial: &mut Trial<'_>,
+    workload: &str,
+    rounds: &mut Rounds,
+) -> anyhow::Result<()> {
+    let path = format!("nearest {NEAREST} of {workload}");
+    if !path.starts_with(&args.only) {
+        return Ok(());
+    }
+    let (one, two) = (trial.questions(1, 0)?, trial.questions(2, 0)?);
+    let busy = trial.questions(1, 1)?;
+    rounds.questions(&format!("{path}, one thread"), &one);
+    rounds.questions(&format!("{path}, two threads"), &two);
+    let over = two.per_s / one.per_s;
+    rounds.add(&format!("{path}, two threads over one"), "×", Better::Higher, over);
+    let path = format!("{path}, one writer");
+    rounds.questions(&path, &busy);
+    rounds.add(&path, "fixes/s meanwhile", Better::Higher, busy.moves_per_s);
     Ok(())
 }
 
