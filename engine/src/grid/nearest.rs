@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use super::bucket::{Bucket, Occupant, Occupants};
 use super::index::Grid;
+use super::reading::Reading;
 use super::rings::Walk;
-use super::slot::{DriverSlot, Reading};
+use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
 use crate::geo::{Position, Rings, UnitVector};
 use crate::id::DriverId;

@@ -10,41 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::applied::Applied;
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
+use super::reading::{CELL, RawReading, Reading, WORDS, encode};
 use super::seat::Seat;
 use super::seqlock::SeqLock;
-use crate::geo::{Cell, Position, UnitVector};
+use crate::geo::{Position, UnitVector};
 use crate::id::DriverId;
 use crate::market::{Locale, Market};
 use crate::time::Timestamp;
 use crate::zone::{Presence, Whereabouts};
-
-/// Words of a position: with the sequence of their lock they fill a cache line.
-const WORDS: usize = 7;
-
-/// Which word is the cell; a slot without a position has none.
-const CELL: usize = 6;
-
-/// Speed and bearing words that stand for "not reported".
-const UNKNOWN: u16 = u16::MAX;
-
-/// A driver's newest position as one consistent whole.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
-    /// Where the driver is.
-    pub position: Position,
-    /// The same place on the unit sphere.
-    pub unit: UnitVector,
-    /// When the device was there, by the device's clock; at most 24 days before or after it arrived.
-    pub recorded_at: Timestamp,
-    /// When the fix arrived.
-    pub received_at: Timestamp,
-    /// Speed over ground, in steps of 1 cm/s up to 655 m/s.
-    pub speed_mps: Option<f32>,
-    /// Direction of travel, clockwise from north, in steps of 0.01°.
-    pub bearing_deg: Option<f32>,
-    /// The cell of the position, at the resolution of the market's grid.
-    pub cell: Cell,
-}
 
 /// The facts of a position that outlive the process.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,8 +128,7 @@ impl DriverSlot {
 
     /// The newest position in the form it is stored, for scans that use few of many readings.
     pub(super) fn read_raw(&self) -> Option<RawReading> {
-        let words = self.newest.read();
-        (words[CELL] != 0).then_some(RawReading(words))
+        RawReading::of(self.newest.read())
     }
 
     /// Changes with every position.
@@ -247,59 +219,6 @@ impl Writer {
     }
 }
 
-fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u64; WORDS] {
-    let lat = u64::from(fix.position.lat_e7().cast_unsigned());
-    let lng = u64::from(fix.position.lng_e7().cast_unsigned());
-    let [x, y, z] = unit.coordinates().map(f64::to_bits);
-    let speed = scaled(fix.speed_mps.filter(|speed| *speed >= 0.0));
-    let bearing = scaled(fix.bearing_deg.map(|bearing| bearing.rem_euclid(360.0)));
-    let motion = u64::from(speed) << 16 | u64::from(bearing);
-    let (recorded, received) = (fix.at.as_millis(), received_at.as_millis());
-    let age_ms = received.wrapping_sub(recorded).cast_signed();
-    let age_ms = age_ms.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-    let aged_motion = u64::from(age_ms.cast_unsigned()) << 32 | motion;
-    [lat << 32 | lng, received, x, y, z, aged_motion, cell]
-}
-
-/// A position as the words of its slot.
-#[derive(Clone, Copy)]
-pub(super) struct RawReading([u64; WORDS]);
-
-impl RawReading {
-    /// The place on the unit sphere.
-    pub(super) fn unit(&self) -> UnitVector {
-        UnitVector([self.0[2], self.0[3], self.0[4]].map(f64::from_bits))
-    }
-
-    /// The whole reading; `None` only for words that no slot holds.
-    pub(super) fn decode(&self) -> Option<Reading> {
-        let [place, received_at, _, _, _, aged_motion, cell] = self.0;
-        // `as` keeps the low bits, which is the point.
-        let (lat, lng) = ((place >> 32) as u32, place as u32);
-        let (age_ms, motion) = ((aged_motion >> 32) as u32, aged_motion as u32);
-        let recorded_at = received_at.wrapping_sub_signed(age_ms.cast_signed().into());
-        Some(Reading {
-            position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
-            unit: self.unit(),
-            recorded_at: Timestamp::from_millis(recorded_at),
-            received_at: Timestamp::from_millis(received_at),
-            speed_mps: unscaled((motion >> 16) as u16),
-            bearing_deg: unscaled(motion as u16),
-            cell: Cell::from_raw(cell)?,
-        })
-    }
-}
-
-/// Hundredths of `value`; what cannot be told is [`UNKNOWN`], what is too large is the largest.
-fn scaled(value: Option<f32>) -> u16 {
-    let finite = value.filter(|value| value.is_finite());
-    finite.map_or(UNKNOWN, |value| ((value * 100.0).round() as u16).min(UNKNOWN - 1))
-}
-
-fn unscaled(word: u16) -> Option<f32> {
-    (word != UNKNOWN).then(|| f32::from(word) / 100.0)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::atomic::AtomicBool;
@@ -307,7 +226,7 @@ pub(super) mod tests {
     use std::thread;
 
     use super::*;
-    use crate::geo::CellResolution;
+    use crate::geo::{Cell, CellResolution};
     use crate::id::{MarketId, ServiceTierId};
     use crate::market::{Boundary, MarketConfig};
 
@@ -376,22 +295,6 @@ pub(super) mod tests {
         );
         assert_eq!(slot.read().map(|r| (r.speed_mps, r.bearing_deg)), Some((None, None)));
         assert_eq!(slot.read().unwrap().unit, fix.position.unit(), "he stands still");
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_unknown_and_large_ones_are_capped() {
-        let mut fix = fix_at(1.0, 2.0, 1_000);
-        for (speed, kept) in [(f32::NAN, None), (-1.0, None), (9e9, Some(655.34))] {
-            (fix.speed_mps, fix.bearing_deg) = (Some(speed), Some(f32::INFINITY));
-            let words = encode(
-                &fix,
-                fix.position.unit(),
-                fix.at,
-                Cell::at(fix.position, world().resolution()).raw(),
-            );
-            let reading = RawReading(words).decode().unwrap();
-            assert_eq!((reading.speed_mps, reading.bearing_deg), (kept, None));
-        }
     }
 
     #[test]
