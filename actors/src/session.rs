@@ -65,31 +65,38 @@ impl DriverLink {
     ///
     /// # Errors
     /// [`FixRejection`] when it is not applied.
+    ///
+    /// # Panics
+    /// Outside an actix system.
     pub fn apply(&self, fix: &Fix) -> Result<(), FixRejection> {
-        self.apply_at(fix, self.now())
+        if self.write(fix, self.now())? {
+            self.tell_moved();
+        }
+        Ok(())
     }
 
-    /// The present instant of the engine: fixes that arrived together are applied at one.
+    /// The present instant of the engine: fixes that arrived together are written at one.
     pub fn now(&self) -> Timestamp {
         self.runtime.clock.now()
     }
 
-    /// Applies one fix that arrived at `now`. When a decision may change by it, the actor hears of it
-    /// behind whatever else this thread has to do at once, with all others of whom that is true: their
-    /// threads are woken once and not for each.
+    /// Writes one fix that arrived at `now` into the driver's slot. Tells whether a decision may change by
+    /// it: then [`tell_moved`](Self::tell_moved) is due, once for all fixes that arrived together.
     ///
     /// # Errors
     /// [`FixRejection`] when it is not applied.
+    pub fn write(&self, fix: &Fix, now: Timestamp) -> Result<bool, FixRejection> {
+        let (board, limits) = (&self.handle.board, &self.runtime.fix_limits);
+        Ok(board.slot.apply(fix, now, limits, &board.market.market)?.matters())
+    }
+
+    /// Has the driver's actor hear that he moved, behind whatever else this thread has to do at once, with
+    /// all others of whom that is true: their threads are woken once and not for each.
     ///
     /// # Panics
     /// Outside an actix system.
-    pub fn apply_at(&self, fix: &Fix, now: Timestamp) -> Result<(), FixRejection> {
-        let board = &self.handle.board;
-        let limits = &self.runtime.fix_limits;
-        if board.slot.apply(fix, now, limits, &board.market.market)?.matters() {
-            moved::note(&self.runtime, &self.handle);
-        }
-        Ok(())
+    pub fn tell_moved(&self) {
+        moved::note(&self.runtime, &self.handle);
     }
 
     /// The phone says yes, for a fare where accepts are quotes; the answer is a frame. Tells whether

@@ -137,16 +137,22 @@ impl Listener {
         self.position_frames = self.position_frames.wrapping_add(1);
         let began = self.position_frames.is_multiple_of(TIMED_FRAMES).then(Instant::now);
         let now = self.link.now();
-        let (mut all, mut applied) = (0_u32, 0);
+        let (mut all, mut applied, mut moved) = (0_u32, 0, false);
         for fix in fixes {
-            match fix.and_then(|fix| self.link.apply_at(&fix, now)) {
-                Ok(()) => applied += 1,
+            match fix.and_then(|fix| self.link.write(&fix, now)) {
+                Ok(matters) => {
+                    applied += 1;
+                    moved |= matters;
+                }
                 Err(rejection) => {
                     self.state.metrics.fix_refused(rejection);
                     out.push(Message::Text(rejected(all as usize, rejection).into()));
                 }
             }
             all += 1;
+        }
+        if moved {
+            self.link.tell_moved();
         }
         self.state.metrics.fixes_applied(applied);
         if let Some(began) = began {
