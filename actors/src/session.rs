@@ -1,11 +1,15 @@
 //! A phone's connection: positions straight into the driver slot, everything else to the actor.
 
+mod moved;
+
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::{Asker, SessionId};
 use muster_engine::grid::{Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId};
+use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 use tokio::sync::mpsc;
 
@@ -52,12 +56,47 @@ impl DriverLink {
         self.frames.recv().await
     }
 
+    /// As [`next`](Self::next), for a session that waits for more than one thing in one place.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<SessionFrame>> {
+        self.frames.poll_recv(context)
+    }
+
     /// Applies one fix.
     ///
     /// # Errors
     /// [`FixRejection`] when it is not applied.
+    ///
+    /// # Panics
+    /// Outside an actix system.
     pub fn apply(&self, fix: &Fix) -> Result<(), FixRejection> {
-        apply_fix(&self.runtime, &self.handle, fix)
+        if self.write(fix, self.now())? {
+            self.tell_moved();
+        }
+        Ok(())
+    }
+
+    /// The present instant of the engine: fixes that arrived together are written at one.
+    pub fn now(&self) -> Timestamp {
+        self.runtime.clock.now()
+    }
+
+    /// Writes one fix that arrived at `now` into the driver's slot. Tells whether a decision may change by
+    /// it: then [`tell_moved`](Self::tell_moved) is due, once for all fixes that arrived together.
+    ///
+    /// # Errors
+    /// [`FixRejection`] when it is not applied.
+    pub fn write(&self, fix: &Fix, now: Timestamp) -> Result<bool, FixRejection> {
+        let (board, limits) = (&self.handle.board, &self.runtime.fix_limits);
+        Ok(board.slot.apply(fix, now, limits, &board.market.market)?.matters())
+    }
+
+    /// Has the driver's actor hear that he moved, behind whatever else this thread has to do at once, with
+    /// all others of whom that is true: their threads are woken once and not for each.
+    ///
+    /// # Panics
+    /// Outside an actix system.
+    pub fn tell_moved(&self) {
+        moved::note(&self.runtime, &self.handle);
     }
 
     /// The phone says yes, for a fare where accepts are quotes; the answer is a frame. Tells whether
@@ -100,20 +139,26 @@ impl Drop for DriverLink {
     }
 }
 
-/// Writes a fix into the driver's slot and tells the actor when a decision may change by it.
+/// Writes a fix that arrived at `now` into the driver's slot and tells the actor when a decision may
+/// change by it.
 pub(crate) fn apply_fix(
     runtime: &Runtime,
     handle: &DriverHandle,
     fix: &Fix,
+    now: Timestamp,
 ) -> Result<(), FixRejection> {
-    let (board, now) = (&handle.board, runtime.clock.now());
+    let board = &handle.board;
     let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
-    if applied.matters()
-        && handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err()
-    {
-        // The mailbox is full: the next fix tries again.
-        runtime.meter.mailbox_full("driver");
-        board.slot.request_attention();
+    if applied.matters() {
+        tell_moved(runtime, handle);
     }
     Ok(())
+}
+
+fn tell_moved(runtime: &Runtime, handle: &DriverHandle) {
+    if handle.addr.try_send(Deliver::new(DriverCommand::PositionChanged)).is_err() {
+        // The mailbox is full: the next fix tries again.
+        runtime.meter.mailbox_full("driver");
+        handle.board.slot.request_attention();
+    }
 }

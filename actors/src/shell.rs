@@ -1,5 +1,7 @@
 //! The generic shell: call the machine, perform its effects, arm one timer. Nothing else.
 
+mod alarm;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -19,7 +21,7 @@ use crate::ports::{Durable, StoreError};
 use crate::replies::Caller;
 use crate::runtime::Runtime;
 use crate::store_actor::{Committed, Submit};
-use crate::timers::{TimerKey, Timers, Wake};
+use crate::timers::{TimerKey, Timers};
 
 /// Real milliseconds that a rebuilt machine rests before it takes up its own work again, so that a
 /// store that is down, or a record that makes it panic, is not hammered. It answers meanwhile.
@@ -328,24 +330,6 @@ impl<H: Host> MachineActor<H> {
             self.runtime.fail_answers(&turn.effects, error);
         }
     }
-
-    fn disarm(&mut self) {
-        if let (Some(armed), Some(timers)) = (self.armed.take(), self.timers.as_ref()) {
-            timers.disarm(armed);
-        }
-    }
-
-    /// Re-arms the one timer if the deadline changed.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let due = self.machine.next_deadline().map(|deadline| deadline.at);
-        if self.resting || self.retired || self.armed.map(|(at, _)| at) == due {
-            return;
-        }
-        self.disarm();
-        if let (Some(at), Some(timers)) = (due, self.timers.as_ref()) {
-            self.armed = Some(timers.arm(at, ctx.address().recipient()));
-        }
-    }
 }
 
 /// Has what is published of these transitions go back to the commit.
@@ -415,17 +399,6 @@ impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActo
             caller.was_heard();
         }
         self.turn(ctx, origin, |machine, now, out| machine.handle(command, now, out));
-    }
-}
-
-impl<H: Host> Handler<Wake> for MachineActor<H> {
-    type Result = ();
-
-    fn handle(&mut self, Wake: Wake, ctx: &mut Context<Self>) {
-        self.armed = None;
-        if !self.resting {
-            self.turn(ctx, None, Machine::on_deadline);
-        }
     }
 }
 

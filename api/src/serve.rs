@@ -16,10 +16,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
 use muster_actors::{Dispatch, StartError, StoreError};
 use socket2::SockRef;
+use tokio_util::task::TaskTracker;
 
 use self::outside::{Opened, Outside};
 use self::policy_file::{PolicyFile, Stamp};
@@ -32,7 +38,7 @@ use crate::kafka::relay::RelayHandle;
 use crate::policy::PolicyDesk;
 use crate::redis::LinkError;
 use crate::store::{ANSWER_KEPT_MS, Database, Retention};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry;
 use crate::version;
 use crate::ws::{self, StreamState};
 
@@ -42,6 +48,8 @@ const EXIT_CONFIG: u8 = 2;
 const ACCEPT_BACKLOG: u32 = 8_192;
 /// Connections of one HTTP thread; sockets and streams have their own, lower bounds.
 const WORKER_CONNECTIONS_MAX: usize = 20_000;
+/// How long the end of a connection may take.
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a peer may take nothing of what was sent to it.
 const UNREAD_MAX: Duration = Duration::from_secs(10);
 /// How often old decisions, answers and history are pruned.
@@ -159,10 +167,19 @@ async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {
     let state = outside.app_state(&config, &dispatch, &policies);
     let address = listener.local_addr()?;
     let claims = outside.redis.as_ref().map(|redis| redis.start(&dispatch, address));
-    let server = start(&config, listener, state, &dispatch, &outside.metrics)?;
+    let sessions = TaskTracker::new();
+    let streams = StreamState {
+        dispatch: dispatch.clone(),
+        metrics: Arc::clone(&outside.metrics),
+        heartbeat: Duration::from_secs(config.server.heartbeat_s),
+        sessions_max: config.server.sessions_max,
+        alive: sessions.clone(),
+    };
+    let server = start(&config, listener, state, streams)?;
     let drained = actix_web::rt::spawn(drain_on_signal(
         dispatch,
         intake,
+        sessions,
         server.handle(),
         relay,
         Duration::from_millis(config.server.drain_within_ms),
@@ -182,17 +199,11 @@ fn start(
     config: &Config,
     listener: TcpListener,
     state: AppState,
-    dispatch: &Dispatch,
-    metrics: &Arc<Metrics>,
-) -> Result<actix_web::dev::Server, ServeError> {
+    streams: StreamState,
+) -> Result<Server, ServeError> {
     let state = web::Data::new(state);
-    let streams = web::Data::new(StreamState {
-        dispatch: dispatch.clone(),
-        metrics: Arc::clone(metrics),
-        heartbeat: Duration::from_secs(config.server.heartbeat_s),
-        sessions_max: config.server.sessions_max,
-    });
-    let scrape = web::Data::new(metrics::Scrape::new(dispatch.clone(), Arc::clone(metrics)));
+    let scrape = metrics::Scrape::new(streams.dispatch.clone(), Arc::clone(&streams.metrics));
+    let (streams, scrape) = (web::Data::new(streams), web::Data::new(scrape));
     let app = move || {
         App::new()
             .app_data(state.clone())
@@ -206,16 +217,26 @@ fn start(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.http_workers == 0 { cores } else { config.server.http_workers };
     let address = listener.local_addr()?;
-    let server = HttpServer::new(app)
+    let server = Server::build()
         .workers(workers)
         .backlog(ACCEPT_BACKLOG)
-        .max_connections(WORKER_CONNECTIONS_MAX)
+        .max_concurrent_connections(WORKER_CONNECTIONS_MAX)
         .disable_signals()
-        .on_connect(|connection, _| bound_unread(connection))
-        // A client that closes an event stream gives its place back at once.
-        .h1_allow_half_closed(false)
         .shutdown_timeout(1)
-        .listen(listener)?
+        .listen("http", listener, move || {
+            let handled = app().into_factory().map_err(|error| error.error_response());
+            HttpService::build()
+                .client_disconnect_timeout(DISCONNECT_WITHIN)
+                // Offers are small and urgent: none waits until the phone has acknowledged the last.
+                .tcp_nodelay(true)
+                // A client that closes an event stream gives its place back at once.
+                .h1_allow_half_closed(false)
+                .local_addr(address)
+                .on_connect_ext(|connection, _| bound_unread(connection))
+                .upgrade(ws::upgrades(app()))
+                .finish(map_config(handled, |()| AppConfig::default()))
+                .tcp()
+        })?
         .run();
     println!("listening on http://{address}");
     tracing::info!(%address, workers, version = version::VERSION, "serving");
@@ -224,20 +245,19 @@ fn start(
 
 /// Has the kernel reset a connection whose peer takes nothing of what was sent: the response of a
 /// phone that does not read would otherwise wait in its buffers for as long as the phone likes.
-fn bound_unread(connection: &dyn std::any::Any) {
-    if let Some(tcp) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
-        && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(UNREAD_MAX))
-    {
+fn bound_unread(connection: &TcpStream) {
+    if let Err(error) = SockRef::from(connection).set_tcp_user_timeout(Some(UNREAD_MAX)) {
         tracing::warn!(%error, "a connection has no bound on what its peer does not read");
     }
 }
 
 /// Drains in order: nothing taken in from Kafka, no new rides, sockets told to reconnect, store flushed,
-/// the platform told, listeners closed.
+/// the platform told, sockets and listeners closed.
 async fn drain_on_signal(
     dispatch: Dispatch,
     intake: Option<Intake>,
-    server: actix_web::dev::ServerHandle,
+    sessions: TaskTracker,
+    server: actix_server::ServerHandle,
     relay: Option<RelayHandle>,
     within: Duration,
 ) -> bool {
@@ -250,6 +270,10 @@ async fn drain_on_signal(
     }
     let clean = dispatch.drain(within).await;
     relay::finish(relay, within.saturating_sub(began.elapsed())).await;
+    sessions.close();
+    let left = within.saturating_sub(began.elapsed());
+    // Sockets that have not ended by then are cut off.
+    let _cut_off = tokio::time::timeout(left, sessions.wait()).await;
     server.stop(true).await;
     tracing::info!(clean, "drained");
     clean

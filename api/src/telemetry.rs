@@ -14,7 +14,6 @@ mod travel;
 mod windows;
 
 pub use exposition::{CLASSIC, OPEN_METRICS, render};
-pub use labels::FixOutcome;
 pub use metrics::Metrics;
 pub(crate) use outbox::OutboxMetrics;
 pub use traces::{TraceSpan, Traces};

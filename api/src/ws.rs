@@ -2,19 +2,27 @@
 
 mod binary;
 mod client;
+mod listener;
 mod server;
 mod session;
+mod socket;
+mod upgrade;
 
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use muster_actors::{CallError, Dispatch, current_origin, on_behalf};
+use actix_http::ws::handshake;
+use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use muster_actors::{CallError, Dispatch};
 use muster_engine::id::DriverId;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 pub use binary::{BINARY_FIX_BYTES, BinaryFault, decode_positions};
 pub use client::{ClientFrame, FIXES_PER_FRAME_MAX};
+pub(crate) use upgrade::upgrades;
 
+use self::upgrade::{Handover, Opened};
 use crate::telemetry::Metrics;
 use crate::wire::Problem;
 
@@ -37,6 +45,8 @@ pub struct StreamState {
     pub heartbeat: Duration,
     /// Sessions open at once.
     pub sessions_max: usize,
+    /// The sessions that run: a process that ends waits for their last words.
+    pub alive: TaskTracker,
 }
 
 #[derive(serde::Deserialize)]
@@ -53,7 +63,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 async fn stream(
     request: HttpRequest,
-    body: web::Payload,
     path: web::Path<String>,
     state: web::Data<StreamState>,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -64,12 +73,38 @@ async fn stream(
     if state.metrics.sessions() >= state.sessions_max {
         return Err(Problem::from(CallError::Overloaded("sessions")).into());
     }
-    let protocols = [JSON_PROTOCOL, BINARY_PROTOCOL];
-    let (response, sink, stream) = actix_ws::handle_with_protocols(&request, body, &protocols)?;
+    let mut answer = handshake(request.head())?;
+    if let Some(protocol) = protocol(request.headers()) {
+        answer.insert_header((SEC_WEBSOCKET_PROTOCOL, protocol));
+    }
+    // Every well-formed handshake comes by the way that has a place for the session.
+    let handover = request.extensions().get::<Handover>().cloned();
+    let handover = handover
+        .ok_or_else(|| Problem::new(426, "upgrade_required", "this is the path of a WebSocket"))?;
     let link = state.dispatch.connect(&driver, query.last_seq).map_err(Problem::from)?;
-    let stream = stream.max_frame_size(FRAME_BYTES_MAX);
-    // What the phone says goes back to the call that opened its session.
-    let session = session::run(state.into_inner(), link, sink, stream);
-    actix_web::rt::spawn(on_behalf(current_origin(), session));
-    Ok(response)
+    handover.leave(Opened::new(state.into_inner(), link));
+    Ok(HttpResponse::from(answer.finish().map_into_boxed_body()))
+}
+
+/// The first sub-protocol that the phone names and the server speaks.
+fn protocol(headers: &HeaderMap) -> Option<&'static str> {
+    let named = headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    let mut named = named.flat_map(|value| value.split(',')).map(str::trim);
+    named.find_map(|named| [JSON_PROTOCOL, BINARY_PROTOCOL].into_iter().find(|own| *own == named))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_first_protocol_that_both_speak_is_taken() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(protocol(&headers), None);
+        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("other, muster.bin.v1"));
+        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("muster.json.v1"));
+        assert_eq!(protocol(&headers), Some(BINARY_PROTOCOL));
+    }
 }

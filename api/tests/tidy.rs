@@ -10,11 +10,12 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A crate of ours, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("muster-engine", &[]),
     ("muster-sim", &["muster-engine"]),
     ("muster-actors", &["muster-engine"]),
     ("muster-city", &[]),
+    ("muster-figures", &[]),
     ("muster-services", &[]),
     ("muster-replay", &["muster-engine", "muster-city"]),
     ("muster-record", &["muster-engine"]),
@@ -41,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
             "muster-sim",
             "muster-actors",
             "muster-api",
+            "muster-figures",
             "muster-replay",
             "muster-services",
         ],

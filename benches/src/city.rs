@@ -64,12 +64,23 @@ impl Route {
     pub fn at(&self, ms: u64) -> Place {
         let round_ms = (ROUND_S * 1000.0) as u64;
         let turn = (ms % round_ms) as f64 / round_ms as f64 * TAU + self.phase;
-        Place {
-            lat: self.home.lat + CIRCLE_LAT * turn.sin(),
-            lng: self.home.lng + CIRCLE_LNG * turn.cos(),
-        }
+        around(self.home, turn)
+    }
+
+    /// The middle of the circle.
+    pub const fn home(&self) -> Place {
+        self.home
     }
 }
+
+/// The place on the circle around `home` at an angle.
+pub fn around(home: Place, turn: f64) -> Place {
+    Place { lat: home.lat + CIRCLE_LAT * turn.sin(), lng: home.lng + CIRCLE_LNG * turn.cos() }
+}
+
+/// Metres between two fixes when a car that drives through a city reports every four seconds, and how many
+/// of them make a round.
+pub const ROUND_FIXES: u8 = 56;
 
 /// The binary frame of one fix.
 pub fn fix_frame(place: Place, at_ms: u64) -> [u8; 22] {

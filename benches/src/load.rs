@@ -1,9 +1,15 @@
 //! The scenarios of the load generator.
 
+mod contender;
+mod frames;
+mod generator;
 mod idle;
+mod ingest;
 mod measure;
 mod open;
 mod rush;
+mod schedule;
+mod standard;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,9 +24,13 @@ use crate::process::Usage;
 use crate::report::Report;
 use crate::server::{Launch, Server};
 
+pub use frames::Encoding;
+pub use generator::GenerateArgs;
 pub use idle::IdleArgs;
+pub use ingest::IngestArgs;
 pub use open::OpenArgs;
 pub use rush::RushArgs;
+pub use standard::{Part, StandardArgs};
 
 /// Loads a dispatch server over loopback and says how it did.
 #[derive(Debug, Parser)]
@@ -37,12 +47,20 @@ pub struct LoadArgs {
 /// The scenarios.
 #[derive(Debug, Subcommand)]
 pub enum Scenario {
+    /// Fixes from many connections, as fast as they are taken or at a rate: throughput, processor time,
+    /// latency, beside a bare server if asked.
+    Ingest(IngestArgs),
     /// Drivers who are connected and do nothing: memory per connection, handshakes per second.
     Idle(IdleArgs),
     /// Many ride requests per second against a city of drivers: latency, throughput, violations.
     Rush(RushArgs),
     /// Many rides open at once: memory per ride.
     Open(OpenArgs),
+    /// The standard set, kept as figures in benches/results/server.json.
+    Standard(StandardArgs),
+    /// What `ingest` starts to send the frames.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 /// The server to load.
@@ -126,12 +144,18 @@ fn pool(server: &Server, size: usize) -> Arc<Pool> {
     Arc::new(Pool::new(server.address, size, ANSWER_WITHIN))
 }
 
-/// Runs a scenario.
+/// Runs a scenario and reports, unless it is the part of another.
 ///
 /// # Errors
 /// When it cannot be run at all; what it found wrong is in the report.
-pub async fn run(args: LoadArgs) -> anyhow::Result<Report> {
+pub async fn run(args: LoadArgs) -> anyhow::Result<Option<Report>> {
     let report = match &args.scenario {
+        Scenario::Ingest(ingest) => ingest::run(&args.target, ingest).await?,
+        Scenario::Standard(standard) => standard::run(&args.target, standard).await?,
+        Scenario::Generate(generate) => {
+            generator::generate(generate)?;
+            return Ok(None);
+        }
         Scenario::Idle(idle) => idle::run(&args.target, idle).await?,
         Scenario::Rush(rush) => rush::run(&args.target, rush).await?,
         Scenario::Open(open) => open::run(&args.target, open).await?,
@@ -139,7 +163,7 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Report> {
     if let Some(path) = &args.target.json {
         report.write_json(path)?;
     }
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// Sockets of one process are bounded by its open files, here with some left for everything else.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
@@ -35,13 +36,29 @@ pub fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
 /// # Errors
 /// As the operating system says.
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let turn = NEXT_SOURCE.fetch_add(1, Ordering::Relaxed) % SOURCES;
-    let source = Ipv4Addr::new(127, 0, 0, 1 + u8::try_from(turn).unwrap_or(0));
     let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::new(source.into(), 0))?;
+    socket.bind(next_source())?;
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// As [`connect`], for a thread that may wait.
+///
+/// # Errors
+/// As the operating system says.
+pub fn connect_blocking(address: SocketAddr) -> io::Result<std::net::TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&next_source().into())?;
+    socket.connect(&address.into())?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+fn next_source() -> SocketAddr {
+    let turn = NEXT_SOURCE.fetch_add(1, Ordering::Relaxed) % SOURCES;
+    let source = Ipv4Addr::new(127, 0, 0, 1 + u8::try_from(turn).unwrap_or(0));
+    SocketAddr::new(source.into(), 0)
 }
 
 /// Unix milliseconds.

@@ -86,6 +86,8 @@ pub struct Phone {
     last_seq: Arc<AtomicU64>,
     /// The commands of the ride at hand that wait for their answer.
     open: Vec<Command>,
+    /// The offer that was accepted last, and when that was due.
+    accepted: Option<(String, Instant)>,
 }
 
 impl Phone {
@@ -113,8 +115,8 @@ impl Phone {
         let every = crew.behaviour.fix_every;
         let first = Instant::now() + every.mul_f64(dice.random_range(0.2..1.0));
         let todo = vec![(first, Todo::Fix)];
-        let (duty, open) = (Duty::Free, Vec::new());
-        Ok(Self { id, crew, socket, route, dice, duty, todo, last_seq, open })
+        let (duty, open, accepted) = (Duty::Free, Vec::new(), None);
+        Ok(Self { id, crew, socket, route, dice, duty, todo, last_seq, open, accepted })
     }
 
     /// Works until `stop` or the end of the connection; returns whether it was `stop`.
@@ -254,6 +256,9 @@ impl Phone {
     fn on_accept_result(&mut self, result: &AcceptResult) {
         let offer = result.offer_id.clone().unwrap_or_default();
         self.forget_offer(&offer);
+        if let Some((_, due)) = self.accepted.take_if(|(accepted, _)| *accepted == offer) {
+            self.crew.witness.accept_ended(&result.result, due.elapsed());
+        }
         if let Some(ride) = &result.ride {
             self.crew.witness.ride(ride);
         }
@@ -324,14 +329,14 @@ impl Phone {
     async fn act(&mut self) -> io::Result<()> {
         let now = Instant::now();
         while let Some(place) = self.todo.iter().position(|(at, _)| *at <= now) {
-            let (_, todo) = self.todo.swap_remove(place);
+            let (due, todo) = self.todo.swap_remove(place);
             match todo {
                 Todo::Fix => self.report_fix().await?,
                 Todo::Ack => {
                     let seq = self.last_seq.load(Ordering::Relaxed);
                     self.socket.text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)).await?;
                 }
-                Todo::Accept(offer) => self.accept(offer).await?,
+                Todo::Accept(offer) => self.accept(offer, due).await?,
                 Todo::Decline(offer) => {
                     self.crew.witness.offer_over(&offer.offer_id);
                     let id = offer.offer_id;
@@ -351,10 +356,11 @@ impl Phone {
         self.socket.binary(&city::fix_frame(self.route.at(now), now)).await
     }
 
-    async fn accept(&mut self, offer: OfferView) -> io::Result<()> {
+    async fn accept(&mut self, offer: OfferView, due: Instant) -> io::Result<()> {
         if self.duty != Duty::Free {
             return Ok(());
         }
+        self.accepted = Some((offer.offer_id.clone(), due));
         let (driver, ride) = (self.id.clone(), offer.ride_id);
         let command = Command::Accept { driver, offer: offer.offer_id.clone(), ride };
         self.crew.witness.sent(&command);

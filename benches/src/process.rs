@@ -19,20 +19,29 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
-/// Processor time of a process so far, user and system.
+/// Processor time of a process so far.
 ///
 /// # Errors
 /// When there is no such process, or no `/proc`.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let (user, system) = cpu_times(pid)?;
+    Ok(user + system)
+}
+
+/// Processor time of a process so far: what it spent itself, and what the kernel spent for it.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn cpu_times(pid: u32) -> anyhow::Result<(Duration, Duration)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in parentheses, may hold anything; what is counted comes after it.
     let (_, rest) = stat.rsplit_once(')').context("no process name")?;
     let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = 0_u32;
-    for field in [fields.next(), fields.next()] {
-        ticks += field.context("no processor time")?.parse::<u32>()?;
-    }
-    Ok(Duration::from_secs(1) * ticks / TICKS_PER_S)
+    let mut next = || {
+        let ticks = fields.next().context("no processor time")?.parse::<u32>()?;
+        anyhow::Ok(Duration::from_secs(1) * ticks / TICKS_PER_S)
+    };
+    Ok((next()?, next()?))
 }
 
 /// Processor time so far that this machine wanted and its host gave to others, over all cores: where it
@@ -51,8 +60,10 @@ pub fn stolen_time() -> anyhow::Result<Duration> {
 pub struct Usage {
     /// Bytes in RAM.
     pub resident: u64,
-    /// Processor time so far.
-    pub cpu: Duration,
+    /// Processor time so far that the process spent itself.
+    pub user: Duration,
+    /// Processor time so far that the kernel spent for it.
+    pub system: Duration,
 }
 
 impl Usage {
@@ -61,7 +72,13 @@ impl Usage {
     /// # Errors
     /// When it does not exist.
     pub fn of(pid: u32) -> anyhow::Result<Self> {
-        Ok(Self { resident: resident_bytes(pid)?, cpu: cpu_time(pid)? })
+        let (user, system) = cpu_times(pid)?;
+        Ok(Self { resident: resident_bytes(pid)?, user, system })
+    }
+
+    /// Processor time so far.
+    pub fn cpu(self) -> Duration {
+        self.user + self.system
     }
 }
 

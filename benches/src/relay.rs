@@ -112,7 +112,7 @@ pub async fn run(args: &RelayArgs, say: &dyn Fn(&str)) -> anyhow::Result<RelayRe
     ensure!(made.status.success(), "no topics: {}", String::from_utf8_lossy(&made.stderr));
     say("publishing");
     let launch = Launch { binary, data: folder.path().to_owned(), env };
-    let (stolen, broker) = (stolen_time()?, Usage::of(kafka.pid())?.cpu);
+    let (stolen, broker) = (stolen_time()?, Usage::of(kafka.pid())?.cpu());
     let began = Instant::now();
     let server = launch.start().await?;
     let pool = Pool::new(server.address, 1, ANSWER_WITHIN);
@@ -126,8 +126,8 @@ pub async fn run(args: &RelayArgs, say: &dyn Fn(&str)) -> anyhow::Result<RelayRe
         messages,
         by_topic: scrape.not_zero(PUBLISHED),
         seconds,
-        server: usage.cpu,
-        broker: Usage::of(kafka.pid())?.cpu.saturating_sub(broker),
+        server: usage.cpu(),
+        broker: Usage::of(kafka.pid())?.cpu().saturating_sub(broker),
         stolen: stolen_time()?.saturating_sub(stolen),
         resident: usage.resident,
     })

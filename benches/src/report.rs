@@ -17,11 +17,15 @@ pub struct Latencies {
 
 const MICROS_MAX: u64 = 120_000_000;
 
+/// An empty histogram of microseconds up to two minutes.
+pub(crate) fn latencies_in_micros() -> Histogram<u64> {
+    // The bounds are constants that the constructor takes.
+    Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("constant bounds")
+}
+
 impl Default for Latencies {
     fn default() -> Self {
-        // The bounds are constants that the constructor takes.
-        let histogram = Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("constant bounds");
-        Self { histogram: Mutex::new(histogram) }
+        Self { histogram: Mutex::new(latencies_in_micros()) }
     }
 }
 
@@ -30,6 +34,14 @@ impl Latencies {
     pub fn record(&self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, MICROS_MAX);
         self.histogram.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
+    }
+
+    /// Adds those of another histogram: microseconds, and how often.
+    pub fn add(&self, counts: &[(u64, u64)]) {
+        let mut histogram = self.histogram.lock().unwrap_or_else(PoisonError::into_inner);
+        for (micros, count) in counts {
+            histogram.saturating_record_n((*micros).clamp(1, MICROS_MAX), *count);
+        }
     }
 
     /// How many there are.

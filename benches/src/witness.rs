@@ -1,5 +1,7 @@
 //! What clients say to the server, and who takes down what it says to them.
 
+use std::time::Duration;
+
 use crate::wire::{OfferView, RideView};
 
 /// Something a client asked the server to do.
@@ -47,6 +49,8 @@ pub trait Witness: Send + Sync {
     fn sent(&self, _command: &Command) {}
     /// A command was answered, whatever the answer.
     fn answered(&self, _command: &Command) {}
+    /// The frame that ends an accept has come, so long after the accept was due.
+    fn accept_ended(&self, _result: &str, _after: Duration) {}
     /// A fix was sent.
     fn fix(&self) {}
     /// Something that should be rare: an error frame, a refused fix, a lost connection.

@@ -115,9 +115,10 @@ impl Socket {
     }
 }
 
-/// Takes one whole frame off `input`.
-fn take_frame(input: &mut Vec<u8>) -> Option<Message> {
-    let [first, second, rest @ ..] = input.as_slice() else { return None };
+/// The opcode and the payload of the frame that `input` begins with, and the length of the whole, once it
+/// has all arrived. Servers do not mask.
+pub(crate) fn raw_frame(input: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let [first, second, rest @ ..] = input else { return None };
     let (length, header) = match (second & 0x7f, rest) {
         (126, [a, b, ..]) => (usize::from(u16::from_be_bytes([*a, *b])), 4),
         (127, [a, b, c, d, e, f, g, h, ..]) => {
@@ -127,9 +128,15 @@ fn take_frame(input: &mut Vec<u8>) -> Option<Message> {
         (126 | 127, _) => return None,
         (length, _) => (usize::from(length), 2),
     };
-    let payload = input.get(header..header + length)?.to_vec();
-    let opcode = first & 0x0f;
-    input.drain(..header + length);
+    let payload = input.get(header..header + length)?;
+    Some((first & 0x0f, payload, header + length))
+}
+
+/// Takes one whole frame off `input`.
+fn take_frame(input: &mut Vec<u8>) -> Option<Message> {
+    let (opcode, payload, length) = raw_frame(input)?;
+    let payload = payload.to_vec();
+    input.drain(..length);
     if input.is_empty() {
         // Ten thousand sockets hold ten thousand buffers.
         *input = Vec::new();

@@ -27,7 +27,8 @@ impl Dispatch {
         fixes: &[Fix],
     ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
         let handle = self.driver_handle(driver)?;
-        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix)).collect())
+        let now = self.runtime.clock.now();
+        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix, now)).collect())
     }
 
     /// Applies one fix of the driver with this id: no task, no message unless a decision may change,
@@ -39,7 +40,8 @@ impl Dispatch {
         let handle = self.runtime.registry.driver_named(driver);
         let known = handle.filter(|handle| handle.board.is_durable());
         let handle = known.ok_or(FixRefusal::UnknownDriver)?;
-        apply_fix(&self.runtime, &handle, fix).map_err(FixRefusal::Rejected)
+        let now = self.runtime.clock.now();
+        apply_fix(&self.runtime, &handle, fix, now).map_err(FixRefusal::Rejected)
     }
 
     /// The newest position of a driver, without asking his actor.

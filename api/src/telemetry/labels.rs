@@ -1,6 +1,5 @@
 //! The labels of metrics: closed and small sets.
 
-use muster_engine::grid::FixRejection;
 use prometheus_client::encoding::EncodeLabelSet;
 
 /// `{market}`
@@ -132,6 +131,3 @@ pub(super) struct HttpLabels {
     pub(super) route: String,
     pub(super) status: u16,
 }
-
-/// What became of a fix.
-pub type FixOutcome = Result<(), FixRejection>;

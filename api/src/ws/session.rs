@@ -1,118 +1,241 @@
 //! One phone's session: its loop, its limits, its end.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use actix_ws::{CloseCode, CloseReason, Message, MessageStream, ProtocolError, Session};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use muster_actors::{CallError, Dispatch, DriverLink, SessionFrame};
-use muster_engine::effect::Refusal;
-use muster_engine::grid::{Fix, FixRejection};
-use muster_engine::id::{CallId, DriverId, OfferId, RideId, ZoneId};
-use muster_engine::ride::RideProgress;
+use actix_http::ws::{CloseCode, CloseReason, Message};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::BytesMut;
+use futures_util::task::AtomicWaker;
+use muster_actors::{DriverLink, SessionFrame};
+use tokio::time::Sleep;
 
-use super::binary::decode_positions;
-use super::client::{ClientFrame, OnlineStatus};
-use super::server::{ServerFrame, phone_frame, rejected};
-use super::{INVALID_FRAMES_MAX, StreamState};
-use crate::wire::{Faults, Money, Problem, rfc3339};
+use super::StreamState;
+use super::listener::Listener;
+use super::server::{ServerFrame, phone_frame};
+use super::socket::Socket;
 
 /// Heartbeats without any traffic after which a phone is gone.
 const SILENT_HEARTBEATS_MAX: u32 = 3;
-/// Calls of one phone that may wait for their answer; a phone has one thing to say at a time.
-const CALLS_MAX: usize = 16;
 /// A phone that does not take a frame for this long is a slow reader and let go.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// How long a phone has to close its side after the last word.
+const LINGER: Duration = Duration::from_secs(2);
 
 const SUPERSEDED: u16 = 4001;
 const IDLE: u16 = 4008;
 
 /// How a session ended.
-struct End {
+pub(super) struct End {
     code: CloseCode,
     bye: Option<&'static str>,
 }
 
 impl End {
-    const fn new(code: CloseCode, bye: &'static str) -> Self {
+    pub(super) const fn new(code: CloseCode, bye: &'static str) -> Self {
         Self { code, bye: Some(bye) }
     }
 
-    const GONE: Self = Self { code: CloseCode::Away, bye: None };
+    pub(super) const GONE: Self = Self { code: CloseCode::Away, bye: None };
 }
 
-type Call = Pin<Box<dyn Future<Output = Option<String>>>>;
+/// What a session waits for.
+enum Step {
+    /// The phone spoke.
+    Heard(Result<(), End>),
+    /// The engine has something to say.
+    Told(Option<SessionFrame>),
+    /// A call is answered.
+    Answered(Option<String>),
+    /// A heartbeat is due.
+    Beat,
+    /// The process drains.
+    Draining,
+}
 
 struct Phone {
-    state: Arc<StreamState>,
-    link: DriverLink,
-    sink: Session,
-    invalid_in_a_row: u32,
-    heard_at: Instant,
-    calls: FuturesUnordered<Call>,
+    listener: Listener,
+    socket: Socket,
+    bell: Arc<Bell>,
+    /// Rings it.
+    cord: Waker,
+    /// Heartbeats since the phone last spoke.
+    silent_heartbeats: u32,
+    /// Whether the phone was the last to be attended to.
+    phone_was_last: bool,
 }
 
-/// Runs a session to its end.
+/// Rings when anything but the phone wants attention. A phone that speaks wakes the session without it:
+/// nearly always it is the only one, and the engine, the clock and the rest need not be asked then, each of
+/// which would fetch memory that a busy machine has long forgotten.
+struct Bell {
+    rung: AtomicBool,
+    session: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.session.wake();
+    }
+}
+
+/// Runs a session to its end; `heard` came right behind the handshake.
 pub(super) async fn run(
     state: Arc<StreamState>,
     link: DriverLink,
-    sink: Session,
-    stream: MessageStream,
+    stream: TcpStream,
+    heard: BytesMut,
 ) {
     state.metrics.session_opened();
+    let bell = Arc::new(Bell { rung: AtomicBool::new(true), session: AtomicWaker::new() });
     let mut phone = Phone {
-        state: Arc::clone(&state),
-        link,
-        sink,
-        invalid_in_a_row: 0,
-        heard_at: Instant::now(),
-        calls: FuturesUnordered::new(),
+        cord: Waker::from(Arc::clone(&bell)),
+        bell,
+        listener: Listener::new(Arc::clone(&state), link),
+        socket: Socket::new(stream, &heard),
+        silent_heartbeats: 0,
+        phone_was_last: false,
     };
-    let end = phone.serve(stream).await;
-    phone.close(end).await;
+    drop(heard);
+    let end = phone.serve().await;
+    let told = phone.close(end).await;
+    let Phone { listener, socket, .. } = phone;
+    drop(listener);
     state.metrics.session_closed();
+    if told {
+        // A phone that does not close its side is cut off.
+        let _cut_off = Box::pin(tokio::time::timeout(LINGER, socket.linger())).await;
+    }
 }
 
 impl Phone {
-    async fn serve(&mut self, mut stream: MessageStream) -> End {
-        let mut draining = self.state.dispatch.draining();
-        let mut heartbeat = tokio::time::interval(self.state.heartbeat);
+    async fn serve(&mut self) -> End {
+        let heartbeat = self.listener.state.heartbeat;
+        let mut draining = self.listener.state.dispatch.draining();
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
+        let mut beat = pin!(tokio::time::sleep(heartbeat));
+        let mut step = Step::Heard(self.socket.hear_first(|f, out| self.listener.hear(f, out)));
         loop {
-            let step = tokio::select! {
-                frame = self.link.next() => self.tell(frame).await,
-                message = stream.next() => self.hear(message).await,
-                Some(answer) = self.calls.next() => self.send(answer).await,
-                _ = heartbeat.tick() => self.beat().await,
-                _ = draining.wait_for(|draining| *draining) => {
-                    Err(End::new(CloseCode::Restart, "draining"))
+            let done = match step {
+                Step::Heard(heard) => heard,
+                Step::Told(frame) => self.tell(frame),
+                Step::Answered(text) => {
+                    self.say(text);
+                    Ok(())
                 }
+                Step::Beat => {
+                    let next = beat.deadline() + heartbeat;
+                    beat.as_mut().reset(next);
+                    self.beat()
+                }
+                Step::Draining => Err(End::new(CloseCode::Restart, "draining")),
             };
-            if let Err(end) = step {
+            if let Err(end) = done {
                 return end;
             }
+            if !self.socket.is_flushed()
+                && let Err(end) = self.flush().await
+            {
+                return end;
+            }
+            step = poll_fn(|context| {
+                self.poll_step(context, beat.as_mut(), |context| {
+                    drained.as_mut().poll(context).is_ready()
+                })
+            })
+            .await;
         }
     }
 
-    async fn close(mut self, end: End) {
+    /// Attends to the phone and to everything else in turn, so that neither starves the other.
+    fn poll_step(
+        &mut self,
+        context: &mut Context<'_>,
+        beat: Pin<&mut Sleep>,
+        draining: impl FnOnce(&mut Context<'_>) -> bool,
+    ) -> Poll<Step> {
+        let phone_first = !std::mem::take(&mut self.phone_was_last);
+        if phone_first && let Poll::Ready(heard) = self.poll_phone(context) {
+            return Poll::Ready(Step::Heard(heard));
+        }
+        if self.bell.rung.swap(false, Ordering::AcqRel) {
+            self.bell.session.register(context.waker());
+            if let Poll::Ready(step) = self.poll_rest(beat, draining) {
+                // There may be more.
+                self.bell.rung.store(true, Ordering::Release);
+                return Poll::Ready(step);
+            }
+        }
+        if phone_first { Poll::Pending } else { self.poll_phone(context).map(Step::Heard) }
+    }
+
+    fn poll_rest(
+        &mut self,
+        beat: Pin<&mut Sleep>,
+        draining: impl FnOnce(&mut Context<'_>) -> bool,
+    ) -> Poll<Step> {
+        let context = &mut Context::from_waker(&self.cord);
+        if let Poll::Ready(frame) = self.listener.link.poll_next(context) {
+            return Poll::Ready(Step::Told(frame));
+        }
+        if let Poll::Ready(answer) = self.listener.poll_answer(context) {
+            return Poll::Ready(Step::Answered(answer));
+        }
+        if beat.poll(context).is_ready() {
+            return Poll::Ready(Step::Beat);
+        }
+        if draining(context) {
+            return Poll::Ready(Step::Draining);
+        }
+        Poll::Pending
+    }
+
+    fn poll_phone(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let listener = &mut self.listener;
+        let heard = self.socket.poll_hear(context, |frames, out| listener.hear(frames, out));
+        heard.map(|heard| {
+            self.phone_was_last = true;
+            if listener.waits_for_answers() {
+                self.bell.rung.store(true, Ordering::Release);
+            }
+            // A connection that is over needs no goodbye.
+            heard.unwrap_or(Err(End::GONE))
+        })
+    }
+
+    /// Says the last word; returns whether it is on its way.
+    async fn close(&mut self, end: End) -> bool {
         if let Some(reason) = end.bye {
-            let _gone = self.send(Some(ServerFrame::Bye { reason }.text())).await;
+            self.say(Some(ServerFrame::Bye { reason }.text()));
         }
         let reason = CloseReason { code: end.code, description: end.bye.map(str::to_owned) };
-        // A phone that is gone needs no goodbye.
-        let _gone = tokio::time::timeout(SEND_WITHIN, self.sink.close(Some(reason))).await;
+        self.socket.push(Message::Close(Some(reason)));
+        if end.bye.is_none() {
+            // A phone that is gone needs no goodbye; one that said it has the close frame at once.
+            let flushed = poll_fn(|context| Poll::Ready(self.socket.poll_flush(context))).await;
+            return matches!(flushed, Poll::Ready(Ok(())));
+        }
+        self.flush().await.is_ok()
     }
 
     /// Passes on what the engine has to say.
-    async fn tell(&mut self, frame: Option<SessionFrame>) -> Result<(), End> {
+    fn tell(&mut self, frame: Option<SessionFrame>) -> Result<(), End> {
         match frame {
             Some(SessionFrame::Phone(frame)) => {
-                let heartbeat_s = self.state.heartbeat.as_secs();
-                let session = self.link.session();
-                let text = phone_frame(&frame, session, heartbeat_s, &self.state.dispatch);
-                self.send(Some(text)).await
+                let heartbeat_s = self.listener.state.heartbeat.as_secs();
+                let session = self.listener.link.session();
+                let text = phone_frame(&frame, session, heartbeat_s, &self.listener.state.dispatch);
+                self.say(Some(text));
+                Ok(())
             }
             Some(SessionFrame::Superseded) => {
                 Err(End::new(CloseCode::Other(SUPERSEDED), "superseded"))
@@ -123,188 +246,36 @@ impl Phone {
         }
     }
 
-    async fn send(&mut self, text: Option<String>) -> Result<(), End> {
-        let Some(text) = text else { return Ok(()) };
-        match tokio::time::timeout(SEND_WITHIN, self.sink.text(text)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::GONE),
+    fn say(&mut self, text: Option<String>) {
+        if let Some(text) = text {
+            self.socket.push(Message::Text(text.into()));
         }
     }
 
-    async fn beat(&mut self) -> Result<(), End> {
-        if self.heard_at.elapsed() > self.state.heartbeat * SILENT_HEARTBEATS_MAX {
-            return Err(End::new(CloseCode::Other(IDLE), "idle"));
-        }
-        match tokio::time::timeout(SEND_WITHIN, self.sink.ping(b"")).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::GONE),
-        }
-    }
-
-    async fn hear(&mut self, message: Option<Result<Message, ProtocolError>>) -> Result<(), End> {
-        self.heard_at = Instant::now();
-        match message {
-            Some(Ok(Message::Text(text))) => match ClientFrame::parse(&text) {
-                Ok(frame) => self.obey(frame).await,
-                Err(detail) => self.invalid(&detail).await,
-            },
-            Some(Ok(Message::Binary(bytes))) => match decode_positions(&bytes) {
-                Ok(fixes) => self.apply(fixes).await,
-                Err(fault) => self.invalid(&fault.to_string()).await,
-            },
-            Some(Ok(Message::Ping(payload))) => {
-                let pong = self.sink.pong(&payload).await;
-                pong.map_err(|_| End::GONE)
-            }
-            Some(Ok(Message::Pong(_) | Message::Nop)) => Ok(()),
-            Some(Ok(Message::Continuation(_))) => {
-                self.invalid("a frame must not be split into fragments").await
-            }
-            Some(Ok(Message::Close(_))) | None => Err(End::GONE),
-            Some(Err(ProtocolError::Overflow)) => Err(End::new(CloseCode::Size, "protocol_error")),
-            Some(Err(_)) => Err(End::new(CloseCode::Protocol, "protocol_error")),
-        }
-    }
-
-    async fn invalid(&mut self, detail: &str) -> Result<(), End> {
-        self.invalid_in_a_row += 1;
-        let frame = ServerFrame::Error { code: "invalid_frame", detail };
-        self.send(Some(frame.text())).await?;
-        if self.invalid_in_a_row >= INVALID_FRAMES_MAX {
-            return Err(End::new(CloseCode::Policy, "protocol_error"));
-        }
-        Ok(())
-    }
-
-    async fn apply(
-        &mut self,
-        fixes: impl Iterator<Item = Result<Fix, FixRejection>>,
-    ) -> Result<(), End> {
-        self.invalid_in_a_row = 0;
-        for (index, fix) in fixes.enumerate() {
-            let began = Instant::now();
-            let outcome = fix.and_then(|fix| self.link.apply(&fix));
-            self.state.metrics.fix(outcome, began.elapsed().as_secs_f64());
-            if let Err(rejection) = outcome {
-                self.send(Some(rejected(index, rejection))).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn obey(&mut self, frame: ClientFrame) -> Result<(), End> {
-        self.invalid_in_a_row = 0;
-        match frame {
-            ClientFrame::Positions { points } => self.apply(points.iter().map(Fix::try_from)).await,
-            ClientFrame::Ack { seq } => {
-                self.link.acknowledge(seq);
-                Ok(())
-            }
-            ClientFrame::Ping { at } => {
-                let server_time = rfc3339(self.state.dispatch.now());
-                self.send(Some(ServerFrame::Pong { at, server_time }.text())).await
-            }
-            ClientFrame::Accept { offer_id, fare } => self.accept(&offer_id, fare).await,
-            ClientFrame::EnterOtp { otp } => self.enter_otp(otp).await,
-            ClientFrame::Status { .. }
-            | ClientFrame::Decline { .. }
-            | ClientFrame::Arrived { .. }
-            | ClientFrame::Start { .. }
-            | ClientFrame::Complete { .. }
-            | ClientFrame::QueueRespond { .. }
-            | ClientFrame::Cancel { .. } => self.call(frame).await,
-        }
-    }
-
-    /// Hands an accept to the driver's machine, which answers by a frame in its place.
-    async fn accept(&mut self, offer_id: &str, fare: Option<Money>) -> Result<(), End> {
-        let mut faults = Faults::default();
-        let fare = fare.and_then(|fare| fare.checked("/fare", &mut faults));
-        if let Err(fault) = faults.finish() {
-            return self.invalid(&Problem::from(fault).detail).await;
-        }
-        let error = match OfferId::new(offer_id) {
-            Ok(offer) => match self.link.accept(offer, fare) {
-                true => return Ok(()),
-                false => CallError::Overloaded("driver"),
-            },
-            Err(_) => CallError::Refused(Refusal::UnknownOffer),
-        };
-        let problem = Problem::from(error);
-        let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
-        self.send(Some(frame.text())).await
-    }
-
-    /// Hands a one-time password to the driver's machine, which answers by a frame in its place.
-    async fn enter_otp(&mut self, otp: String) -> Result<(), End> {
-        if self.link.enter_otp(otp) {
-            return Ok(());
-        }
-        let problem = Problem::from(CallError::Overloaded("driver"));
-        let frame = ServerFrame::Error { code: problem.code, detail: &problem.detail };
-        self.send(Some(frame.text())).await
-    }
-
-    /// Starts a call whose answer comes later; positions go on meanwhile.
-    async fn call(&mut self, frame: ClientFrame) -> Result<(), End> {
-        if self.calls.len() >= CALLS_MAX {
-            let detail = "too many calls wait for their answer";
-            return self.send(Some(ServerFrame::Error { code: "overloaded", detail }.text())).await;
-        }
-        let (dispatch, driver) = (self.state.dispatch.clone(), self.link.driver().clone());
-        self.calls.push(Box::pin(async move {
-            match perform(&dispatch, driver, frame).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    let problem = Problem::from(error);
-                    let (code, detail) = (problem.code, problem.detail.as_str());
-                    Some(ServerFrame::Error { code, detail }.text())
+    /// Sends what was said. Nothing more is heard until the phone has taken it.
+    async fn flush(&mut self) -> Result<(), End> {
+        let socket = &mut self.socket;
+        // Nearly always the kernel takes it at once, and no timer is needed.
+        let sent = match poll_fn(|context| Poll::Ready(socket.poll_flush(context))).await {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                let sent = poll_fn(|context| socket.poll_flush(context));
+                match Box::pin(tokio::time::timeout(SEND_WITHIN, sent)).await {
+                    Ok(sent) => sent,
+                    Err(_) => return Err(End::GONE),
                 }
             }
-        }));
-        Ok(())
+        };
+        sent.map_err(|_| End::GONE)
     }
-}
 
-/// Performs a call; the answer is a frame, or nothing when the machine sends one by itself.
-async fn perform(
-    dispatch: &Dispatch,
-    driver: DriverId,
-    frame: ClientFrame,
-) -> Result<Option<String>, CallError> {
-    let ride_of = |id: &str| RideId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownRide));
-    let offer_of =
-        |id: &str| OfferId::new(id).map_err(|_| CallError::Refused(Refusal::UnknownOffer));
-    let step = async |ride: RideId, step| {
-        dispatch.progress(&ride, Some(driver.clone()), step).await.map(|_| None)
-    };
-    match frame {
-        ClientFrame::Status { status } => {
-            dispatch.set_online(&driver, status == OnlineStatus::Online).await.map(|_| None)
+    fn beat(&mut self) -> Result<(), End> {
+        self.silent_heartbeats =
+            if self.listener.take_heard() { 0 } else { self.silent_heartbeats + 1 };
+        if self.silent_heartbeats >= SILENT_HEARTBEATS_MAX {
+            return Err(End::new(CloseCode::Other(IDLE), "idle"));
         }
-        ClientFrame::Decline { offer_id, reason } => {
-            let offer = offer_of(&offer_id)?;
-            dispatch.decline(Some(&driver), &offer, reason).await.map(|_| None)
-        }
-        ClientFrame::Arrived { ride_id } => step(ride_of(&ride_id)?, RideProgress::Arrived).await,
-        ClientFrame::Start { ride_id, otp } => {
-            step(ride_of(&ride_id)?, RideProgress::Start { otp }).await
-        }
-        ClientFrame::Complete { ride_id } => step(ride_of(&ride_id)?, RideProgress::Complete).await,
-        ClientFrame::Cancel { ride_id, reason } => {
-            step(ride_of(&ride_id)?, RideProgress::Cancel { reason }).await
-        }
-        ClientFrame::QueueRespond { zone, call_id, accept } => {
-            let market = dispatch.driver(&driver).await?.record.profile.market;
-            let zone = ZoneId::new(&zone).map_err(|_| CallError::UnknownZone)?;
-            let unknown = |_| CallError::Refused(Refusal::UnknownCall);
-            let call = CallId::new(&call_id).map_err(unknown)?;
-            dispatch.answer_call(&market, &zone, &driver, call, accept).await.map(|_| None)
-        }
-        ClientFrame::Positions { .. }
-        | ClientFrame::EnterOtp { .. }
-        | ClientFrame::Accept { .. }
-        | ClientFrame::Ack { .. }
-        | ClientFrame::Ping { .. } => Ok(None),
+        self.socket.push(Message::Ping(Default::default()));
+        Ok(())
     }
 }

@@ -119,7 +119,11 @@ async fn a_request_continues_the_trace_of_its_caller() {
 async fn a_trace_leads_from_the_request_over_turns_to_their_commits() {
     let folder = tempfile::tempdir().unwrap();
     let collector = Collector::start();
-    let env = [("MUSTER__TELEMETRY__OTLP_ENDPOINT", collector.url.as_str())];
+    // Else some of the calls made while the phone comes online would be traced for themselves.
+    let env = [
+        ("MUSTER__TELEMETRY__OTLP_ENDPOINT", collector.url.as_str()),
+        ("MUSTER__TELEMETRY__SAMPLE_RATIO", "0"),
+    ];
     let server = Server::start(folder.path(), &env).await;
     let (mut phone, _) = Phone::online(&server, "d-1", 40.7490).await;
     request(&server, "ride-1", Some(PARENT)).await;

@@ -14,6 +14,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         report = run(LoadArgs::parse()) => report?,
         () = interrupted() => return Ok(ExitCode::FAILURE),
     };
+    let Some(report) = report else { return Ok(ExitCode::SUCCESS) };
     println!("{}", report.table());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -26,6 +26,9 @@ pub(super) struct Measure {
     heard: Vec<AtomicU64>,
     /// From the instant a request was due to the first offer on any wire.
     pub(super) first_offer: Latencies,
+    /// From the instant an accept was due to the frame that says `won`, and to one that says anything else.
+    pub(super) accept_won: Latencies,
+    pub(super) accept_not_won: Latencies,
     /// Rides whose first wave went to drivers without a socket only.
     pub(super) first_wave_unheard: AtomicU64,
     pub(super) offers: AtomicU64,
@@ -43,6 +46,8 @@ impl Measure {
             interval_us: 1e6 / rate,
             heard: (0..rides).map(|_| AtomicU64::new(0)).collect(),
             first_offer: Latencies::default(),
+            accept_won: Latencies::default(),
+            accept_not_won: Latencies::default(),
             first_wave_unheard: AtomicU64::new(0),
             offers: AtomicU64::new(0),
             won: AtomicU64::new(0),
@@ -91,6 +96,11 @@ impl Witness for Measure {
         if matches!(command, Command::Arrived(_)) {
             self.won.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn accept_ended(&self, result: &str, after: Duration) {
+        let latencies = if result == "won" { &self.accept_won } else { &self.accept_not_won };
+        latencies.record(after);
     }
 
     fn fix(&self) {

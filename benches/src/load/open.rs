@@ -97,7 +97,7 @@ pub(super) async fn run(target: &TargetArgs, args: &OpenArgs) -> anyhow::Result<
     let per_ride = |usage: Usage| usage.resident.saturating_sub(before.resident) / args.rides;
     report.bytes("bytes_per_ride", "memory per open ride", per_ride(full));
     report.bytes("bytes_per_ride_held", "memory per open ride, after the hold", per_ride(after));
-    let cpu = (after.cpu - full.cpu).as_secs_f64() / args.hold_s.max(1) as f64 * 100.0;
+    let cpu = (after.cpu() - full.cpu()).as_secs_f64() / args.hold_s.max(1) as f64 * 100.0;
     report.number("cpu_percent", "server processor time while held", cpu, "%");
     report.add("odd", "oddities", measure.odd.line(), measure.odd.line());
     let violations = scrape.sum("muster_invariant_violations_total");

@@ -19,7 +19,7 @@ use crate::riders::{Outcomes, RiderPlan, Riders};
 use crate::scrape::Scrape;
 
 /// `load rush`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RushArgs {
     /// Drivers online.
     #[arg(long, default_value_t = 20_000)]
@@ -77,7 +77,7 @@ impl RushArgs {
 }
 
 /// What a run leaves behind to report.
-struct Run {
+pub(super) struct Run {
     riders: Arc<Riders>,
     measure: Arc<Measure>,
     sent: u64,
@@ -90,7 +90,29 @@ struct Run {
     fixes: u64,
 }
 
+impl Run {
+    /// From the instant a request was due to its first offer on a socket.
+    pub(super) fn first_offer(&self) -> &Latencies {
+        &self.measure.first_offer
+    }
+
+    /// From the instant an accept was due to its `won` frame.
+    pub(super) fn accept_won(&self) -> &Latencies {
+        &self.measure.accept_won
+    }
+
+    /// From the instant a request was due to its answer.
+    pub(super) fn post(&self) -> &Latencies {
+        &self.riders.outcomes.latencies
+    }
+}
+
 pub(super) async fn run(target: &TargetArgs, args: &RushArgs) -> anyhow::Result<Report> {
+    Ok(report(args, &rush(target, args).await?))
+}
+
+/// One rush hour.
+pub(super) async fn rush(target: &TargetArgs, args: &RushArgs) -> anyhow::Result<Run> {
     check_sockets(args.sockets)?;
     let sockets = args.sockets.min(args.drivers);
     let seed = target.seed;
@@ -122,7 +144,7 @@ pub(super) async fn run(target: &TargetArgs, args: &RushArgs) -> anyhow::Result<
     stop.send_replace(true);
     reporting.await?;
     while phones.join_next().await.is_some() {}
-    Ok(report(args, sockets, &run))
+    Ok(run)
 }
 
 async fn requests(
@@ -181,7 +203,8 @@ async fn watch_open(pool: Arc<Pool>, most: Arc<AtomicU64>) {
     }
 }
 
-fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
+pub(super) fn report(args: &RushArgs, run: &Run) -> Report {
+    let sockets = args.sockets.min(args.drivers);
     let mut report = Report::new(format!(
         "{} rides/s for {} s, {} drivers, {sockets} of them on sockets",
         args.rides_per_s, args.seconds, args.drivers
@@ -195,6 +218,8 @@ fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
     report.course("post_p99_by_s", "its p99 second by second, in ms", &outcomes.course, 0.99);
     report.latencies("lateness", "of which the generator was late by", &outcomes.lateness);
     report.latencies("first_offer", "due to first offer on a socket", &measure.first_offer);
+    report.latencies("accept_won", "accept due to `won` frame", &measure.accept_won);
+    report.latencies("accept_not_won", "accept due to another end", &measure.accept_not_won);
     let unheard = measure.first_wave_unheard.load(Ordering::Relaxed);
     report.count("first_wave_unheard", "first wave to drivers without sockets", unheard);
     engine_quantiles(&mut report, &run.scrapes);
@@ -204,9 +229,9 @@ fn report(args: &RushArgs, sockets: usize, run: &Run) -> Report {
     report.count("completed", "rides completed", measure.completed.load(Ordering::Relaxed));
     report.number("fixes_per_s", "fixes per second", run.fixes as f64 / took, "/s");
     let (before, after) = &run.server;
-    let cpu = (after.cpu - before.cpu).as_secs_f64();
+    let cpu = (after.cpu() - before.cpu()).as_secs_f64();
     report.number("server_cpu_s", "server processor time", cpu, "s");
-    let own = (run.own.1.cpu - run.own.0.cpu).as_secs_f64();
+    let own = (run.own.1.cpu() - run.own.0.cpu()).as_secs_f64();
     report.number("generator_cpu_s", "generator processor time", own, "s");
     let stolen = run.stolen.as_secs_f64();
     report.number("stolen_cpu_s", "processor time the host gave to others", stolen, "s");
