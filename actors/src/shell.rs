@@ -167,6 +167,8 @@ impl<H: Host> MachineActor<H> {
             let effects = actor.searched(now);
             actor.release(Turn { effects, origin: step.origin }, ctx);
             actor.host.after_turn(&actor.machine, &actor.runtime);
+            // Most actors of a city rest: what a turn needed is not kept until the next.
+            actor.outbox = Outbox::default();
         });
     }
 
@@ -343,7 +345,7 @@ impl<H: Host> MachineActor<H> {
         }
         self.disarm();
         if let (Some(at), Some(timers)) = (due, self.timers.as_ref()) {
-            self.armed = Some(timers.arm(at, ctx.address().recipient()));
+            self.armed = Some(timers.arm(at, ctx.address().downgrade().recipient()));
         }
     }
 }
@@ -451,6 +453,9 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
                 }
                 for turn in actor.held.pop_front().into_iter().flatten() {
                     actor.perform(turn, ctx);
+                }
+                if actor.held.is_empty() {
+                    actor.held = VecDeque::new();
                 }
             }),
             Err(error) => {
