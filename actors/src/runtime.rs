@@ -180,7 +180,7 @@ impl Runtime {
             .iter()
             .map(|market| {
                 let book = config.policies.get(market.id()).unwrap_or(&fallback);
-                let grid = Grid::new(market.resolution());
+                let grid = Grid::of(market);
                 grid.set_travel_times(config.travel.get(market.id()).cloned());
                 let runtime = MarketRuntime {
                     market: Arc::clone(market),

@@ -30,10 +30,14 @@ const LAYERS: [(&str, &[&str]); 10] = [
             "muster-simulate",
         ],
     ),
+    ("muster-figures", &[]),
+    ("muster-engine-benches", &["muster-engine", "muster-city", "muster-figures"]),
     (
         "muster-benches",
         &[
             "muster-engine",
+            "muster-engine-benches",
+            "muster-figures",
             "muster-sim",
             "muster-actors",
             "muster-api",

@@ -72,7 +72,7 @@ fn hops(criterion: &mut Criterion) {
     let (other, here) = system.block_on(async { (Arbiter::new(), bare(None)) });
     let there = system.block_on(async { bare(Some(&other)) });
     let city = system.block_on(City::start(ACTORS, 1));
-    let links = system.block_on(city.links());
+    let links = city.links();
     let mut group = criterion.benchmark_group("actor hop");
     group.throughput(Throughput::Elements(ACTORS as u64));
     group.bench_function("one way, same arbiter (bare actix)", |bencher| {
@@ -131,7 +131,7 @@ impl City {
         phone
     }
 
-    async fn links(&self) -> Vec<DriverLink> {
+    fn links(&self) -> Vec<DriverLink> {
         let mut links = Vec::new();
         for number in 0..self.drivers {
             links.push(self.dispatch.connect(&driver_id(number).unwrap(), None).unwrap());
@@ -186,16 +186,14 @@ impl City {
 }
 
 async fn frame(phone: &mut DriverLink) -> PhoneFrame {
-    loop {
-        match phone.next().await.unwrap() {
-            SessionFrame::Phone(frame) => {
-                if let Some(seq) = seq_of(&frame) {
-                    phone.acknowledge(seq);
-                }
-                return *frame;
+    match phone.next().await.unwrap() {
+        SessionFrame::Phone(frame) => {
+            if let Some(seq) = seq_of(&frame) {
+                phone.acknowledge(seq);
             }
-            SessionFrame::Superseded | SessionFrame::Restarted => panic!("the phone is let go"),
+            *frame
         }
+        SessionFrame::Superseded | SessionFrame::Restarted => panic!("the phone is let go"),
     }
 }
 

@@ -7,12 +7,15 @@
 
 mod applied;
 mod bucket;
+mod cells;
 mod dropoffs;
 mod fix;
 mod index;
 mod lent;
 mod nearest;
-mod reach;
+mod reading;
+mod rings;
+mod seat;
 mod seqlock;
 mod slot;
 mod supply;
@@ -23,5 +26,6 @@ pub use dropoffs::ForwardNearbyQuery;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};
 pub use nearest::{Excluded, Found, Nearby, NearbyQuery};
-pub use slot::{DriverSlot, PositionSnapshot, Reading};
+pub use reading::Reading;
+pub use slot::{DriverSlot, PositionSnapshot};
 pub use supply::{Contact, DriverStatus, Hold, Standing, Supply, TagFilter, Taken, TierSet};

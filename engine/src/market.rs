@@ -1,14 +1,18 @@
 //! Markets: operating areas with their own tiers, grid and policy.
 
 mod boundary;
+mod locales;
 mod markets;
 
 use std::sync::Arc;
 
+use locales::Locales;
+
 pub use boundary::{Boundary, BoundaryError, BoundingBox};
+pub(crate) use locales::Locale;
 pub use markets::{DuplicateMarket, Markets};
 
-use crate::geo::{Cell, CellResolution, Position};
+use crate::geo::{Cell, CellRaster, CellResolution, Position};
 use crate::grid::TierSet;
 use crate::id::{MarketId, ServiceTierId};
 use crate::matching::ValueTable;
@@ -81,6 +85,7 @@ pub struct Market {
     resolution: CellResolution,
     zones: Zones,
     values: Option<Arc<ValueTable>>,
+    locales: Arc<Locales>,
 }
 
 impl Market {
@@ -101,7 +106,9 @@ impl Market {
             return Err(MarketError::UnknownDefaultTier { market: id, tier: default_tier });
         };
         let (default_tier, zones) = (default_index, Zones::default());
-        Ok(Self { id, name, boundary, tiers, default_tier, resolution, zones, values: None })
+        let raster = Arc::new(raster_of(boundary.bounding_box(), resolution));
+        let (values, locales) = (None, Arc::new(Locales::new(raster)));
+        Ok(Self { id, name, boundary, tiers, default_tier, resolution, zones, values, locales })
     }
 
     /// The market with these zones.
@@ -119,6 +126,7 @@ impl Market {
             }
         }
         self.zones = zones;
+        self.locales = Arc::new(Locales::new(Arc::clone(&self.locales.raster)));
         Ok(self)
     }
 
@@ -183,6 +191,26 @@ impl Market {
         self.boundary.encloses(cell)
     }
 
+    /// The cell of the market's grid that holds `position`.
+    pub fn cell_at(&self, position: Position) -> Cell {
+        self.locales.raster.cell_at(position)
+    }
+
+    /// What the cell of a position is found with, to be shared with the market's grid.
+    pub fn raster(&self) -> Arc<CellRaster> {
+        Arc::clone(&self.locales.raster)
+    }
+
+    /// Whether `locale` is one of this market as it stands.
+    pub(crate) fn knows(&self, locale: &Locale) -> bool {
+        locale.book == self.locales.book
+    }
+
+    /// What is to be known of `cell` to judge a fix.
+    pub(crate) fn locale(&self, cell: Cell) -> Arc<Locale> {
+        self.locales.of(cell, || (self.encloses(cell), self.zones.may_watch(cell)))
+    }
+
     /// The index of a tier, if it is on sale.
     pub fn tier_index(&self, tier: &ServiceTierId) -> Option<u8> {
         index_of(&self.tiers, tier)
@@ -197,6 +225,16 @@ impl Market {
             let unknown = || UnknownTier { market: self.id.clone(), tier: tier.clone() };
             Ok(set.with(self.tier_index(tier).ok_or_else(unknown)?))
         })
+    }
+}
+
+fn raster_of(around: BoundingBox, resolution: CellResolution) -> CellRaster {
+    let south_west = Position::from_degrees(around.south, around.west);
+    let north_east = Position::from_degrees(around.north, around.east);
+    match (south_west, north_east) {
+        (Ok(south_west), Ok(north_east)) => CellRaster::new(south_west, north_east, resolution),
+        // A boundary is on the globe.
+        (Err(_), _) | (_, Err(_)) => CellRaster::empty(resolution),
     }
 }
 

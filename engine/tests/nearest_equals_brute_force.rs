@@ -208,16 +208,16 @@ impl City {
         };
         let mut last = f64::INFINITY;
         for (chord, slot, reading) in near {
-            let (driver, slot) = (slot.driver().clone(), Arc::clone(slot));
+            let driver = slot.driver().clone();
             let distance = query.at.distance(reading.position);
             let supply = supply(&driver);
             if let Err(reason) = admit(&driver, &supply, refuse) {
                 if query.limit > 0 && chord <= last {
                     *answer.excluded_counts.entry(reason).or_default() += 1;
-                    answer.excluded.push(Excluded { slot, distance, reason });
+                    answer.excluded.push(Excluded { driver, distance, reason });
                 }
             } else if answer.found.len() < query.limit {
-                answer.found.push(Found { driver, distance, supply, reading });
+                answer.found.push(Found { driver, distance, supply: Arc::new(supply), reading });
                 if answer.found.len() == query.limit {
                     last = chord;
                 }

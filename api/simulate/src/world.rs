@@ -169,7 +169,7 @@ impl<'p> World<'p> {
         let market = &plan.city.market;
         let mut world = Self {
             people: People::new(plan.seed, plan.traits),
-            grid: Grid::new(market.resolution()),
+            grid: Grid::of(market),
             limits: FixLimits::default(),
             now: EPOCH,
             agenda: agenda::Agenda::default(),

@@ -49,7 +49,7 @@ impl MarketSite {
             Some(plan) => name(market.with_zones(zones(plan))),
             None => market,
         });
-        let grid = Grid::new(market.resolution());
+        let grid = Grid::of(&market);
         grid.set_travel_times(options.streets.then(|| streets::of_market(ordinal)));
         let book = Arc::new(PolicyBook::of(policy.clone()));
         let policy = Arc::clone(book.base());

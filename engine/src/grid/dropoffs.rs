@@ -2,7 +2,7 @@
 //!
 //! What counts is driver → drop-off + drop-off → pickup, which is never less than the second part: so
 //! the rings of cells around the pickup, searched by drop-off, bound it from below, and the search
-//! stops as the one for free drivers does (see [`reach`](super::reach)).
+//! stops as the one for free drivers does (see [`rings`](super::rings)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::bucket::Occupant;
 use super::index::Grid;
 use super::nearest::{BOUND_SLACK_M, Excluded, Found, Nearby};
-use super::slot::{DriverSlot, Reading};
+use super::reading::Reading;
+use super::rings::Walk;
+use super::slot::DriverSlot;
 use super::supply::Supply;
 use crate::forward::{ForwardLink, ForwardWay};
 use crate::geo::{Cell, CellResolution, Position, Rings};
@@ -79,11 +81,11 @@ impl Dropoffs {
         self.cells.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The drivers of `ring`. A copy: their entries are looked up without this lock, which comes
+    /// The drivers of some cells. A copy: their entries are looked up without this lock, which comes
     /// after the driver's key.
-    fn of_ring(&self, ring: &[Cell]) -> Vec<Arc<DriverSlot>> {
+    fn of_cells(&self, cells_to_see: &[u64]) -> Vec<Arc<DriverSlot>> {
         let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-        ring.iter().filter_map(|cell| cells.get(&cell.raw())).flatten().cloned().collect()
+        cells_to_see.iter().filter_map(|cell| cells.get(cell)).flatten().cloned().collect()
     }
 
     /// The drivers of all cells but those of `seen`.
@@ -115,13 +117,14 @@ impl Grid {
     where
         A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
     {
-        let origin = Cell::at(search.query.pickup, self.resolution());
-        let mut reach = self.reach.of(origin);
-        let off_centre = search.query.pickup.unit().distance(reach.centre()).get();
+        let origin = self.cells.number_at(search.query.pickup);
+        let centre = self.cells.bucket(origin).centre;
+        let off_centre = search.query.pickup.unit().distance(centre).get();
+        let mut walk = Walk::around(&self.cells, origin);
         let mut seen = BTreeSet::new();
-        for (k, ring) in (0_u32..).zip(Rings::around(origin)) {
-            let floor = reach.floor(k as usize, &ring) - off_centre - BOUND_SLACK_M;
-            if floor > search.within.get() {
+        for k in 0_u32.. {
+            let Some(ring) = walk.next_ring() else { return };
+            if ring.floor_m - off_centre - BOUND_SLACK_M > search.within.get() {
                 return;
             }
             if Rings::disk_len(k) > self.dropoffs.occupied() as u64 {
@@ -130,10 +133,12 @@ impl Grid {
                 }
                 return;
             }
-            for slot in self.dropoffs.of_ring(&ring) {
+            let cells: Vec<u64> =
+                ring.cells.iter().map(|number| self.cells.bucket(*number).cell.raw()).collect();
+            for slot in self.dropoffs.of_cells(&cells) {
                 self.consider_dropoff(&slot, search);
             }
-            seen.extend(ring.iter().map(|cell| cell.raw()));
+            seen.extend(cells);
         }
     }
 
@@ -162,10 +167,10 @@ impl Grid {
                 entries.entry(slot.driver().clone()).or_default().push(*cell);
             }
         }
-        self.each_bucket(|_, bucket| {
-            for Occupant { slot, .. } in
-                bucket.all().filter(|one| one.supply.forward.link().is_some())
-            {
+        self.each_bucket(|bucket| {
+            let occupants = bucket.read();
+            let on_trip = occupants.all().filter(|one| one.supply.forward.link().is_some());
+            for Occupant { slot, .. } in on_trip {
                 entries.entry(slot.driver().clone()).or_default();
             }
         });
@@ -207,10 +212,10 @@ where
         match (self.admit)(slot.driver(), &supply, &reading, way) {
             Ok(()) => {
                 let (driver, distance) = (slot.driver().clone(), way.distance);
-                self.keep(Found { driver, distance, supply, reading });
+                self.keep(Found { driver, distance, supply: Arc::new(supply), reading });
             }
             Err(reason) => self.refused.push(Excluded {
-                slot: Arc::clone(slot),
+                driver: slot.driver().clone(),
                 distance: way.distance,
                 reason,
             }),
@@ -241,7 +246,7 @@ where
         }
         self.refused.sort_by(|one, other| {
             let by_distance = one.distance.get().total_cmp(&other.distance.get());
-            by_distance.then_with(|| one.slot.driver().cmp(other.slot.driver()))
+            by_distance.then_with(|| one.driver.cmp(&other.driver))
         });
         self.refused.truncate(self.query.excluded_max);
         let complete = self.found.len() < self.query.limit;

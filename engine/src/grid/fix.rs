@@ -94,7 +94,8 @@ impl Sighting {
 #[derive(Debug, Default)]
 pub(super) struct MotionGate {
     newest: Option<Sighting>,
-    suspect: Option<(Sighting, u32)>,
+    /// Few drivers ever jump.
+    suspect: Option<Box<(Sighting, u32)>>,
 }
 
 impl MotionGate {
@@ -107,11 +108,11 @@ impl MotionGate {
         if newest.reaches(&next, limits) {
             return Ok(());
         }
-        let agreeing = match self.suspect {
+        let agreeing = match self.suspect.as_deref() {
             Some((last, count)) if last.at < next.at && last.reaches(&next, limits) => count + 1,
             Some(_) | None => 1,
         };
-        self.suspect = Some((next, agreeing));
+        self.suspect = Some(Box::new((next, agreeing)));
         if agreeing >= AGREEING_FIXES { Ok(()) } else { Err(FixRejection::ImplausibleJump) }
     }
 
@@ -130,21 +131,24 @@ impl MotionGate {
 /// A token bucket over the time fixes are received.
 #[derive(Debug, Default)]
 pub(super) struct RateGate {
-    /// When the bucket was last filled, and thousandths of a fix in it; `None` is full.
-    level: Option<(Timestamp, u64)>,
+    /// When the bucket was last filled.
+    since: Timestamp,
+    /// Thousandths of a fix that it lacks to be full.
+    lacking: u64,
 }
 
 impl RateGate {
     /// Takes one fix out of the bucket.
     pub(super) fn admit(&mut self, now: Timestamp, limits: &FixLimits) -> Result<(), FixRejection> {
         let rate = u64::from(limits.fixes_per_s_max);
-        let full = rate * 1000;
-        let (since, level) = self.level.unwrap_or((now, full));
-        let refill = now.millis_since(since).saturating_mul(rate);
-        let level = level.saturating_add(refill).min(full);
-        let left = level.checked_sub(1000);
-        self.level = Some((now.max(since), left.unwrap_or(level)));
-        left.map(|_| ()).ok_or(FixRejection::RateLimited)
+        let refill = now.millis_since(self.since).saturating_mul(rate);
+        self.lacking = self.lacking.saturating_sub(refill);
+        self.since = now.max(self.since);
+        if self.lacking + 1_000 > rate * 1_000 {
+            return Err(FixRejection::RateLimited);
+        }
+        self.lacking += 1_000;
+        Ok(())
     }
 }
 

@@ -2,42 +2,28 @@
 //!
 //! **Invariant M6**: a driver sits in exactly one cell, that of its newest applied position. Every
 //! change of a driver's entry happens under the driver's key in `drivers`, so changes of one driver
-//! take turns. Lock order: a driver's key, then one shard of cells. Queries take shards only, one
-//! at a time, so nobody waits in a circle.
+//! take turns. Lock order: a driver's key, then his slot, then one cell. Queries take one cell at a
+//! time, and fixes the slot alone, so nobody waits in a circle.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use dashmap::{DashMap, Entry};
+use rustc_hash::FxBuildHasher;
 
 use super::bucket::{Bucket, Occupant};
+use super::cells::{Cells, Placement};
 use super::dropoffs::Dropoffs;
-use super::reach::ReachTable;
-use super::slot::{DriverSlot, Reading};
+use super::reading::Reading;
+use super::slot::DriverSlot;
 use super::supply::{DriverStatus, Supply, TierSet};
-use crate::geo::{Cell, CellResolution};
+use crate::geo::{Cell, CellRaster, CellResolution};
 use crate::id::{DriverId, ZoneId};
+use crate::market::Market;
 use crate::time::Timestamp;
 use crate::travel::TravelSlot;
 use crate::zone::QueueOrder;
-
-/// How many locks the cells are spread over.
-const SHARDS: usize = 64;
-
-/// Cells that share a parent this many resolutions up share a shard: 343 neighbours.
-const SHARD_STEPS: u8 = 3;
-
-/// Occupied cells by raw index. A cell without occupants is not in the map.
-type Shard = BTreeMap<u64, Bucket>;
-
-/// Where a driver's one entry is, and with which slot.
-#[derive(Debug)]
-pub(super) struct Placement {
-    cell: Cell,
-    pub(super) entry: Occupant,
-}
 
 /// Drivers of one status each, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,78 +68,128 @@ impl StatusCounts {
 /// The grid of one market. All methods may be called from any thread.
 #[derive(Debug)]
 pub struct Grid {
-    resolution: CellResolution,
-    shard_resolution: CellResolution,
-    shards: Vec<RwLock<Shard>>,
-    pub(super) drivers: DashMap<DriverId, Placement, BuildHasherDefault<DefaultHasher>>,
-    occupied: AtomicUsize,
+    pub(super) cells: Cells,
+    pub(super) drivers: DashMap<DriverId, Placement, FxBuildHasher>,
     /// Drivers on a trip by where it ends; follows `drivers`, under the driver's key.
     pub(super) dropoffs: Dropoffs,
     queues: DashMap<ZoneId, Arc<QueueOrder>, BuildHasherDefault<DefaultHasher>>,
-    pub(super) reach: ReachTable,
     pub(super) travel: TravelSlot,
 }
 
 impl Grid {
-    /// An empty grid with cells of `resolution`.
+    /// An empty grid with cells of `resolution`, anywhere.
     pub fn new(resolution: CellResolution) -> Self {
+        Self::with_raster(Arc::new(CellRaster::empty(resolution)))
+    }
+
+    /// An empty grid of `market`, whose cells are found fast.
+    pub fn of(market: &Market) -> Self {
+        Self::with_raster(market.raster())
+    }
+
+    fn with_raster(raster: Arc<CellRaster>) -> Self {
         Self {
-            resolution,
-            shard_resolution: resolution.coarser(SHARD_STEPS),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            cells: Cells::new(raster),
             drivers: DashMap::default(),
-            occupied: AtomicUsize::new(0),
             dropoffs: Dropoffs::default(),
             queues: DashMap::default(),
-            reach: ReachTable::default(),
             travel: TravelSlot::default(),
         }
     }
 
     /// The resolution of the cells.
-    pub const fn resolution(&self) -> CellResolution {
-        self.resolution
+    pub fn resolution(&self) -> CellResolution {
+        self.cells.resolution()
     }
 
     /// Puts the driver into the cell of the slot's newest position and sets its supply facts; moves
     /// the entry when there is one. Returns the cell, or `None` when the slot has no position,
     /// which leaves the driver out of the grid.
+    ///
+    /// A slot is followed in one grid at a time: another one may keep its entry, but as of then.
     pub fn place(&self, slot: &Arc<DriverSlot>, supply: Supply) -> Option<Cell> {
-        let entry = Occupant { slot: Arc::clone(slot), supply };
-        match self.drivers.entry(slot.driver().clone()) {
-            // The position is read under the driver's key: of two calls the later sees the newer.
+        let (driver, supply) = (slot.driver().clone(), Arc::new(supply));
+        let entry = Occupant { driver: driver.clone(), slot: Arc::clone(slot), supply };
+        match self.drivers.entry(driver) {
             Entry::Vacant(vacant) => {
-                let cell = self.cell_of_reading(&slot.read()?);
-                self.put(cell, &entry);
-                self.dropoffs.shift(None, Some(&entry), self.resolution);
-                vacant.insert(Placement { cell, entry });
+                let placed = self.enter(entry)?;
+                self.dropoffs.shift(None, Some(&placed.entry), self.resolution());
+                let cell = self.cells.bucket(placed.number).cell;
+                vacant.insert(placed);
                 Some(cell)
             }
-            Entry::Occupied(mut placed) => {
-                let Some(reading) = slot.read() else {
-                    self.take(placed.get());
-                    self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
-                    placed.remove();
+            Entry::Occupied(mut known) => {
+                let (old, resolution) = (known.get_mut(), self.resolution());
+                let before = old.entry.clone();
+                let stays = Arc::ptr_eq(&before.slot, slot);
+                if !stays {
+                    self.cells.unseat(old);
+                }
+                let placed = if stays { self.shift(old, entry) } else { self.enter(entry) };
+                let Some(placed) = placed else {
+                    self.cells.take(old);
+                    self.dropoffs.shift(Some(&before), None, resolution);
+                    known.remove();
                     return None;
                 };
-                let cell = self.cell_of_reading(&reading);
-                self.shift(placed.get(), cell, &entry);
-                self.dropoffs.shift(Some(&placed.get().entry), Some(&entry), self.resolution);
-                placed.insert(Placement { cell, entry });
+                if !stays {
+                    self.cells.take(old);
+                }
+                self.dropoffs.shift(Some(&before), Some(&placed.entry), resolution);
+                let cell = self.cells.bucket(placed.number).cell;
+                *old = placed;
                 Some(cell)
             }
         }
     }
 
+    /// Gives a slot that sits nowhere a place.
+    fn enter(&self, entry: Occupant) -> Option<Placement> {
+        let slot = Arc::clone(&entry.slot);
+        slot.seated(|reading, seat| {
+            let reading = reading?.decode()?;
+            let number = self.number_of_reading(&reading);
+            let place = self.cells.put(number, &entry, reading.unit, seat);
+            Some(Placement { number, place, entry })
+        })
+    }
+
+    /// Gives a slot that sits somewhere its new place, and takes the old one from it where that is
+    /// another; `None` when the slot has no position, so that only the seat is taken.
+    fn shift(&self, old: &Placement, entry: Occupant) -> Option<Placement> {
+        let slot = Arc::clone(&entry.slot);
+        // The position is read under the driver's key: of two calls the later sees the newer.
+        slot.seated(|reading, seat| {
+            let Some(reading) = reading.and_then(|reading| reading.decode()) else {
+                *seat = None;
+                return None;
+            };
+            let number = self.number_of_reading(&reading);
+            let bucket = self.cells.bucket(number);
+            let sits = number == old.number
+                && entry.supply.taken() == old.place.taken
+                && seat.as_ref().is_some_and(|seat| bucket.is_seat(old.place, seat));
+            if sits {
+                bucket.refresh(old.place, entry.clone());
+                return Some(Placement { number, place: old.place, entry });
+            }
+            // In before out: a query meanwhile may see the driver twice, which it can tell.
+            let place = self.cells.put(number, &entry, reading.unit, seat);
+            self.cells.take(old);
+            Some(Placement { number, place, entry })
+        })
+    }
+
     /// Counts an offer on its way to a driver, so that others who search meanwhile see the slot
     /// taken; void at `until`, or with the driver's next [`place`](Self::place).
     pub fn hold(&self, driver: &DriverId, now: Timestamp, until: Timestamp) {
-        if let Entry::Occupied(mut placed) = self.drivers.entry(driver.clone()) {
-            let cell = placed.get().cell;
-            let mut entry = placed.get().entry.clone();
-            entry.supply.hold_slot(now, until);
-            self.shift(placed.get(), cell, &entry);
-            placed.insert(Placement { cell, entry });
+        if let Some(mut placed) = self.drivers.get_mut(driver) {
+            let mut supply = Supply::clone(&placed.entry.supply);
+            supply.hold_slot(now, until);
+            let entry = Occupant { supply: Arc::new(supply), ..placed.entry.clone() };
+            // A hold changes nothing that decides who may be free.
+            self.cells.bucket(placed.number).refresh(placed.place, entry.clone());
+            placed.entry = entry;
         }
     }
 
@@ -162,8 +198,9 @@ impl Grid {
         match self.drivers.entry(driver.clone()) {
             Entry::Vacant(_) => false,
             Entry::Occupied(placed) => {
-                self.take(placed.get());
-                self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution);
+                self.cells.unseat(placed.get());
+                self.cells.take(placed.get());
+                self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution());
                 placed.remove();
                 true
             }
@@ -172,13 +209,13 @@ impl Grid {
 
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
-        self.drivers.get(driver).map(|placement| placement.entry.supply.clone())
+        self.drivers.get(driver).map(|placement| Supply::clone(&placement.entry.supply))
     }
 
     /// The supply facts and the newest position of a driver in the grid.
     pub fn supply_and_reading(&self, driver: &DriverId) -> Option<(Supply, Reading)> {
         let placement = self.drivers.get(driver)?;
-        Some((placement.entry.supply.clone(), placement.entry.slot.read()?))
+        Some((Supply::clone(&placement.entry.supply), placement.entry.slot.read()?))
     }
 
     /// Replaces what is known of the order of a zone's queue, unless that is newer already.
@@ -196,7 +233,7 @@ impl Grid {
 
     /// The cell a driver's entry is in.
     pub fn cell_of(&self, driver: &DriverId) -> Option<Cell> {
-        self.drivers.get(driver).map(|placement| placement.cell)
+        self.drivers.get(driver).map(|placement| self.cells.bucket(placement.number).cell)
     }
 
     /// How many drivers are in the grid.
@@ -214,7 +251,8 @@ impl Grid {
     pub fn counts_by_cell(&self, resolution: CellResolution) -> BTreeMap<Cell, CellCounts> {
         let mut counts = BTreeMap::<Cell, CellCounts>::new();
         for driver in &self.drivers {
-            let cell = driver.cell.parent(resolution).unwrap_or(driver.cell);
+            let own = self.cells.bucket(driver.number).cell;
+            let cell = own.parent(resolution).unwrap_or(own);
             let (counts, supply) = (counts.entry(cell).or_default(), &driver.entry.supply);
             counts.drivers.add(supply.status);
             if supply.status == DriverStatus::Available {
@@ -227,100 +265,47 @@ impl Grid {
     }
 
     /// Checks M6 while nothing moves: the drivers whose entries are not exactly one, in the cell of
-    /// the slot's newest position. Reads the whole grid.
+    /// the slot's newest position, with a seat that tells it. Reads the whole grid.
     pub fn misplaced(&self) -> Vec<DriverId> {
         let mut entries = BTreeMap::<DriverId, Vec<bool>>::new();
-        self.each_bucket(|cell, bucket| {
-            for Occupant { slot, .. } in bucket.all() {
-                let here = slot.read().map(|reading| self.cell_of_reading(&reading).raw());
-                entries.entry(slot.driver().clone()).or_default().push(here == Some(cell));
+        self.each_bucket(|bucket| {
+            let here = bucket.read().all().map(|one| Arc::clone(&one.slot)).collect::<Vec<_>>();
+            for slot in here {
+                entries.entry(slot.driver().clone()).or_default().push(self.sits_in(bucket, &slot));
             }
         });
         for driver in &self.drivers {
             entries.entry(driver.key().clone()).or_default();
         }
-        // A shard is never held while a driver's key is asked for: that is the other lock order.
+        // A cell is never held while a driver's key is asked for: that is the other lock order.
         entries.retain(|driver, fits| *fits != [true] || self.cell_of(driver).is_none());
         entries.into_keys().chain(self.misplaced_dropoffs()).collect()
     }
 
-    /// How many cells have occupants.
-    pub(super) fn occupied(&self) -> usize {
-        self.occupied.load(Ordering::Relaxed)
+    fn sits_in(&self, bucket: &Bucket, slot: &DriverSlot) -> bool {
+        let Some(reading) = slot.read() else { return false };
+        let placed = self.drivers.get(slot.driver()).map(|placed| placed.place);
+        let here = self.cells.bucket(self.number_of_reading(&reading)).cell == bucket.cell;
+        here && slot.seated(|_, seat| {
+            seat.as_ref().zip(placed).is_some_and(|(seat, place)| {
+                bucket.is_seat(place, seat) && seat.tells(reading.unit)
+            })
+        })
     }
 
-    /// Visits the occupied of `cells`. Holds one shard at a time; `visit` must not touch the grid.
-    pub(super) fn each_in(&self, cells: &[Cell], mut visit: impl FnMut(&Bucket)) {
-        for run in cells.chunk_by(|a, b| self.shard_of(*a) == self.shard_of(*b)) {
-            let Some(first) = run.first() else { continue };
-            let shard = self.shard_to_read(self.shard_of(*first));
-            for cell in run {
-                shard.get(&cell.raw()).into_iter().for_each(&mut visit);
-            }
-        }
-    }
-
-    /// Visits every occupied cell. Holds one shard at a time.
-    pub(super) fn each_bucket(&self, mut visit: impl FnMut(u64, &Bucket)) {
-        for shard in 0..SHARDS {
-            self.shard_to_read(shard).iter().for_each(|(cell, bucket)| visit(*cell, bucket));
+    /// Visits every occupied cell, in the order in which cells were first needed.
+    pub(super) fn each_bucket(&self, mut visit: impl FnMut(&Bucket)) {
+        for (_, bucket) in self.cells.all().filter(|(_, bucket)| !bucket.is_empty()) {
+            visit(bucket);
         }
     }
 
     /// A slot of another market's resolution still finds its place.
-    fn cell_of_reading(&self, reading: &Reading) -> Cell {
-        if reading.cell.resolution() == self.resolution {
-            return reading.cell;
+    fn number_of_reading(&self, reading: &Reading) -> u32 {
+        if reading.cell.resolution() == self.resolution() {
+            return self.cells.number_of(reading.cell);
         }
-        Cell::at(reading.position, self.resolution)
-    }
-
-    /// Puts an entry into a cell where the driver has none.
-    fn put(&self, cell: Cell, entry: &Occupant) {
-        let mut shard = self.shard_to_write(cell);
-        let bucket = shard.entry(cell.raw()).or_insert_with(|| Bucket::new(cell));
-        if bucket.is_empty() {
-            self.occupied.fetch_add(1, Ordering::Relaxed);
-        }
-        bucket.put(entry.clone());
-    }
-
-    /// Replaces the driver's entry by a new one in `cell`.
-    fn shift(&self, old: &Placement, cell: Cell, entry: &Occupant) {
-        if old.cell != cell {
-            // In before out: a query meanwhile may see the driver twice, which it can tell.
-            self.put(cell, entry);
-            self.take(old);
-            return;
-        }
-        if let Some(bucket) = self.shard_to_write(cell).get_mut(&cell.raw()) {
-            bucket.take(&old.entry);
-            bucket.put(entry.clone());
-        }
-    }
-
-    fn take(&self, old: &Placement) {
-        let mut shard = self.shard_to_write(old.cell);
-        let Some(bucket) = shard.get_mut(&old.cell.raw()) else { return };
-        bucket.take(&old.entry);
-        if bucket.is_empty() {
-            shard.remove(&old.cell.raw());
-            self.occupied.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn shard_of(&self, cell: Cell) -> usize {
-        let parent = cell.parent(self.shard_resolution).unwrap_or(cell).raw();
-        // Fibonacci hashing: the upper bits of the product depend on all bits of the index.
-        (parent.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SHARDS
-    }
-
-    fn shard_to_read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
-        self.shards[shard].read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn shard_to_write(&self, cell: Cell) -> RwLockWriteGuard<'_, Shard> {
-        self.shards[self.shard_of(cell)].write().unwrap_or_else(PoisonError::into_inner)
+        self.cells.number_at(reading.position)
     }
 }
 
@@ -355,7 +340,7 @@ mod tests {
     /// Entries in all cells, not drivers.
     fn entries(grid: &Grid) -> usize {
         let mut count = 0;
-        grid.each_bucket(|_, bucket| count += bucket.all().count());
+        grid.each_bucket(|bucket| count += bucket.read().all().count());
         count
     }
 
@@ -378,9 +363,9 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(grid.cell_of(slot.driver()), second);
         assert_eq!(grid.supply_of(slot.driver()), Some(supply(DriverStatus::EnRoute)));
-        assert_eq!((grid.len(), entries(&grid), grid.occupied()), (1, 1, 1));
+        assert_eq!((grid.len(), entries(&grid), grid.cells.occupied()), (1, 1, 1));
         assert!(grid.remove(slot.driver()));
-        assert_eq!((grid.len(), entries(&grid), grid.occupied()), (0, 0, 0));
+        assert_eq!((grid.len(), entries(&grid), grid.cells.occupied()), (0, 0, 0));
     }
 
     #[test]
@@ -466,7 +451,7 @@ mod tests {
         for slot in &slots {
             assert!(grid.remove(slot.driver()));
         }
-        assert_eq!((entries(&grid), grid.occupied()), (0, 0));
+        assert_eq!((entries(&grid), grid.cells.occupied()), (0, 0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A driver's entry for another grid, which looks at the same positions.
+//! A driver's entry for another grid.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use super::supply::Supply;
 use crate::id::DriverId;
 
 impl Grid {
-    /// The slot and the supply facts of a driver in the grid, to be placed in another one.
+    /// A copy of a driver's slot, which keeps the position it has, and his supply facts, to be placed
+    /// in another grid.
     pub(crate) fn entry_of(&self, driver: &DriverId) -> Option<(Arc<DriverSlot>, Supply)> {
-        let placement = self.drivers.get(driver)?;
-        Some((Arc::clone(&placement.entry.slot), placement.entry.supply.clone()))
+        let entry = self.drivers.get(driver)?.entry.clone();
+        Some((Arc::new(entry.slot.copied()), Supply::clone(&entry.supply)))
     }
 }

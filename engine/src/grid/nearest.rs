@@ -1,24 +1,39 @@
 //! The nearest drivers, exactly.
 //!
 //! Rings of cells are searched outwards until nothing in the next ring can be nearer than the last
-//! driver found (see [`reach`](super::reach)) or lie within the radius. Where the rings would hold
+//! driver found (see [`rings`](super::rings)) or lie within the radius. Where the rings would hold
 //! more cells than are occupied, the occupied cells are searched instead.
+//!
+//! Within a cell the [seats](super::seat) tell who is near enough to matter; only those drivers are
+//! looked at, nearest first, so that each makes the rest matter less.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::hint::black_box;
 use std::sync::Arc;
 
-use super::bucket::{Bucket, Occupant};
+use super::bucket::{Bucket, Occupant, Occupants};
 use super::index::Grid;
-use super::slot::{DriverSlot, Reading};
+use super::reading::Reading;
+use super::rings::Walk;
+use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
-use crate::geo::{Cell, Position, Rings, UnitVector};
+use crate::geo::{Position, Rings, UnitVector};
 use crate::id::DriverId;
 use crate::time::Timestamp;
 use crate::units::Meters;
 
 /// Taken off a bound before a search stops by it: floating point error of distances.
 pub(super) const BOUND_SLACK_M: f64 = 0.01;
+
+/// Room for the drivers that are wanted, where they are not unusually many.
+const FOUND_USUAL: usize = 64;
+
+/// Room for the drivers of a cell who are near enough, where they are not unusually many.
+const NEAR_USUAL: usize = 256;
+
+/// Drivers of a cell that are put in order at once, at least.
+const BATCH_MIN: usize = 16;
 
 /// What to look for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,7 +65,7 @@ pub struct Found {
     /// How far away, in a straight line over ground.
     pub distance: Meters,
     /// The supply facts the driver was admitted with.
-    pub supply: Supply,
+    pub supply: Arc<Supply>,
     /// The position the distance is measured to.
     pub reading: Reading,
 }
@@ -58,8 +73,8 @@ pub struct Found {
 /// A driver that was refused.
 #[derive(Debug, Clone)]
 pub struct Excluded<R> {
-    /// Whose slot the search met.
-    pub slot: Arc<DriverSlot>,
+    /// Who.
+    pub driver: DriverId,
     /// How far away, in a straight line over ground.
     pub distance: Meters,
     /// Why.
@@ -68,7 +83,7 @@ pub struct Excluded<R> {
 
 impl<R: PartialEq> PartialEq for Excluded<R> {
     fn eq(&self, other: &Self) -> bool {
-        let same_driver = self.slot.driver() == other.slot.driver();
+        let same_driver = self.driver == other.driver;
         same_driver && self.distance == other.distance && self.reason == other.reason
     }
 }
@@ -113,49 +128,54 @@ impl Grid {
         T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
-        let origin = Cell::at(query.at, self.resolution());
-        let mut reach = self.reach.of(origin);
-        let off_centre = search.at.distance(reach.centre()).get();
-        let mut seen = Vec::new();
-        for (k, ring) in (0_u32..).zip(Rings::around(origin)) {
-            let floor = reach.floor(k as usize, &ring) - off_centre - BOUND_SLACK_M;
+        let origin = self.cells.number_at(query.at);
+        let off_centre = search.at.distance(self.cells.bucket(origin).centre).get();
+        let mut walk = Walk::around(&self.cells, origin);
+        for k in 0_u32.. {
+            let Some(ring) = walk.next_ring() else { return };
+            let floor = ring.floor_m - off_centre - BOUND_SLACK_M;
             if search.stops_at(Meters::new(floor)) {
                 return;
             }
-            if Rings::disk_len(k) > self.occupied() as u64 {
-                return self.search_everywhere(seen, search);
+            if Rings::disk_len(k) > self.cells.occupied() as u64 {
+                return self.search_everywhere(origin, k, search);
             }
-            self.each_in(&ring, |bucket| search.consider_bucket(bucket));
-            seen.extend(ring);
+            for number in &ring.cells {
+                search.consider_bucket(self.cells.bucket(*number));
+            }
         }
     }
 
-    /// Searches all occupied cells but those `seen`.
+    /// Searches all occupied cells but those of so many rings around `origin`.
     fn search_everywhere<R: Copy + Ord, T, A>(
         &self,
-        mut seen: Vec<Cell>,
+        origin: u32,
+        rings: u32,
         search: &mut Search<R, T, A>,
     ) where
         T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
-        seen.sort_unstable_by_key(|cell| cell.raw());
-        let circumradius = self.resolution().circumradius_max().get();
-        self.each_bucket(|cell, bucket| {
-            if seen.binary_search_by_key(&cell, |seen| seen.raw()).is_err() {
-                let floor = search.at.distance(bucket.centre).get() - circumradius;
-                if !search.stops_at(Meters::new(floor - BOUND_SLACK_M)) {
-                    search.consider_bucket(bucket);
-                }
+        let mut walk = Walk::around(&self.cells, origin);
+        let mut seen = Vec::new();
+        for _ in 0..rings {
+            seen.extend(walk.next_ring().into_iter().flat_map(|ring| ring.cells.iter().copied()));
+        }
+        seen.sort_unstable();
+        for (number, bucket) in self.cells.all() {
+            if seen.binary_search(&number).is_err() {
+                search.consider_bucket(bucket);
             }
-        });
+        }
     }
 }
 
 /// A driver that was judged.
 struct Judged<V> {
     chord_squared: f64,
-    slot: Arc<DriverSlot>,
+    driver: DriverId,
+    /// Tells drivers apart without a look at them.
+    slot: *const DriverSlot,
     verdict: V,
 }
 
@@ -163,7 +183,7 @@ impl<V> Judged<V> {
     fn by_distance_and_id(&self, other: &Self) -> Ordering {
         self.chord_squared
             .total_cmp(&other.chord_squared)
-            .then_with(|| self.slot.driver().cmp(other.slot.driver()))
+            .then_with(|| self.driver.cmp(&other.driver))
     }
 
     fn distance(&self) -> Meters {
@@ -206,11 +226,36 @@ struct Search<R, T, A> {
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
     /// Admitted, nearest first, at most `limit`.
-    found: Vec<Judged<(Supply, Reading)>>,
+    found: Vec<Judged<(Arc<Supply>, Reading)>>,
     /// Why refused drivers were, how many, and their squared chord or that of their cell's centre.
     reasons: Vec<(f64, R, u32)>,
     /// The nearest of them, at most `excluded_max`.
     refused: BinaryHeap<Refused<R>>,
+    /// Who of the cell at hand is near enough, used again for every cell.
+    near: Vec<Near>,
+}
+
+/// Who of a cell may be near enough: the squared distance in the cell's plane in the upper half, in the
+/// order of numbers because it is not negative; below it one bit for the row, and the index in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Near(u64);
+
+impl Near {
+    const TAKEN: u64 = 1 << 31;
+
+    fn new(squared: f32, row: u64, index: usize) -> Self {
+        Self(u64::from(squared.to_bits()) << 32 | row | index as u64)
+    }
+
+    fn squared(self) -> f32 {
+        f32::from_bits((self.0 >> 32) as u32)
+    }
+
+    /// The driver, if he is still there.
+    fn of(self, occupants: &Occupants) -> Option<&Occupant> {
+        let row = if self.0 & Self::TAKEN == 0 { &occupants.free } else { &occupants.taken };
+        row.get((self.0 & (Self::TAKEN - 1)) as usize)
+    }
 }
 
 impl<R: Copy + Ord, T, A> Search<R, T, A>
@@ -231,9 +276,10 @@ where
             admit,
             // The antipode may come out a rounding error beyond the longest chord.
             within: if within < 4.0 { within } else { f64::INFINITY },
-            found: Vec::new(),
+            found: Vec::with_capacity(query.limit.min(FOUND_USUAL) + 1),
             reasons: Vec::new(),
             refused: BinaryHeap::new(),
+            near: Vec::with_capacity(NEAR_USUAL),
         }
     }
 
@@ -242,32 +288,65 @@ where
         UnitVector::distance_to_chord_squared(floor) > self.within
     }
 
-    /// Judges the drivers of a cell, unless all of it is too far away. Once enough refused drivers are known by name, those who are
-    /// taken are only counted: to measure how far each is would cost a cache miss, and where supply
-    /// is scarce that is all a search does.
+    /// Judges the drivers of a cell, unless all of it is too far away. Once enough refused drivers are
+    /// known by name, those who are taken are only counted: where supply is scarce, to look at each is
+    /// all a search would do.
     fn consider_bucket(&mut self, bucket: &Bucket) {
+        if bucket.is_empty() {
+            return;
+        }
         // Chords obey the triangle inequality, so nothing in the cell is nearer than this.
-        let nearest = self.at.chord_squared(bucket.centre).sqrt() - bucket.circumradius;
+        let centre = self.at.chord_squared(bucket.centre);
+        let nearest = centre.sqrt() - bucket.circumradius;
         if nearest > 0.0 && nearest * nearest > self.within {
             return;
         }
-        if self.explains && self.refused.len() < self.excluded_max {
-            return bucket.all().for_each(|occupant| self.consider(occupant));
+        let occupants = bucket.read();
+        let by_name = self.explains && self.refused.len() < self.excluded_max;
+        if self.explains && !by_name {
+            let reason = |why| (self.taken)(why);
+            let taken = occupants.taken_counts().map(|(why, count)| (centre, reason(why), count));
+            self.reasons.extend(taken);
         }
-        let mut counts = [0; Taken::ALL.len()];
-        for occupant in &bucket.free {
-            match self.why_taken(occupant) {
-                Some(why) => counts[why as usize] += 1,
-                None => self.consider(occupant),
+        self.consider_occupants(bucket, &occupants, by_name);
+    }
+
+    /// Judges those of a cell who are near enough, nearest first; of those who are taken only `by_name`.
+    fn consider_occupants(&mut self, bucket: &Bucket, occupants: &Occupants, by_name: bool) {
+        let from = bucket.plane.point(self.at);
+        let mut near = std::mem::take(&mut self.near);
+        near.clear();
+        let limit = bucket.plane.limit(from, self.within);
+        let rows = [(&occupants.free, 0), (&occupants.taken, Near::TAKEN)];
+        for (row, bit) in rows.into_iter().take(if by_name { 2 } else { 1 }) {
+            row.each_within(from, limit, |index, squared| {
+                near.push(Near::new(squared, bit, index));
+            });
+        }
+        let mut rest = near.as_mut_slice();
+        let mut batch = self.limit.max(BATCH_MIN);
+        while !rest.is_empty() {
+            // Few are near enough once the nearest are known, so they are not all put in order.
+            let size = batch.min(rest.len());
+            if size < rest.len() {
+                rest.select_nth_unstable(size - 1);
             }
-        }
-        if self.explains {
-            let busy = Taken::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0);
-            let centre = self.at.chord_squared(bucket.centre);
-            for (why, count) in bucket.taken_counts().chain(busy) {
-                self.reasons.push((centre, (self.taken)(why), count));
+            let (next, others) = rest.split_at_mut(size);
+            next.sort_unstable();
+            let limit = bucket.plane.limit(from, self.within);
+            fetch(next.iter().take_while(|one| one.squared() <= limit), occupants);
+            for one in next {
+                if one.squared() > bucket.plane.limit(from, self.within) {
+                    self.near = near;
+                    return;
+                }
+                if let Some(occupant) = one.of(occupants) {
+                    self.consider(occupant);
+                }
             }
+            (rest, batch) = (others, batch.saturating_mul(2));
         }
+        self.near = near;
     }
 
     fn why_taken(&self, occupant: &Occupant) -> Option<Taken> {
@@ -276,26 +355,31 @@ where
 
     /// Judges an occupant that is near enough.
     fn consider(&mut self, occupant: &Occupant) {
-        let Occupant { slot, supply } = occupant;
+        let Occupant { driver, slot, supply } = occupant;
         let Some(raw) = slot.read_raw() else { return };
         let chord_squared = self.at.chord_squared(raw.unit());
         // Who moves to a cell farther out during the search is met twice.
         if chord_squared > self.within
-            || self.found.iter().any(|found| Arc::ptr_eq(&found.slot, slot))
+            || self.found.iter().any(|found| found.slot == Arc::as_ptr(slot))
         {
             return;
         }
+        // A search that explains nothing never asks about who is taken.
+        if !self.explains && self.why_taken(occupant).is_some() {
+            return;
+        }
         let Some(reading) = raw.decode() else { return };
-        match (self.admit)(slot.driver(), supply, &reading) {
+        match (self.admit)(driver, supply, &reading) {
             Ok(()) => {
-                let slot = Arc::clone(slot);
-                self.keep(Judged { chord_squared, slot, verdict: (supply.clone(), reading) });
+                let (driver, slot) = (driver.clone(), Arc::as_ptr(slot));
+                let verdict = (Arc::clone(supply), reading);
+                self.keep(Judged { chord_squared, driver, slot, verdict });
             }
-            Err(reason) => self.refuse(chord_squared, slot, reason),
+            Err(reason) => self.refuse(chord_squared, occupant, reason),
         }
     }
 
-    fn keep(&mut self, admitted: Judged<(Supply, Reading)>) {
+    fn keep(&mut self, admitted: Judged<(Arc<Supply>, Reading)>) {
         let nearer = |found: &Judged<_>| found.by_distance_and_id(&admitted).is_lt();
         let place = self.found.partition_point(nearer);
         self.found.insert(place, admitted);
@@ -305,15 +389,15 @@ where
         }
     }
 
-    fn refuse(&mut self, chord_squared: f64, slot: &Arc<DriverSlot>, reason: R) {
+    fn refuse(&mut self, chord_squared: f64, occupant: &Occupant, reason: R) {
         self.reasons.push((chord_squared, reason, 1));
         let full = self.refused.len() >= self.excluded_max;
         let farthest = self.refused.peek().map_or(f64::NEG_INFINITY, |far| far.0.chord_squared);
         if full && chord_squared > farthest {
             return;
         }
-        let slot = Arc::clone(slot);
-        self.refused.push(Refused(Judged { chord_squared, slot, verdict: reason }));
+        let (driver, slot) = (occupant.driver.clone(), Arc::as_ptr(&occupant.slot));
+        self.refused.push(Refused(Judged { chord_squared, driver, slot, verdict: reason }));
         if full {
             self.refused.pop();
         }
@@ -331,7 +415,7 @@ where
         drop_known(&mut refused, &found);
         let excluded = refused.into_iter().map(|refused| Excluded {
             distance: refused.distance(),
-            slot: refused.slot,
+            driver: refused.driver,
             reason: refused.verdict,
         });
         let (excluded, complete) = (excluded.collect(), found.len() < limit);
@@ -340,17 +424,28 @@ where
     }
 }
 
-/// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
-fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
-    let mut known: BTreeSet<*const DriverSlot> =
-        found.iter().map(|found| Arc::as_ptr(&found.slot)).collect();
-    refused.retain(|refused| known.insert(Arc::as_ptr(&refused.slot)));
+/// Reads a word of everything that judging these drivers reads. The reads do not wait for one another,
+/// so the cache misses of a dozen drivers take little longer than those of one; while a driver is
+/// judged, what is counted up when he is kept makes the processor wait for each miss in turn.
+fn fetch<'n>(next: impl Iterator<Item = &'n Near>, occupants: &Occupants) {
+    let words =
+        next.filter_map(|one| one.of(occupants)).map(|Occupant { driver, slot, supply }| {
+            let name = driver.as_str().as_bytes().first().copied().unwrap_or(0);
+            slot.sequence() + supply.status as u64 + u64::from(name)
+        });
+    black_box(words.fold(0, u64::wrapping_add));
 }
 
-fn found_of(found: Judged<(Supply, Reading)>) -> Found {
+/// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
+fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
+    let mut known: BTreeSet<*const DriverSlot> = found.iter().map(|found| found.slot).collect();
+    refused.retain(|refused| known.insert(refused.slot));
+}
+
+fn found_of(found: Judged<(Arc<Supply>, Reading)>) -> Found {
     Found {
-        driver: found.slot.driver().clone(),
         distance: found.distance(),
+        driver: found.driver,
         supply: found.verdict.0,
         reading: found.verdict.1,
     }

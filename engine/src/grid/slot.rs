@@ -6,38 +6,18 @@
 //! **Invariant M7**: an older fix never overwrites a newer one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::applied::Applied;
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
+use super::reading::{CELL, RawReading, Reading, WORDS, encode};
+use super::seat::Seat;
 use super::seqlock::SeqLock;
-use crate::geo::{Cell, Position, UnitVector};
-use crate::id::{DriverId, MarketId};
-use crate::market::Market;
+use crate::geo::{Position, UnitVector};
+use crate::id::DriverId;
+use crate::market::{Locale, Market};
 use crate::time::Timestamp;
 use crate::zone::{Presence, Whereabouts};
-
-/// Speed and bearing words that stand for "not reported".
-const UNKNOWN: u16 = u16::MAX;
-
-/// A driver's newest position as one consistent whole.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
-    /// Where the driver is.
-    pub position: Position,
-    /// The same place on the unit sphere.
-    pub unit: UnitVector,
-    /// When the device was there, by the device's clock.
-    pub recorded_at: Timestamp,
-    /// When the fix arrived.
-    pub received_at: Timestamp,
-    /// Speed over ground, in steps of 1 cm/s up to 655 m/s.
-    pub speed_mps: Option<f32>,
-    /// Direction of travel, clockwise from north, in steps of 0.01°.
-    pub bearing_deg: Option<f32>,
-    /// The cell of the position, at the resolution of the market's grid.
-    pub cell: Cell,
-}
 
 /// The facts of a position that outlive the process.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,43 +28,36 @@ pub struct PositionSnapshot {
     pub received_at: Timestamp,
 }
 
-/// What is known of the cell the driver was last seen in.
-#[derive(Debug)]
-struct Locale {
-    market: MarketId,
-    cell: Cell,
-    centre: UnitVector,
-    inscribed_chord_squared: f64,
-    /// The whole cell is inside the market.
-    interior: bool,
-    /// A fix in the cell may lie in a zone that is watched.
-    watched: bool,
-}
-
-/// What only the writers of a slot touch, one at a time.
+/// What only the writers of a slot touch, one at a time; what every fix needs comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Writer {
     rate: RateGate,
     motion: MotionGate,
-    locale: Option<Locale>,
+    /// The cell the driver was last seen in.
+    locale: Option<Arc<Locale>>,
+    /// His place in a grid.
+    seat: Option<Seat>,
     presence: Presence,
 }
 
 /// One driver's shared position.
+///
+/// The first cache line is all that searches read.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct DriverSlot {
-    newest: SeqLock<8>,
+    newest: SeqLock<WORDS>,
     attention: AtomicBool,
-    driver: DriverId,
     writer: Mutex<Writer>,
+    driver: DriverId,
 }
 
 impl DriverSlot {
     /// A slot without a position.
     pub fn new(driver: DriverId) -> Self {
         Self {
-            newest: SeqLock::new([0; 8]),
+            newest: SeqLock::new([0; WORDS]),
             attention: AtomicBool::new(false),
             driver,
             writer: Mutex::default(),
@@ -155,13 +128,40 @@ impl DriverSlot {
 
     /// The newest position in the form it is stored, for scans that use few of many readings.
     pub(super) fn read_raw(&self) -> Option<RawReading> {
-        let words = self.newest.read();
-        (words[7] != 0).then_some(RawReading(words))
+        RawReading::of(self.newest.read())
+    }
+
+    /// Changes with every position.
+    pub(super) fn sequence(&self) -> u64 {
+        self.newest.sequence()
     }
 
     /// Asks that the next applied fix says so in [`Applied::attention`].
     pub fn request_attention(&self) {
         self.attention.store(true, Ordering::Release);
+    }
+
+    /// A slot with the newest position of this one, which follows it no longer.
+    pub(super) fn copied(&self) -> Self {
+        let copy = Self::new(self.driver.clone());
+        let (mut theirs, writer) = (copy.writer(), self.writer());
+        let words = self.newest.read();
+        copy.newest.write(words);
+        theirs.locale.clone_from(&writer.locale);
+        if let Some(newest) = writer.motion.newest() {
+            theirs.motion.settle(newest);
+        }
+        drop(theirs);
+        copy
+    }
+
+    /// Changes the slot's place in a grid while no fix changes its position.
+    pub(super) fn seated<T>(
+        &self,
+        change: impl FnOnce(Option<RawReading>, &mut Option<Seat>) -> T,
+    ) -> T {
+        let mut writer = self.writer();
+        change(self.read_raw(), &mut writer.seat)
     }
 
     fn take_attention(&self) -> bool {
@@ -180,9 +180,12 @@ impl DriverSlot {
         fix: &Fix,
         unit: UnitVector,
         received_at: Timestamp,
-        locale: Option<Locale>,
+        locale: Option<Arc<Locale>>,
     ) -> bool {
-        let before = self.newest.read()[7];
+        let before = self.newest.read()[CELL];
+        if let Some(seat) = &writer.seat {
+            seat.take(unit);
+        }
         writer.motion.settle(Sighting { position: fix.position, at: fix.at });
         if locale.is_some() {
             writer.locale = locale;
@@ -203,73 +206,17 @@ impl Writer {
     }
 
     /// What is to be known of the cell of `position`; `None` when that is known already.
-    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Locale> {
-        let known = self.locale.as_ref().filter(|known| {
-            known.market == *market.id() && known.cell.resolution() == market.resolution()
-        });
+    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Arc<Locale>> {
+        let known = self.locale.as_ref().filter(|known| market.knows(known));
         if known.is_some_and(|k| unit.chord_squared(k.centre) <= k.inscribed_chord_squared) {
             return None;
         }
-        let cell = Cell::at(position, market.resolution());
+        let cell = market.cell_at(position);
         if known.is_some_and(|known| known.cell == cell) {
             return None;
         }
-        Some(Locale {
-            market: market.id().clone(),
-            cell,
-            centre: cell.centre_unit(),
-            inscribed_chord_squared: cell.inscribed_chord_squared(),
-            interior: market.encloses(cell),
-            watched: market.zones().may_watch(cell),
-        })
+        Some(market.locale(cell))
     }
-}
-
-fn encode(fix: &Fix, unit: UnitVector, received_at: Timestamp, cell: u64) -> [u64; 8] {
-    let lat = u64::from(fix.position.lat_e7().cast_unsigned());
-    let lng = u64::from(fix.position.lng_e7().cast_unsigned());
-    let [x, y, z] = unit.coordinates().map(f64::to_bits);
-    let speed = scaled(fix.speed_mps.filter(|speed| *speed >= 0.0));
-    let bearing = scaled(fix.bearing_deg.map(|bearing| bearing.rem_euclid(360.0)));
-    let motion = u64::from(speed) << 16 | u64::from(bearing);
-    [lat << 32 | lng, fix.at.as_millis(), received_at.as_millis(), x, y, z, motion, cell]
-}
-
-/// A position as the words of its slot.
-#[derive(Clone, Copy)]
-pub(super) struct RawReading([u64; 8]);
-
-impl RawReading {
-    /// The place on the unit sphere.
-    pub(super) fn unit(&self) -> UnitVector {
-        UnitVector([self.0[3], self.0[4], self.0[5]].map(f64::from_bits))
-    }
-
-    /// The whole reading; `None` only for words that no slot holds.
-    pub(super) fn decode(&self) -> Option<Reading> {
-        let [place, recorded_at, received_at, _, _, _, motion, cell] = self.0;
-        // `as` keeps the low bits, which is the point.
-        let (lat, lng) = ((place >> 32) as u32, place as u32);
-        Some(Reading {
-            position: Position::from_e7(lat.cast_signed(), lng.cast_signed()).ok()?,
-            unit: self.unit(),
-            recorded_at: Timestamp::from_millis(recorded_at),
-            received_at: Timestamp::from_millis(received_at),
-            speed_mps: unscaled((motion >> 16) as u16),
-            bearing_deg: unscaled(motion as u16),
-            cell: Cell::from_raw(cell)?,
-        })
-    }
-}
-
-/// Hundredths of `value`; what cannot be told is [`UNKNOWN`], what is too large is the largest.
-fn scaled(value: Option<f32>) -> u16 {
-    let finite = value.filter(|value| value.is_finite());
-    finite.map_or(UNKNOWN, |value| ((value * 100.0).round() as u16).min(UNKNOWN - 1))
-}
-
-fn unscaled(word: u16) -> Option<f32> {
-    (word != UNKNOWN).then(|| f32::from(word) / 100.0)
 }
 
 #[cfg(test)]
@@ -279,8 +226,8 @@ pub(super) mod tests {
     use std::thread;
 
     use super::*;
-    use crate::geo::CellResolution;
-    use crate::id::ServiceTierId;
+    use crate::geo::{Cell, CellResolution};
+    use crate::id::{MarketId, ServiceTierId};
     use crate::market::{Boundary, MarketConfig};
 
     fn market(ring: &str) -> Market {
@@ -348,22 +295,6 @@ pub(super) mod tests {
         );
         assert_eq!(slot.read().map(|r| (r.speed_mps, r.bearing_deg)), Some((None, None)));
         assert_eq!(slot.read().unwrap().unit, fix.position.unit(), "he stands still");
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_unknown_and_large_ones_are_capped() {
-        let mut fix = fix_at(1.0, 2.0, 1_000);
-        for (speed, kept) in [(f32::NAN, None), (-1.0, None), (9e9, Some(655.34))] {
-            (fix.speed_mps, fix.bearing_deg) = (Some(speed), Some(f32::INFINITY));
-            let words = encode(
-                &fix,
-                fix.position.unit(),
-                fix.at,
-                Cell::at(fix.position, world().resolution()).raw(),
-            );
-            let reading = RawReading(words).decode().unwrap();
-            assert_eq!((reading.speed_mps, reading.bearing_deg), (kept, None));
-        }
     }
 
     #[test]

@@ -135,12 +135,11 @@ impl TagFilter {
 }
 
 /// The facts of a driver that candidate filters read.
+///
+/// In the order in which a search reads them, so that one cache line settles most drivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct Supply {
-    /// The tiers the vehicle may serve.
-    pub tiers: TierSet,
-    /// The tags of vehicle and driver.
-    pub tags: TagFilter,
     /// Where the driver is in the working day.
     pub status: DriverStatus,
     /// How well the driver is in touch.
@@ -151,17 +150,21 @@ pub struct Supply {
     pub cooling_down: bool,
     /// Whether an operator blocked the driver.
     pub blocked: bool,
-    /// The tiers whose rides he takes without being asked.
-    pub instant_tiers: TierSet,
     /// Whether his phone is connected; told of drivers with `instant_tiers` only, for nobody else
     /// is worth an entry with every connection.
     pub in_session: bool,
+    /// The tiers the vehicle may serve.
+    pub tiers: TierSet,
+    /// The tiers whose rides he takes without being asked.
+    pub instant_tiers: TierSet,
     /// Offers on their way to the driver that his own count does not know yet.
     pub hold: Hold,
-    /// Whether the driver may be asked for the ride after the one he is on.
-    pub forward: ForwardSupply,
+    /// The tags of vehicle and driver.
+    pub tags: TagFilter,
     /// What finer filters read; shared with the driver's machine.
     pub facts: Arc<DriverFacts>,
+    /// Whether the driver may be asked for the ride after the one he is on.
+    pub forward: ForwardSupply,
     /// What ranking reads.
     pub standing: Standing,
 }
@@ -237,17 +240,6 @@ pub enum Taken {
 }
 
 impl Taken {
-    /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Offline,
-        Self::Reserved,
-        Self::OnRide,
-        Self::OutOfTouch,
-        Self::Blocked,
-        Self::SlotsFull,
-        Self::CoolingDown,
-    ];
-
     /// Those that hold whatever the slot cap and the time.
     pub(super) const LASTING: [Self; 5] =
         [Self::Offline, Self::Reserved, Self::OnRide, Self::OutOfTouch, Self::Blocked];

@@ -101,7 +101,7 @@ pub(super) fn add_forward(
     no_longer_left_out(candidates, &judged);
     if query.explains {
         let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
-            driver: excluded.slot.driver().clone(),
+            driver: excluded.driver,
             distance: excluded.distance,
             reason: excluded.reason,
         });

@@ -110,7 +110,7 @@ fn search_pool(grid: &Grid, query: &CandidateQuery, times: Times<'_>, pool_max: 
     let mut found = rank(pool, &query.ranking, query.now);
     let passed_over = found.split_off(query.limit.min(found.len()));
     let excluded = result.excluded.into_iter().map(|excluded| WaveExclusion {
-        driver: excluded.slot.driver().clone(),
+        driver: excluded.driver,
         distance: excluded.distance.to_decimetre(),
         reason: excluded.reason,
     });

@@ -48,7 +48,7 @@ struct Stage<'g> {
 
 impl<'g> Stage<'g> {
     fn new(grid: &'g Grid, market: &Market, fleet: Fleet, at: Timestamp) -> Self {
-        let own = Grid::new(grid.resolution());
+        let own = Grid::of(market);
         own.set_travel_times(grid.travel_times().as_deref().cloned());
         let mut stood = BTreeMap::new();
         for (driver, known) in &fleet.freed {

@@ -191,7 +191,7 @@ impl World {
         for market in &mut self.markets {
             // The streets are read again with the configuration.
             let streets = market.grid.travel_times();
-            market.grid = Grid::new(market.market.resolution());
+            market.grid = Grid::of(&market.market);
             market.grid.set_travel_times(streets.as_deref().cloned());
         }
         self.start_shadows();

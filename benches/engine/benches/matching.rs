@@ -156,7 +156,7 @@ fn told(requests: usize, drivers: usize, peers: bool, suite: &mut Suite) -> Spar
 }
 
 fn matching(criterion: &mut Criterion) {
-    let command = "SAVE_FIGURES=1 cargo bench -p muster-benches --bench matching";
+    let command = "SAVE_FIGURES=1 cargo bench -p muster-engine-benches --bench matching";
     let mut suite = Suite::new("matching", "Windows matched to optimality", command);
     for requests in CURVE {
         told(requests, requests * 6 / 5, false, &mut suite);

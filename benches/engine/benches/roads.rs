@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
-#[path = "../../engine/tests/roads/dijkstra.rs"]
+#[path = "../../../engine/tests/roads/dijkstra.rs"]
 mod dijkstra;
 #[path = "processor/mod.rs"]
 mod processor;
@@ -30,8 +30,8 @@ const NOTES: [&str; 3] = [
      `figures import-criterion roads roads`.",
 ];
 
-const NODES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_nodes.csv.zst");
-const EDGES: &[u8] = include_bytes!("../../api/city/data/manhattan_drive_edges.csv.zst");
+const NODES: &[u8] = include_bytes!("../../../api/city/data/manhattan_drive_nodes.csv.zst");
+const EDGES: &[u8] = include_bytes!("../../../api/city/data/manhattan_drive_edges.csv.zst");
 
 /// Metres per second on all streets: what is measured does not depend on them.
 const SPEED_MPS: f64 = 5.0;
@@ -74,7 +74,7 @@ fn roads(criterion: &mut Criterion) {
     let streets = streets();
     let (took, network) = timed(3, || RoadNetwork::build(&streets, |_, _| {}).unwrap());
     println!("build of {} nodes: {took}", network.positions().len());
-    let command = "SAVE_FIGURES=1 cargo bench -p muster-benches --bench roads";
+    let command = "SAVE_FIGURES=1 cargo bench -p muster-engine-benches --bench roads";
     let mut suite = Suite::new("roads", "Travel times by the streets", command);
     suite.add("building the network", "muster", "ms", Better::Lower, &took.wall_ms);
     let (drivers, pickups) = (places(&network, 200, 0), places(&network, 2_000, 1_234));
