@@ -215,10 +215,7 @@ impl<H: Host> MachineActor<H> {
         let mut items = Vec::new();
         let mut rest = Vec::with_capacity(turn.effects.len());
         for effect in turn.effects {
-            match durable(effect, turn.origin.as_ref()) {
-                Ok(item) => items.push(item),
-                Err(effect) => rest.push(effect),
-            }
+            rest.extend(keep(effect, turn.origin.as_ref(), &mut items));
         }
         let rest = Turn { effects: rest, origin: turn.origin };
         if !items.is_empty() {
@@ -359,17 +356,24 @@ fn trace_to(items: &mut [Durable], commit: Option<&Arc<Origin>>) {
     }
 }
 
-/// The durable item that an effect of a turn asks for, or the effect back.
-fn durable(effect: Effect, origin: Option<&Arc<Origin>>) -> Result<Durable, Effect> {
+/// Adds the durable item that an effect of a turn asks for, or gives the effect back.
+fn keep(effect: Effect, origin: Option<&Arc<Origin>>, items: &mut Vec<Durable>) -> Option<Effect> {
     match effect {
         Effect::PersistRide(mut commit) => {
             if let Some(origin) = origin {
                 commit.origin = Some(Arc::clone(origin));
             }
-            Ok(Durable::Ride(commit))
+            items.push(Durable::Ride(commit));
+            None
         }
-        Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
-        Effect::PersistZone(commit) => Ok(Durable::Zone(commit)),
+        Effect::PersistDriver(record) => {
+            items.push(Durable::Driver(record));
+            None
+        }
+        Effect::PersistZone(commit) => {
+            items.push(Durable::Zone(commit));
+            None
+        }
         Effect::ToDriver(..)
         | Effect::ToRide(..)
         | Effect::ToZone(..)
@@ -387,7 +391,7 @@ fn durable(effect: Effect, origin: Option<&Arc<Origin>>) -> Result<Durable, Effe
         | Effect::IndexOffer(_)
         | Effect::ForgetOffer(_)
         | Effect::Publish(_)
-        | Effect::Retire => Err(effect),
+        | Effect::Retire => Some(effect),
     }
 }
 
