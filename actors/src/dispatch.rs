@@ -229,9 +229,10 @@ impl Dispatch {
     pub async fn put_driver(
         &self,
         driver: &DriverId,
-        profile: DriverProfile,
+        mut profile: DriverProfile,
     ) -> Result<Box<DriverView>, CallError> {
         let market = self.runtime.market(&profile.market).ok_or(CallError::UnknownMarket)?;
+        driver_actor::share_ids(&mut profile, &market.market);
         let handle = driver_actor::get_or_begin(&self.runtime, market, driver, &profile);
         if handle.board.market.market.id() != &profile.market {
             return Err(CallError::DriverInOtherMarket);

@@ -10,6 +10,7 @@ use muster_engine::effect::{CloseReason, Effect, SessionId};
 use muster_engine::event::{Event, EventKind};
 use muster_engine::id::DriverId;
 use muster_engine::machine::Machine;
+use muster_engine::market::Market;
 use muster_engine::ride::CandidateQuery;
 use muster_engine::time::Timestamp;
 use tokio::sync::mpsc;
@@ -102,7 +103,7 @@ impl Host for DriverHost {
 
     fn committed(&mut self, item: &Durable, _: &Runtime) {
         if let Durable::Driver(record) = item {
-            self.board.set_durable(DriverRecord::clone(record));
+            self.board.set_durable(Arc::clone(record));
         }
     }
 
@@ -110,7 +111,7 @@ impl Host for DriverHost {
         let board = Arc::clone(&self.board);
         Box::pin(async move {
             if let Some(record) = runtime.store.load_driver(&board.driver).await? {
-                board.set_durable(record);
+                board.set_durable(Arc::new(record));
             }
             Ok(())
         })
@@ -123,7 +124,7 @@ impl Host for DriverHost {
             self.close(*session, SessionFrame::Restarted);
         }
         self.board.market.grid.remove(&self.board.driver);
-        let record = DriverRecord::clone(&*self.board.durable()?);
+        let record = self.board.durable()?;
         if record.profile.departure.is_done() {
             return None;
         }
@@ -161,7 +162,7 @@ impl Host for DriverHost {
     }
 }
 
-fn machine(board: &DriverBoard, record: DriverRecord, now: Timestamp) -> DriverMachine {
+fn machine(board: &DriverBoard, record: Arc<DriverRecord>, now: Timestamp) -> DriverMachine {
     let market = &board.market;
     let (policy, slot) = (Arc::clone(market.book().base()), Arc::clone(&board.slot));
     DriverMachine::new(record, slot, Arc::clone(&market.market), policy, now)
@@ -185,12 +186,25 @@ pub(crate) fn get_or_begin(
     start(runtime, market, record, false)
 }
 
+/// Has a profile name its market and tiers by the market's own ids, which all drivers then share.
+pub(crate) fn share_ids(profile: &mut DriverProfile, market: &Market) {
+    if profile.market == *market.id() {
+        profile.market = market.id().clone();
+    }
+    for tier in &mut profile.service_tiers {
+        if let Some(own) = market.tiers().iter().find(|own| *own == tier) {
+            *tier = own.clone();
+        }
+    }
+}
+
 /// Starts the actor of a driver that was loaded from the store.
 pub(crate) fn restore(
     runtime: &Arc<Runtime>,
     market: &Arc<MarketRuntime>,
-    record: DriverRecord,
+    mut record: DriverRecord,
 ) -> Arc<DriverHandle> {
+    share_ids(&mut record.profile, &market.market);
     start(runtime, market, record, true)
 }
 
@@ -202,7 +216,8 @@ fn start(
 ) -> Arc<DriverHandle> {
     let id = record.driver.clone();
     let make = || {
-        let known = durable.then(|| record.clone());
+        let record = Arc::new(record);
+        let known = durable.then(|| Arc::clone(&record));
         let board = Arc::new(DriverBoard::new(id.clone(), Arc::clone(market), known));
         let machine = machine(&board, record, runtime.clock.now());
         let host = DriverHost { board: Arc::clone(&board), phones: Vec::new() };

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use muster_engine::driver::DriverRecord;
 use muster_engine::event::Event;
@@ -51,7 +52,7 @@ pub enum Durable {
     /// A ride's transition.
     Ride(Box<RideCommit>),
     /// A driver's profile or intent.
-    Driver(Box<DriverRecord>),
+    Driver(Arc<DriverRecord>),
     /// A change of a zone's queue.
     Zone(Box<ZoneCommit>),
 }

@@ -8,6 +8,7 @@ use muster_engine::driver::DriverCommand;
 use muster_engine::geo::Position;
 use muster_engine::grid::{Fix, PositionSnapshot as SlotSnapshot};
 use muster_engine::ride::RideCommand;
+use tokio::task::unconstrained;
 
 use crate::driver_actor;
 use crate::market_actor;
@@ -103,13 +104,16 @@ fn restore_position(runtime: &Runtime, snapshot: &PositionSnapshot) {
 async fn settle(runtime: &Runtime) {
     for _round in 0..2 {
         // All at once: one after the other, a city's actors would cost a wake-up of a thread each.
+        // Without a budget: once it is spent, each of a city's answers would be looked at again for
+        // every few that are taken.
         let rides = runtime.registry.rides();
-        join_all(rides.iter().map(|ride| ride.addr.send(Barrier))).await;
+        unconstrained(join_all(rides.iter().map(|ride| ride.addr.send(Barrier)))).await;
         let markets = runtime.market_runtimes.values();
         let zones = markets.filter_map(|market| market.zones.get()).flat_map(BTreeMap::values);
         join_all(zones.map(|zone| zone.addr.send(Barrier))).await;
         let drivers = runtime.registry.drivers();
         // An actor that ended meanwhile has nothing left to handle.
-        let _ended = join_all(drivers.iter().map(|driver| driver.addr.send(Barrier))).await;
+        let barriers = join_all(drivers.iter().map(|driver| driver.addr.send(Barrier)));
+        let _ended = unconstrained(barriers).await;
     }
 }

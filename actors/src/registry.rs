@@ -58,13 +58,13 @@ impl DriverBoard {
     pub(crate) fn new(
         driver: DriverId,
         market: Arc<MarketRuntime>,
-        durable: Option<DriverRecord>,
+        durable: Option<Arc<DriverRecord>>,
     ) -> Self {
         let board = Self {
             slot: Arc::new(DriverSlot::new(driver.clone())),
             driver,
             market,
-            durable: Mutex::new(durable.map(Arc::new)),
+            durable: Mutex::new(durable),
             counted: Counted::default(),
         };
         board.count(DriverStatus::Offline, Contact::Lost);
@@ -84,8 +84,8 @@ impl DriverBoard {
         self.durable().is_some_and(|record| record.profile.departure == Departure::Pending)
     }
 
-    pub(crate) fn set_durable(&self, record: DriverRecord) {
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
+    pub(crate) fn set_durable(&self, record: Arc<DriverRecord>) {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
     }
 
     /// Counts the driver where he stands now.

@@ -169,6 +169,8 @@ impl<H: Host> MachineActor<H> {
             let effects = actor.searched(now);
             actor.release(Turn { effects, origin: step.origin }, ctx);
             actor.host.after_turn(&actor.machine, &actor.runtime);
+            // Most actors of a city rest: what a turn needed is not kept until the next.
+            actor.outbox = Outbox::default();
         });
     }
 
@@ -215,10 +217,7 @@ impl<H: Host> MachineActor<H> {
         let mut items = Vec::new();
         let mut rest = Vec::with_capacity(turn.effects.len());
         for effect in turn.effects {
-            match durable(effect, turn.origin.as_ref()) {
-                Ok(item) => items.push(item),
-                Err(effect) => rest.push(effect),
-            }
+            rest.extend(keep(effect, turn.origin.as_ref(), &mut items));
         }
         let rest = Turn { effects: rest, origin: turn.origin };
         if !items.is_empty() {
@@ -341,17 +340,24 @@ fn trace_to(items: &mut [Durable], commit: Option<&Arc<Origin>>) {
     }
 }
 
-/// The durable item that an effect of a turn asks for, or the effect back.
-fn durable(effect: Effect, origin: Option<&Arc<Origin>>) -> Result<Durable, Effect> {
+/// Adds the durable item that an effect of a turn asks for, or gives the effect back.
+fn keep(effect: Effect, origin: Option<&Arc<Origin>>, items: &mut Vec<Durable>) -> Option<Effect> {
     match effect {
         Effect::PersistRide(mut commit) => {
             if let Some(origin) = origin {
                 commit.origin = Some(Arc::clone(origin));
             }
-            Ok(Durable::Ride(commit))
+            items.push(Durable::Ride(commit));
+            None
         }
-        Effect::PersistDriver(record) => Ok(Durable::Driver(record)),
-        Effect::PersistZone(commit) => Ok(Durable::Zone(commit)),
+        Effect::PersistDriver(record) => {
+            items.push(Durable::Driver(record));
+            None
+        }
+        Effect::PersistZone(commit) => {
+            items.push(Durable::Zone(commit));
+            None
+        }
         Effect::ToDriver(..)
         | Effect::ToRide(..)
         | Effect::ToZone(..)
@@ -369,7 +375,7 @@ fn durable(effect: Effect, origin: Option<&Arc<Origin>>) -> Result<Durable, Effe
         | Effect::IndexOffer(_)
         | Effect::ForgetOffer(_)
         | Effect::Publish(_)
-        | Effect::Retire => Err(effect),
+        | Effect::Retire => Some(effect),
     }
 }
 
@@ -424,6 +430,9 @@ impl<H: Host> Handler<Committed> for MachineActor<H> {
                 }
                 for turn in actor.held.pop_front().into_iter().flatten() {
                     actor.perform(turn, ctx);
+                }
+                if actor.held.is_empty() {
+                    actor.held = VecDeque::new();
                 }
             }),
             Err(error) => {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use muster_engine::time::Timestamp;
 use tokio::sync::Notify;
@@ -20,7 +21,8 @@ pub(crate) type TimerKey = (Timestamp, u64);
 
 #[derive(Default)]
 struct Deadlines {
-    due: BTreeMap<TimerKey, Recipient<Wake>>,
+    /// Weak: an address of its own for each would cost more memory than the deadline.
+    due: BTreeMap<TimerKey, WeakRecipient<Wake>>,
     armed: u64,
 }
 
@@ -53,7 +55,7 @@ impl Timers {
     }
 
     /// Wakes `actor` at `at`, once.
-    pub(crate) fn arm(&self, at: Timestamp, actor: Recipient<Wake>) -> TimerKey {
+    pub(crate) fn arm(&self, at: Timestamp, actor: WeakRecipient<Wake>) -> TimerKey {
         let mut deadlines = self.deadlines.borrow_mut();
         deadlines.armed += 1;
         let key = (at, deadlines.armed);
@@ -81,7 +83,10 @@ impl Timers {
                 Some(entry) if entry.key().0 <= now => {
                     let actor = entry.remove();
                     drop(deadlines);
-                    actor.do_send(Wake);
+                    // One that has ended has nothing left to wake for.
+                    if let Some(actor) = actor.upgrade() {
+                        actor.do_send(Wake);
+                    }
                 }
                 Some(_) | None => return,
             }

@@ -10,7 +10,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A crate of ours, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("muster-engine", &[]),
     ("muster-sim", &["muster-engine"]),
     ("muster-actors", &["muster-engine"]),
@@ -31,14 +31,12 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "muster-simulate",
         ],
     ),
-    ("muster-figures", &[]),
     ("muster-engine-benches", &["muster-engine", "muster-city", "muster-figures"]),
     (
         "muster-benches",
         &[
             "muster-engine",
             "muster-engine-benches",
-            "muster-figures",
             "muster-sim",
             "muster-actors",
             "muster-api",

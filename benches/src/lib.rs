@@ -3,10 +3,12 @@
 //! [`peers`], which measures the supply index alone beside others.
 
 pub mod audit;
+pub mod capacity;
 pub mod chaos;
 pub mod city;
 pub mod fleet;
 pub mod http;
+pub mod in_process;
 pub mod judge;
 pub mod ledger;
 pub mod load;

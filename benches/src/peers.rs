@@ -11,21 +11,24 @@ mod report;
 mod served;
 mod workload;
 
-pub use self::contenders::{Contender, Missing, Reader, Writer};
-pub use self::measure::{Figures, measure};
-pub use self::report::{PeersReport, Row};
-pub use self::workload::{Drivers, Move};
+use std::time::Duration;
 
 use clap::Args;
+use muster_figures::Suite;
+
+pub use self::contenders::{Contender, Missing, Reader, Writer};
+pub use self::measure::{Bout, Figures, Way};
+pub use self::report::{City, suite};
+pub use self::workload::{Drivers, Move};
 
 /// `peers`
 #[derive(Debug, Clone, Args)]
 pub struct PeersArgs {
-    /// Drivers in the city.
-    #[arg(long, default_value_t = 20_000)]
-    pub drivers: usize,
+    /// Drivers in the city; several cities one after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [20_000, 100_000])]
+    pub drivers: Vec<usize>,
     /// Seconds of each measurement.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,
     /// How often everything is measured; the median counts, least and most are told.
     #[arg(long, default_value_t = 3)]
@@ -33,32 +36,41 @@ pub struct PeersArgs {
     /// Only contenders whose names contain one of these.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Writes the tables as Markdown.
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<std::path::PathBuf>,
+    /// Keeps the figures in benches/results of the tree in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<std::path::PathBuf>,
 }
 
 /// Measures every contender that is there.
 ///
 /// # Errors
 /// When one answers wrongly, or fails while it is measured.
-pub fn run(args: &PeersArgs) -> anyhow::Result<PeersReport> {
-    let drivers = Drivers::new(args.drivers);
+pub fn run(args: &PeersArgs) -> anyhow::Result<Suite> {
+    let cities: anyhow::Result<Vec<City>> =
+        args.drivers.iter().map(|drivers| city(args, *drivers)).collect();
+    Ok(suite(&cities?))
+}
+
+fn city(args: &PeersArgs, count: usize) -> anyhow::Result<City> {
+    let drivers = Drivers::new(count);
     let wanted = |name: &str| {
         args.only.is_empty() || args.only.iter().any(|only| name.contains(only.as_str()))
     };
-    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    let (mut bouts, mut missing) = (Vec::new(), Vec::new());
     for (name, start) in contenders::ALL {
-        if !wanted(name) {
-            continue;
-        }
-        match start(&drivers) {
-            Ok(contender) => rows.push(Row {
-                name,
-                figures: measure(contender.as_ref(), &drivers, args.seconds, args.rounds)?,
-            }),
-            Err(Missing(fact)) => missing.push((name, fact)),
+        if wanted(name) {
+            match start(&drivers) {
+                Ok(contender) => bouts.push((name, Bout::begin(contender, &drivers)?)),
+                Err(Missing(fact)) => missing.push((name, fact)),
+            }
         }
     }
-    Ok(PeersReport { drivers: args.drivers, rounds: args.rounds, rows, missing })
+    let time = Duration::from_secs_f64(args.seconds);
+    for _ in 0..args.rounds {
+        for (_, bout) in &mut bouts {
+            bout.round(&drivers, time)?;
+        }
+    }
+    let rows = bouts.into_iter().map(|(name, bout)| (name, bout.way, bout.figures)).collect();
+    Ok(City { drivers: count, rows, missing })
 }

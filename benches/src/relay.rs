@@ -11,6 +11,7 @@ use muster_actors::{Durable, Store};
 use muster_api::store::{Database, SqliteStore};
 use muster_engine::ride::{RideCommit, RideEventKind, RideRecord, WaveDecision};
 use muster_engine::time::Timestamp;
+use muster_figures::{Better, Suite, grouped};
 use muster_services::Kafka;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -54,6 +55,12 @@ pub struct RelayArgs {
     /// Partitions of each topic.
     #[arg(long, default_value_t = 12)]
     pub partitions: u32,
+    /// How often all of it is done.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// Keeps the figures in benches/results of the tree in this folder.
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
     /// The server [default: the one beside this tool].
     #[arg(long, value_name = "PATH")]
     pub server: Option<PathBuf>,
@@ -88,6 +95,31 @@ impl fmt::Display for RelayReport {
         writeln!(f, "given away     {:>10.2} cores by the host", cores(self.stolen))?;
         write!(f, "server memory  {:>10} MiB", self.resident >> 20)
     }
+}
+
+/// All rounds as a suite.
+pub fn suite(args: &RelayArgs, rounds: &[RelayReport]) -> Suite {
+    let command =
+        format!("target/release/relay --rides {} --partitions {}", args.rides, args.partitions);
+    let mut suite = Suite::new("relay", "The history to Kafka", &command);
+    let transitions = args.rides * LIFE.len() as u64;
+    let (transitions, messages) = (grouped(transitions), grouped(args.rides * MESSAGES));
+    let path = format!("{transitions} transitions as {messages} messages");
+    let mut add = |unit, better, of: fn(&RelayReport) -> f64| {
+        let values: Vec<f64> = rounds.iter().map(of).collect();
+        suite.add(&path, "muster", unit, better, &values);
+    };
+    add("transitions/s", Better::Higher, |round| round.transitions as f64 / round.seconds);
+    add("messages/s", Better::Higher, |round| round.messages / round.seconds);
+    add("cores of the server", Better::Lower, |round| round.server.as_secs_f64() / round.seconds);
+    add("cores of the broker", Better::Lower, |round| round.broker.as_secs_f64() / round.seconds);
+    add("MiB of the server", Better::Lower, |round| (round.resident >> 20) as f64);
+    suite.notes.push(
+        "Apache Kafka on the same cores; the server starts with a store full of rides that are over, \
+         and all time counts until nothing is left to publish."
+            .to_owned(),
+    );
+    suite
 }
 
 /// Fills a store, starts broker and server, and waits until all is published.
@@ -173,7 +205,10 @@ const fn began(number: u64) -> u64 {
 }
 
 /// Ride number `number`, from its request to its end.
-fn life(number: u64) -> serde_json::Result<Vec<Durable>> {
+///
+/// # Errors
+/// Never, for any number.
+pub fn life(number: u64) -> serde_json::Result<Vec<Durable>> {
     let began = began(number);
     let request = json!({
         "ride": format!("0193e0a0-7c1e-7000-8000-{number:012x}"), "rider": format!("rider-{number}"),

@@ -43,7 +43,7 @@ pub enum Effect {
     /// Make a ride's new state durable, with its history row.
     PersistRide(Box<RideCommit>),
     /// Make a driver's new profile or intent durable.
-    PersistDriver(Box<DriverRecord>),
+    PersistDriver(Arc<DriverRecord>),
     /// Make a zone queue's new state durable, with its history row.
     PersistZone(Box<ZoneCommit>),
     /// Deliver to the machine of a zone's queue in the same market.

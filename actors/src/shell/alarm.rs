@@ -27,7 +27,7 @@ impl<H: Host> MachineActor<H> {
         }
         self.disarm();
         if let Some(timers) = self.timers.as_ref() {
-            self.armed = Some(timers.arm(due, ctx.address().recipient()));
+            self.armed = Some(timers.arm(due, ctx.address().downgrade().recipient()));
         }
     }
 }

@@ -402,7 +402,7 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
 }
 
 pub(crate) fn driver(id: &str, online: bool) -> Durable {
-    Durable::Driver(Box::new(driver_record(id, online)))
+    Durable::Driver(Arc::new(driver_record(id, online)))
 }
 
 /// `rides` rides with everything that a ride may have.

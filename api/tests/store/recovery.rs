@@ -1,5 +1,7 @@
 //! What a restarted process finds.
 
+use std::sync::Arc;
+
 use muster_actors::{Durable, PositionSnapshot};
 use muster_engine::driver::Departure;
 use muster_engine::ride::{RideEventKind, RideStatus};
@@ -68,7 +70,7 @@ async fn a_driver_who_is_gone_is_forgotten_with_his_position(world: World) {
         record.profile.departure = departure;
         record
     };
-    let durable = |departure| Durable::Driver(Box::new(with(departure)));
+    let durable = |departure| Durable::Driver(Arc::new(with(departure)));
     world.commit_all(&[driver("d-2", true), durable(Departure::Pending)]).await;
     let saved = [snapshot("d-1", 40.7, 1_000), snapshot("d-2", 40.8, 1_000)];
     world.store.save_positions(&saved).await.unwrap();

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::documents::files_in;
 use crate::machine::{Machine, revision};
+use crate::page::page;
 
 /// What one tool measured in one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,13 +87,34 @@ impl Figure {
         (least, self.values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
     }
 
-    /// How many times better this is than `other`, by medians.
-    pub fn times_better_than(&self, other: &Self) -> f64 {
-        match self.better {
-            Better::Higher => self.median() / other.median(),
-            Better::Lower => other.median() / self.median(),
-        }
+    /// The median with the least and the most of the rounds.
+    pub fn spread(&self) -> Spread {
+        Spread { median: self.median(), range: self.range() }
     }
+
+    /// How many times better this is than `other`: round by round, for contenders alternate within a
+    /// run; by medians where the rounds do not match.
+    pub fn times_better(&self, other: &Self) -> Spread {
+        let ratio = |own: f64, other: f64| match self.better {
+            Better::Higher => own / other,
+            Better::Lower => other / own,
+        };
+        let mut values: Vec<f64> =
+            self.values.iter().zip(&other.values).map(|(own, other)| ratio(*own, *other)).collect();
+        if self.values.len() != other.values.len() {
+            values = vec![ratio(self.median(), other.median())];
+        }
+        Self { values, ..self.clone() }.spread()
+    }
+}
+
+/// The median, the least and the most of some rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The least and the most.
+    pub range: (f64, f64),
 }
 
 impl Suite {
@@ -122,6 +145,11 @@ impl Suite {
         self.figures.iter().find(is)
     }
 
+    /// The suite as the page that is made of it, without plots.
+    pub fn markdown(&self) -> String {
+        page(self, &[])
+    }
+
     /// Where the suite `name` is kept in the tree whose folder is `root`.
     pub fn file_in(root: &Path, name: &str) -> PathBuf {
         root.join("benches/results").join(format!("{name}.json"))
@@ -147,6 +175,24 @@ impl Suite {
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no suite", file.display()))
     }
+
+    /// Reads all suites of the tree whose folder is `root`, in the order of their names.
+    ///
+    /// # Errors
+    /// When one cannot be read, or is named otherwise than its file.
+    pub fn load_all(root: &Path) -> anyhow::Result<Vec<Self>> {
+        let files = files_in(&root.join("benches/results"))?;
+        let is_suite = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "json");
+        let names = files.iter().filter(|file| is_suite(file)).filter_map(|file| file.file_stem());
+        names
+            .map(|name| {
+                let suite = Self::load(root, &name.to_string_lossy())?;
+                let same = suite.name.as_str() == name;
+                ensure!(same, "the suite in {} is named {:?}", name.display(), suite.name);
+                Ok(suite)
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -166,16 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_is_compared_by_its_median_in_its_own_direction() {
+    fn a_figure_is_compared_round_by_round_in_its_own_direction() {
         let mut suite = Suite::new("s", "S", "s");
         suite.add("q", "muster", "/s", Better::Higher, &[30.0, 10.0, 20.0]);
         suite.add("q", "other", "/s", Better::Higher, &[4.0, 5.0, 6.0]);
         suite.add("q", "muster", "p99 µs", Better::Lower, &[10.0]);
         suite.add("q", "other", "p99 µs", Better::Lower, &[25.0, 20.0]);
         let figure = |who, unit| suite.figure("q", who, unit).unwrap();
-        assert_eq!(figure("muster", "/s").times_better_than(figure("other", "/s")), 4.0);
+        let times = figure("muster", "/s").times_better(figure("other", "/s"));
+        assert_eq!((times.median, times.range), (20.0 / 6.0, (2.0, 7.5)));
         assert_eq!(figure("muster", "/s").range(), (10.0, 30.0));
-        let faster = figure("muster", "p99 µs").times_better_than(figure("other", "p99 µs"));
-        assert_eq!(faster, 2.0);
+        let times = figure("muster", "p99 µs").times_better(figure("other", "p99 µs"));
+        assert_eq!((times.median, times.range), (2.0, (2.0, 2.0)));
     }
 }

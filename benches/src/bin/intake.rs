@@ -9,6 +9,7 @@ use muster_benches::http::{Pool, Request};
 use muster_benches::process::{cpu_time, resident_bytes};
 use muster_benches::scrape::Scrape;
 use muster_benches::server::{Launch, Server};
+use muster_figures::{Better, Suite, grouped};
 use muster_services::Kafka;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -34,17 +35,65 @@ struct Args {
     /// Partitions of the topic.
     #[arg(long, value_name = "N", default_value_t = 4)]
     partitions: i32,
+    /// How often all of it is done.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+    /// Keeps the figures in benches/results of the tree in this folder.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
     /// The server [default: muster beside this binary].
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    run(&Args::parse()).await
+/// What was seen in a round.
+struct Seen {
+    positions_per_s: f64,
+    server_cores: f64,
+    broker_cores: f64,
+    server_mib: u64,
+    bytes_each: u64,
 }
 
-async fn run(args: &Args) -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut rounds = Vec::new();
+    for _ in 0..args.rounds {
+        rounds.push(run(&args).await?);
+    }
+    args.save.as_ref().map_or(Ok(()), |root| suite(&args, &rounds).save(root))
+}
+
+fn suite(args: &Args, rounds: &[Seen]) -> Suite {
+    let Args { messages, drivers, partitions, .. } = args;
+    let command = format!(
+        "target/release/intake --messages {messages} --drivers {drivers} --partitions {partitions}"
+    );
+    let mut suite = Suite::new("intake", "Positions from Kafka", &command);
+    let bytes = rounds.last().map_or(0, |round| round.bytes_each);
+    let path = format!(
+        "{} positions of {} drivers, {bytes} bytes each",
+        grouped(*messages),
+        grouped(*drivers)
+    );
+    let mut add = |unit, better, of: fn(&Seen) -> f64| {
+        let values: Vec<f64> = rounds.iter().map(of).collect();
+        suite.add(&path, "muster", unit, better, &values);
+    };
+    add("positions/s", Better::Higher, |round| round.positions_per_s);
+    add("cores of the server", Better::Lower, |round| round.server_cores);
+    add("cores of the broker", Better::Lower, |round| round.broker_cores);
+    add("MiB of the server", Better::Lower, |round| round.server_mib as f64);
+    suite.notes.push(
+        "Apache Kafka on the same cores, its topic full before the server starts; from the topic into \
+         the grid, in the form that Namma Yatri's location service writes."
+            .to_owned(),
+    );
+    suite
+}
+
+async fn run(args: &Args) -> anyhow::Result<Seen> {
     let broker = Kafka::start()?;
     let folder = tempfile::tempdir()?;
     let binary = args.server.clone().map_or_else(Launch::default_binary, Ok)?;
@@ -143,7 +192,7 @@ fn position(driver: u64, round: u64, at: jiff::Timestamp) -> String {
 
 /// Watches the counters from the first position to the last.
 #[expect(clippy::print_stdout, reason = "the figures are what the tool is for")]
-async fn measure(server: &Server, broker: u32, args: &Args, bytes: u64) -> anyhow::Result<()> {
+async fn measure(server: &Server, broker: u32, args: &Args, bytes: u64) -> anyhow::Result<Seen> {
     let pool = Pool::new(server.address, 1, Duration::from_secs(30));
     let taken = async || -> anyhow::Result<f64> {
         let scrape = Scrape::of(&pool).await?;
@@ -164,21 +213,25 @@ async fn measure(server: &Server, broker: u32, args: &Args, bytes: u64) -> anyho
     let elapsed = began.elapsed().as_secs_f64();
     let used = (cpu_time(server.pid)? - cpu.0, cpu_time(broker)? - cpu.1);
     let scrape = Scrape::of(&pool).await?;
-    let memory = resident_bytes(server.pid).context("memory of the server")? >> 20;
+    let seen = Seen {
+        positions_per_s: (last - first) / elapsed,
+        server_cores: used.0.as_secs_f64() / elapsed,
+        broker_cores: used.1.as_secs_f64() / elapsed,
+        server_mib: resident_bytes(server.pid).context("memory of the server")? >> 20,
+        bytes_each: bytes / args.messages,
+    };
+    let Seen { positions_per_s, server_cores, broker_cores, server_mib, bytes_each } = seen;
     println!(
-        "positions        {} of {} drivers, {} bytes each",
-        args.messages,
-        args.drivers,
-        bytes / args.messages
+        "positions        {} of {} drivers, {bytes_each} bytes each",
+        args.messages, args.drivers
     );
     println!(
-        "per second       {:.0} over {elapsed:.2} s, after the first {first:.0}",
-        (last - first) / elapsed
+        "per second       {positions_per_s:.0} over {elapsed:.2} s, after the first {first:.0}"
     );
-    println!("server           {:.2} of a core, {memory} MiB", used.0.as_secs_f64() / elapsed);
-    println!("broker           {:.2} of a core", used.1.as_secs_f64() / elapsed);
+    println!("server           {server_cores:.2} of a core, {server_mib} MiB");
+    println!("broker           {broker_cores:.2} of a core");
     for line in scrape.not_zero("muster_position_fixes_total") {
         println!("fixes            {line}");
     }
-    Ok(())
+    Ok(seen)
 }

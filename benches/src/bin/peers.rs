@@ -16,10 +16,10 @@ struct Cli {
 #[expect(clippy::print_stdout, reason = "the table is what the tool is for")]
 fn main() -> anyhow::Result<()> {
     let args = Cli::parse().args;
-    let table = run(&args)?.markdown();
-    println!("{table}");
-    if let Some(file) = &args.markdown {
-        std::fs::write(file, table)?;
+    let suite = run(&args)?;
+    println!("{}", suite.markdown());
+    if let Some(root) = &args.save {
+        suite.save(root)?;
     }
     Ok(())
 }

@@ -14,6 +14,20 @@ pub trait Contender: Sync {
     /// Moves that one call of a writer may take, smallest first.
     fn batches(&self) -> &'static [usize];
 
+    /// How many writers at once may be the fastest: threads, each with a connection of its own where
+    /// there are any. One a core of the smallest machine, unless writers wait for somebody else.
+    fn writers(&self) -> &'static [usize] {
+        &[1, 2]
+    }
+
+    /// All drivers are there: whatever one who knows the contender does after filling it.
+    ///
+    /// # Errors
+    /// When the contender fails.
+    fn filled(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// A writer of its own for one thread: a connection, where there are any.
     ///
     /// # Errors

@@ -14,8 +14,6 @@ use super::memory::distance_m;
 use super::workload::{Drivers, Move, NEAREST, RADIUS_M};
 use crate::city::Place;
 
-/// Threads that move drivers: one a core of the smallest machine.
-const WRITERS: [usize; 2] = [1, 2];
 /// Questions that each contender must answer like brute force.
 const CHECKED: u64 = 50;
 /// An answer may differ from brute force's by so many metres in the distance of each driver: a sphere
@@ -24,13 +22,14 @@ const TOLERANCE_M: f64 = 15.0;
 /// Moves that fill an empty index at once.
 const FILL: usize = 1_000;
 
+/// Seconds that each way of making moves is tried, before the best of them is measured.
+const TRIAL: Duration = Duration::from_millis(250);
+
 /// What was measured, one value per round.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     /// Moves per second in the best way to make them.
     pub moves_per_s: Vec<f64>,
-    /// That way, for the last round.
-    pub best_way: String,
     /// Questions per second on one thread while nobody moves.
     pub questions_per_s: Vec<f64>,
     /// Questions per second on one thread while another moves drivers.
@@ -39,39 +38,62 @@ pub struct Figures {
     pub busy_p99_us: Vec<f64>,
 }
 
-/// Checks and times a contender.
-///
-/// # Errors
-/// When it answers wrongly or fails.
-pub fn measure(
-    contender: &dyn Contender,
-    drivers: &Drivers,
-    seconds: f64,
-    rounds: usize,
-) -> anyhow::Result<Figures> {
-    let time = Duration::from_secs_f64(seconds);
-    let next = AtomicUsize::new(drivers.count());
-    fill(contender, drivers)?;
-    check(contender, drivers)?;
-    let mut figures = Figures::default();
-    for _ in 0..rounds {
-        let mut best = 0.0;
-        for writers in WRITERS {
+/// How moves are made: so many threads or connections, so many moves a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Way {
+    /// Threads, each with a connection of its own where there are any.
+    pub writers: usize,
+    /// Moves that a call makes.
+    pub batch: usize,
+}
+
+/// One contender, filled and checked, between its rounds.
+pub struct Bout {
+    contender: Box<dyn Contender>,
+    next: AtomicUsize,
+    /// The fastest way it has to make moves.
+    pub way: Way,
+    /// What was measured so far.
+    pub figures: Figures,
+}
+
+impl Bout {
+    /// Fills a contender, checks its answers, and finds its best way to make moves.
+    ///
+    /// # Errors
+    /// When it answers wrongly or fails.
+    pub fn begin(contender: Box<dyn Contender>, drivers: &Drivers) -> anyhow::Result<Self> {
+        fill(contender.as_ref(), drivers)?;
+        contender.filled()?;
+        check(contender.as_ref(), drivers)?;
+        let next = AtomicUsize::new(drivers.count());
+        let (mut best, mut way) = (0.0, Way::default());
+        for writers in contender.writers() {
             for batch in contender.batches() {
-                let rate = moves(contender, drivers, &next, writers, *batch, time)?;
+                let tried = Way { writers: *writers, batch: *batch };
+                let rate = moves(contender.as_ref(), drivers, &next, tried, TRIAL)?;
                 if rate > best {
-                    best = rate;
-                    figures.best_way = format!("{writers} × {batch}");
+                    (best, way) = (rate, tried);
                 }
             }
         }
-        figures.moves_per_s.push(best);
-        figures.questions_per_s.push(questions(contender, drivers, time)?.0);
-        let (rate, p99_us) = busy_questions(contender, drivers, &next, time)?;
-        figures.busy_questions_per_s.push(rate);
-        figures.busy_p99_us.push(p99_us);
+        Ok(Self { contender, next, way, figures: Figures::default() })
     }
-    Ok(figures)
+
+    /// Measures everything once more.
+    ///
+    /// # Errors
+    /// When the contender fails.
+    pub fn round(&mut self, drivers: &Drivers, time: Duration) -> anyhow::Result<()> {
+        let contender = self.contender.as_ref();
+        let rate = moves(contender, drivers, &self.next, self.way, time)?;
+        self.figures.moves_per_s.push(rate);
+        self.figures.questions_per_s.push(questions(contender, drivers, time)?.0);
+        let (rate, p99_us) = busy_questions(contender, drivers, &self.next, self.way.batch, time)?;
+        self.figures.busy_questions_per_s.push(rate);
+        self.figures.busy_p99_us.push(p99_us);
+        Ok(())
+    }
 }
 
 fn fill(contender: &dyn Contender, drivers: &Drivers) -> anyhow::Result<()> {
@@ -131,18 +153,17 @@ fn moves(
     contender: &dyn Contender,
     drivers: &Drivers,
     next: &AtomicUsize,
-    writers: usize,
-    batch: usize,
+    way: Way,
     time: Duration,
 ) -> anyhow::Result<f64> {
     let made = Mutex::new(Ok(0_usize));
     let began = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..writers {
+        for _ in 0..way.writers {
             scope.spawn(|| {
                 let own = contender.writer().and_then(|mut writer| {
                     let goes_on = || began.elapsed() < time;
-                    keep_moving(writer.as_mut(), drivers, next, batch, goes_on)
+                    keep_moving(writer.as_mut(), drivers, next, way.batch, goes_on)
                 });
                 let mut all = made.lock().unwrap_or_else(PoisonError::into_inner);
                 *all = match (std::mem::replace(&mut *all, Ok(0)), own) {
@@ -186,10 +207,10 @@ fn busy_questions(
     contender: &dyn Contender,
     drivers: &Drivers,
     next: &AtomicUsize,
+    batch: usize,
     time: Duration,
 ) -> anyhow::Result<(f64, f64)> {
     let asking = AtomicBool::new(true);
-    let batch = contender.batches().last().copied().unwrap_or(1);
     thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut writer = contender.writer()?;

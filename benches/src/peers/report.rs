@@ -1,95 +1,66 @@
-//! The tables: figures with their spread, and how many times as fast Muster is.
+//! What was measured, as a suite.
 
-use std::fmt::Write as _;
+use muster_figures::{Better, Missing, Suite, grouped};
 
-use super::measure::Figures;
+use super::measure::{Figures, Way};
 
-/// What was measured of one contender.
+/// Everybody who was measured with so many drivers.
 #[derive(Debug, Clone)]
-pub struct Row {
-    /// Its name.
-    pub name: &'static str,
-    /// Its figures.
-    pub figures: Figures,
-}
-
-/// All contenders.
-#[derive(Debug, Clone)]
-pub struct PeersReport {
-    /// Drivers in the city.
+pub struct City {
+    /// Drivers.
     pub drivers: usize,
-    /// Rounds.
-    pub rounds: usize,
-    /// Who was there; the first is what the others are compared with.
-    pub rows: Vec<Row>,
-    /// Who was not, and why.
+    /// Name, best way to make moves, and figures of each contender.
+    pub rows: Vec<(&'static str, Way, Figures)>,
+    /// Who was not there, and why.
     pub missing: Vec<(&'static str, String)>,
 }
 
-type Column = (&'static str, fn(&Figures) -> &[f64]);
+type Quantity = (&'static str, &'static str, Better, fn(&Figures) -> &[f64]);
 
-/// Where more is better.
-const RATES: [Column; 3] = [
-    ("moves/s", |figures| &figures.moves_per_s),
-    ("nearest 10/s", |figures| &figures.questions_per_s),
-    ("nearest 10/s, one moving", |figures| &figures.busy_questions_per_s),
+/// Path before and after the number of drivers, unit, and values.
+const QUANTITIES: [(&str, Quantity); 4] = [
+    ("moves of", ("", "/s", Better::Higher, |figures| &figures.moves_per_s)),
+    ("nearest 10 of", ("", "/s", Better::Higher, |figures| &figures.questions_per_s)),
+    (
+        "nearest 10 of",
+        (", one writer", "/s", Better::Higher, |figures| &figures.busy_questions_per_s),
+    ),
+    ("nearest 10 of", (", one writer", "p99 µs", Better::Lower, |figures| &figures.busy_p99_us)),
 ];
 
-impl PeersReport {
-    /// As Markdown.
-    pub fn markdown(&self) -> String {
-        let mut text = format!(
-            "{} drivers, nearest 10 within 3 km; median of {} rounds (least to most).\n",
-            self.drivers, self.rounds
-        );
-        text.push_str(
-            "Moves: connections or threads × moves a call, the best of several ways.\n\n",
-        );
-        text.push_str("| |");
-        for (name, _) in RATES {
-            let _ = write!(text, " {name} | Muster is |");
+/// The suite of all cities.
+pub fn suite(cities: &[City]) -> Suite {
+    let title = "The supply index beside others";
+    let mut suite = Suite::new("peers", title, "scripts/peers");
+    for City { drivers, rows, missing } in cities {
+        let drivers = grouped(*drivers as u64);
+        for (before, (after, unit, better, values)) in QUANTITIES {
+            let path = format!("{before} {drivers}, clustered{after}");
+            for (name, _, figures) in rows {
+                suite.add(&path, name, unit, better, values(figures));
+            }
         }
-        text.push_str(" p99, one moving |\n|---|");
-        text.push_str(&"---|".repeat(2 * RATES.len() + 1));
-        text.push('\n');
-        for row in &self.rows {
-            self.line(&mut text, row);
+        let ways: Vec<String> = rows
+            .iter()
+            .map(|(name, way, _)| format!("{name} {} × {}", way.writers, way.batch))
+            .collect();
+        suite.notes.push(format!(
+            "Moves of {drivers}, threads or connections × moves a call, the best of several ways: {}.",
+            ways.join(", ")
+        ));
+        for (name, fact) in missing {
+            let missing = Missing { contender: (*name).to_owned(), why: fact.clone() };
+            if !suite.missing.contains(&missing) {
+                suite.missing.push(missing);
+            }
         }
-        for (name, fact) in &self.missing {
-            let fact = fact.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "\n{name} is missing here: {fact}");
-        }
-        text
     }
-
-    fn line(&self, text: &mut String, row: &Row) {
-        let _ = write!(text, "| {} |", row.name);
-        for (name, values) in RATES {
-            let own = spread(values(&row.figures));
-            let (least, median, most) = own;
-            let way = if name == "moves/s" {
-                format!(" by {}", row.figures.best_way)
-            } else {
-                String::new()
-            };
-            let _ = write!(text, " {median:.0} ({least:.0} to {most:.0}){way} |");
-            let ratio = self.rows.first().map(|first| spread(values(&first.figures)).1 / median);
-            let _ = match ratio {
-                Some(ratio) if self.rows[0].name != row.name => write!(text, " {ratio:.1} × |"),
-                _ => write!(text, " |"),
-            };
-        }
-        let (least, median, most) = spread(&row.figures.busy_p99_us);
-        let _ = writeln!(text, " {median:.1} µs ({least:.1} to {most:.1}) |");
-    }
-}
-
-/// Least, median and most.
-fn spread(values: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
-    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+    suite.notes.push(
+        "The nearest 10 within 3 km, by one thread or connection; before anything is timed, each \
+         contender answers like a brute-force search. Contenders alternate, round by round."
+            .to_owned(),
+    );
+    suite
 }
 
 #[cfg(test)]
@@ -97,23 +68,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_says_how_many_times_as_fast_the_first_is() {
+    fn everybody_has_a_figure_of_each_path_and_the_missing_are_named_once() {
         let figures = |rate: f64| Figures {
             moves_per_s: vec![rate, 3.0 * rate, 2.0 * rate],
-            best_way: "1 × 1".to_owned(),
             questions_per_s: vec![rate],
             busy_questions_per_s: vec![rate],
             busy_p99_us: vec![5.0],
         };
-        let row = |name, rate| Row { name, figures: figures(rate) };
-        let report = PeersReport {
-            drivers: 10,
-            rounds: 3,
+        let row = |name, rate| (name, Way { writers: 2, batch: 16 }, figures(rate));
+        let city = |drivers| City {
+            drivers,
             rows: vec![row("muster", 1_000.0), row("other", 100.0)],
-            missing: vec![("gone", "not installed\nmore".to_owned())],
+            missing: vec![("gone", "not installed".to_owned())],
         };
-        let text = report.markdown();
-        assert!(text.contains("| other | 200 (100 to 300) by 1 × 1 | 10.0 × |"), "{text}");
-        assert!(text.contains("gone is missing here: not installed\n"), "{text}");
+        let suite = suite(&[city(20_000), city(1_000_000)]);
+        assert_eq!(suite.figures.len(), 16);
+        let moves = |who| suite.figure("moves of 20,000, clustered", who, "/s").unwrap();
+        assert_eq!(moves("muster").times_better(moves("other")).median, 10.0);
+        assert!(
+            suite
+                .figure("nearest 10 of 1,000,000, clustered, one writer", "other", "p99 µs")
+                .is_some()
+        );
+        assert_eq!(suite.missing.len(), 1);
+        assert!(suite.notes[0].ends_with("muster 2 × 16, other 2 × 16."), "{:?}", suite.notes);
     }
 }

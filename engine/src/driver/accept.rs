@@ -275,7 +275,11 @@ impl DriverMachine {
         if block_ms == 0 || !cancelled_on(ride, self.id()) {
             return;
         }
-        self.record.rider_blocks.add(&ride.request.rider, now.plus_millis(block_ms), now);
+        Arc::make_mut(&mut self.record).rider_blocks.add(
+            &ride.request.rider,
+            now.plus_millis(block_ms),
+            now,
+        );
         self.refresh_facts();
     }
 

@@ -12,6 +12,8 @@
 //! leaves memory. A profile that comes in between is not answered: its sender repeats it, and finds
 //! that there is no such driver.
 
+use std::sync::Arc;
+
 use crate::driver::forward::Forward;
 use crate::driver::machine::{DriverMachine, Duty};
 use crate::driver::record::Departure;
@@ -21,7 +23,7 @@ use crate::time::Timestamp;
 
 impl DriverMachine {
     /// Whether nothing of him is kept any more.
-    pub(super) const fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.record.profile.departure.is_done()
     }
 
@@ -31,8 +33,9 @@ impl DriverMachine {
         let pending = !self.record.profile.departure.is_none();
         self.told_to_go = true;
         if !pending {
-            self.record.profile.departure = Departure::Pending;
-            self.record.online = false;
+            let record = Arc::make_mut(&mut self.record);
+            record.profile.departure = Departure::Pending;
+            record.online = false;
             self.free_of_waiting();
             self.release_offers(Exclusion::Offline, out);
             self.settle_zone(now, out);
@@ -51,8 +54,8 @@ impl DriverMachine {
         if !due || self.is_bound() {
             return;
         }
-        self.record.profile.departure = Departure::Done;
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        Arc::make_mut(&mut self.record).profile.departure = Departure::Done;
+        out.push(Effect::PersistDriver(Arc::clone(&self.record)));
         out.push(Effect::Retire);
     }
 

@@ -30,7 +30,8 @@ pub const ENDED_OFFERS_MAX: usize = 32;
 /// The only writer of one driver.
 #[derive(Debug)]
 pub struct DriverMachine {
-    pub(super) record: DriverRecord,
+    /// Shared with whoever reads what of him is durable.
+    pub(super) record: Arc<DriverRecord>,
     pub(super) market: Arc<Market>,
     pub(super) policy: Arc<DispatchPolicy>,
     pub(super) slot: Arc<DriverSlot>,
@@ -58,9 +59,9 @@ pub struct DriverMachine {
     /// What the queue of a zone knows of him.
     pub(super) tie: ZoneTie,
     /// The one-time password that waits for its zone's answer.
-    pub(super) otp_ask: Option<OtpAsk>,
+    pub(super) otp_ask: Option<Box<OtpAsk>>,
     /// The accept under way, when it came by a one-time password.
-    pub(super) otp_accept: Option<OtpEntry>,
+    pub(super) otp_accept: Option<Box<OtpEntry>>,
     /// When he entered wrong one-time passwords.
     pub(super) otp_failures: VecDeque<Timestamp>,
     /// Whether this machine was told to remove him: one that was rebuilt does not know his rides yet.
@@ -114,12 +115,13 @@ pub(super) struct EndedOffer {
 impl DriverMachine {
     /// A machine for `record`. `slot` is where the driver's sessions write his positions.
     pub fn new(
-        record: DriverRecord,
+        record: impl Into<Arc<DriverRecord>>,
         slot: Arc<DriverSlot>,
         market: Arc<Market>,
         policy: Arc<DispatchPolicy>,
         now: Timestamp,
     ) -> Self {
+        let record = record.into();
         slot.request_attention();
         let facts = Arc::new(DriverFacts::of(&record));
         Self {
@@ -156,7 +158,7 @@ impl DriverMachine {
     }
 
     /// Profile and intent.
-    pub const fn record(&self) -> &DriverRecord {
+    pub fn record(&self) -> &DriverRecord {
         &self.record
     }
 
@@ -188,7 +190,7 @@ impl DriverMachine {
     }
 
     /// What the driver does.
-    pub const fn status(&self) -> DriverStatus {
+    pub fn status(&self) -> DriverStatus {
         match &self.duty {
             Duty::Serving { status, .. } => *status,
             Duty::Reserved { .. } => DriverStatus::Reserved,
@@ -201,7 +203,7 @@ impl DriverMachine {
     /// His whole state, for people.
     pub fn view(&self) -> DriverView {
         DriverView {
-            record: self.record.clone(),
+            record: DriverRecord::clone(&self.record),
             status: self.status(),
             contact: self.contact,
             reading: self.slot.read(),
@@ -277,7 +279,7 @@ impl DriverMachine {
             return;
         }
         self.tiers = self.market.tier_set(&profile.service_tiers).unwrap_or_default();
-        self.record.profile = profile;
+        Arc::make_mut(&mut self.record).profile = profile;
         self.refresh_facts();
         self.tie.profile_changed();
         if self.blocked(now) {
@@ -299,7 +301,7 @@ impl DriverMachine {
         // He who is to go does not come back to work.
         let online = online && self.record.profile.departure.is_none();
         if self.record.online != online {
-            self.record.online = online;
+            Arc::make_mut(&mut self.record).online = online;
             if online {
                 self.count_going_online(now);
             }

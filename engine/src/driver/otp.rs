@@ -64,7 +64,7 @@ impl DriverMachine {
             Ok(zone) => {
                 let askers = asker.into_iter().collect();
                 let ask = OtpAsk { zone, otp, asked_at: now, retry_at: now, askers };
-                self.otp_ask = Some(ask);
+                self.otp_ask = Some(Box::new(ask));
                 self.repeat_otp(now, out);
             }
         }
@@ -147,7 +147,7 @@ impl DriverMachine {
         let askers = self.otp_ask.take().map(|ask| ask.askers).unwrap_or_default();
         let (offer, ride) = (standing.offer.clone(), standing.ride.clone());
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
-        self.otp_accept = Some(entry);
+        self.otp_accept = Some(Box::new(entry));
         let waits_for = WaitsFor::Ride;
         let (accepted, of) = (offer.clone(), ride.clone());
         self.duty =
@@ -178,6 +178,6 @@ impl DriverMachine {
 
     /// The password entered for this offer, if that is how it came.
     pub(super) fn otp_entry(&self, offer: &OfferId) -> Option<OtpEntry> {
-        self.otp_accept.clone().filter(|entry| entry.offer == *offer)
+        self.otp_accept.as_deref().filter(|entry| entry.offer == *offer).cloned()
     }
 }

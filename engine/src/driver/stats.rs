@@ -10,6 +10,7 @@
 //! an assignment under way is counted again when his ride tells him of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -192,7 +193,7 @@ impl DriverMachine {
         if self.is_gone() {
             return;
         }
-        self.record.stats = self.stats.clone();
-        out.push(Effect::PersistDriver(Box::new(self.record.clone())));
+        Arc::make_mut(&mut self.record).stats = self.stats.clone();
+        out.push(Effect::PersistDriver(Arc::clone(&self.record)));
     }
 }

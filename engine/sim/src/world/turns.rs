@@ -213,7 +213,7 @@ impl World {
             if let Effect::PersistRide(commit) = effect {
                 items.push(Durable::Ride(Arc::new(*commit)));
             } else if let Effect::PersistDriver(record) = effect {
-                items.push(Durable::Driver(Arc::new(*record)));
+                items.push(Durable::Driver(record));
             } else if let Effect::PersistZone(commit) = effect {
                 items.push(Durable::Zone(Arc::new(*commit)));
             } else {
