@@ -252,7 +252,7 @@ impl Set<'_> {
             runs.push(run);
         }
         let path = |what: &str| format!("20,000 drivers, 500 rides/s: {what}");
-        let latencies: [(&str, fn(&super::rush::Run) -> &Latencies); 3] = [
+        let latencies: [(&str, LatenciesOf); 3] = [
             ("request to offer frame", |run| run.first_offer()),
             ("accept to won frame", |run| run.accept_won()),
             ("request to answer", |run| run.post()),
@@ -267,6 +267,9 @@ impl Set<'_> {
         Ok(())
     }
 }
+
+/// Picks latencies of a run.
+type LatenciesOf = fn(&super::rush::Run) -> &Latencies;
 
 fn form(encoding: Encoding, fixes: u8) -> String {
     match fixes {
