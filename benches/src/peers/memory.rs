@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use h3o::{CellIndex, LatLng, Resolution};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
-    DriverSlot, DriverStatus, Fix, FixLimits, FixRejection, Grid, NearbyQuery, Supply, TierSet,
+    DriverSlot, Fix, FixLimits, FixRejection, Grid, NearbyQuery, Supply, TierSet,
 };
 use muster_engine::id::{DriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
@@ -44,6 +44,8 @@ struct Muster {
     limits: FixLimits,
     grid: Grid,
     slots: Vec<Arc<DriverSlot>>,
+    /// Of everybody.
+    supply: Supply,
 }
 
 pub(super) fn muster(drivers: &Drivers) -> Result<Box<dyn Contender>, Missing> {
@@ -62,11 +64,13 @@ pub(super) fn muster(drivers: &Drivers) -> Result<Box<dyn Contender>, Missing> {
         Ok(Arc::new(DriverSlot::new(driver)))
     };
     let slots: Result<Vec<_>, Missing> = (0..drivers.count()).map(slot).collect();
+    let market = Market::new(market).map_err(missing)?;
     Ok(Box::new(Muster {
-        market: Market::new(market).map_err(missing)?,
         // The workload moves every driver as often as it can.
         limits: FixLimits { fixes_per_s_max: u32::MAX, ..FixLimits::default() },
-        grid: Grid::new(resolution),
+        grid: Grid::of(&market),
+        market,
+        supply: Supply::free(TierSet::EMPTY.with(0)),
         slots: slots?,
     }))
 }
@@ -100,13 +104,7 @@ impl Writer for &Muster {
                 Err(refused) => anyhow::bail!("a move was refused: {refused:?}"),
             };
             if moved {
-                self.grid.place(
-                    slot,
-                    Supply {
-                        status: DriverStatus::Available,
-                        ..Supply::free(TierSet::EMPTY.with(0))
-                    },
-                );
+                self.grid.place(slot, self.supply.clone());
             }
         }
         Ok(())

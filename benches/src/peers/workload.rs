@@ -25,33 +25,42 @@ pub struct Move {
     pub at_ms: u64,
 }
 
-/// All drivers of the workload.
+/// Moves until a driver is where he began.
+const STEPS: usize = 56;
+
+/// All drivers of the workload and where they go, ready before anything is timed.
 #[derive(Debug)]
 pub struct Drivers {
-    routes: Vec<Route>,
+    drivers: usize,
+    /// By step and then by driver.
+    places: Vec<Place>,
 }
 
 impl Drivers {
     /// So many of them.
     pub fn new(drivers: usize) -> Self {
-        Self { routes: (0..drivers as u64).map(Route::new).collect() }
+        let routes: Vec<Route> = (0..drivers as u64).map(Route::new).collect();
+        let at_ms = |step: usize| BEGIN_MS + step as u64 * STEP_MS;
+        let places =
+            (0..STEPS).flat_map(|step| routes.iter().map(move |route| route.at(at_ms(step))));
+        Self { drivers, places: places.collect() }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.routes.len()
+        self.drivers
     }
 
     /// The move with this number: all drivers move once, then all move again.
     pub fn nth(&self, number: usize) -> Move {
-        let (driver, step) = (number % self.routes.len(), number / self.routes.len());
+        let (driver, step) = (number % self.drivers, number / self.drivers);
         let at_ms = BEGIN_MS + step as u64 * STEP_MS;
-        Move { driver, to: self.routes[driver].at(at_ms), at_ms }
+        Move { driver, to: self.places[number % self.places.len()], at_ms }
     }
 
     /// Where everybody begins.
     pub fn first(&self) -> impl Iterator<Item = Move> {
-        (0..self.routes.len()).map(|number| self.nth(number))
+        (0..self.drivers).map(|number| self.nth(number))
     }
 
     /// Where the rider with this number waits.
