@@ -122,10 +122,12 @@ pub async fn dispatch(store: Arc<dyn Store>, arbiters: usize) -> anyhow::Result<
         default_tier: tier,
         resolution: CellResolution::new(9)?,
     })?;
-    // Drivers tell once where they are, and are to stay in touch for as long as anybody measures.
+    // Drivers tell once where they are, and are to stay in touch for as long as anybody measures; one
+    // who has driven is asked again at once.
     let policy = DispatchPolicy {
         stale_after_ms: SILENT_MS_MAX,
         lost_after_ms: 2 * SILENT_MS_MAX,
+        accept_cooldown_ms: 0,
         ..DispatchPolicy::default()
     };
     let policy = Arc::new(PolicyBook::of(policy.validated()?));
