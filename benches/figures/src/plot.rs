@@ -81,7 +81,7 @@ fn draw(svg: &mut String, headline: &Headline, bars: &[Bar], target: Option<f64>
     let height = AROUND + BAR * bars.len() as u32;
     let area = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     area.fill(&BACKGROUND)?;
-    let title = ("sans-serif", 15).into_font().color(&INK);
+    let title = ("sans-serif", 19).into_font().color(&INK);
     let area = area.titled(&plain(&headline.title), title)?;
     let shown =
         || bars.iter().flat_map(|bar| [bar.spread.range.0, bar.spread.range.1]).chain(target);
@@ -115,7 +115,7 @@ fn fill<X>(
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let small = ("sans-serif", 13).into_font().color(&INK);
+    let small = ("sans-serif", 16).into_font().color(&INK);
     // The first contender stands at the top.
     let row = |place: usize| bars.len() - 1 - place;
     let name = |segment: &SegmentValue<usize>| match segment {
@@ -152,7 +152,7 @@ where
         let line = [(target, SegmentValue::Exact(0)), (target, SegmentValue::Exact(bars.len()))];
         chart.draw_series([PathElement::new(line, TARGET.stroke_width(2))])?;
         let style =
-            ("sans-serif", 12).into_font().color(&TARGET).pos(Pos::new(HPos::Center, VPos::Bottom));
+            ("sans-serif", 15).into_font().color(&TARGET).pos(Pos::new(HPos::Center, VPos::Bottom));
         let top = EmptyElement::at((target, SegmentValue::Exact(bars.len())));
         chart.draw_series([top + Text::new("target".to_owned(), (0, -1), style)])?;
     }
