@@ -193,7 +193,7 @@ mod tests {
             prop_oneof![Just(r#""seq":1"#), Just(r#""points":[]"#), Just(r#""type":"positions""#)];
         let members =
             (kind, points, prop::option::weighted(0.2, other), any::<bool>(), any::<bool>());
-        let frame = members.prop_map(|(kind, points, other, swapped, whole)| {
+        members.prop_map(|(kind, points, other, swapped, whole)| {
             let mut members = vec![kind.to_owned(), points];
             members.extend(other.map(str::to_owned));
             if swapped {
@@ -201,8 +201,7 @@ mod tests {
             }
             let end = if whole { "}" } else { "" };
             format!(" {{ {}{end}", members.join(" , "))
-        });
-        frame
+        })
     }
 
     proptest! {
