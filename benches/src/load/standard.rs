@@ -10,7 +10,7 @@ use super::frames::Encoding;
 use super::generator::open_files_max;
 use super::idle::{IdleArgs, hold};
 use super::ingest::{IngestArgs, in_turn};
-use super::rush::{RushArgs, report as rush_report, rush};
+use super::rush::{Run, RushArgs, report as rush_report, rush};
 use super::{TargetArgs, progress};
 use crate::report::{Latencies, Report};
 
@@ -95,6 +95,8 @@ pub(super) async fn run(target: &TargetArgs, args: &StandardArgs) -> anyhow::Res
     set.suite.save(&args.root)?;
     Ok(report)
 }
+
+type OfRush = fn(&Run) -> &Latencies;
 
 struct Set<'a> {
     target: &'a TargetArgs,
@@ -252,7 +254,7 @@ impl Set<'_> {
             runs.push(run);
         }
         let path = |what: &str| format!("20,000 drivers, 500 rides/s: {what}");
-        let latencies: [(&str, LatenciesOf); 3] = [
+        let latencies: [(&str, OfRush); 3] = [
             ("request to offer frame", |run| run.first_offer()),
             ("accept to won frame", |run| run.accept_won()),
             ("request to answer", |run| run.post()),
@@ -267,9 +269,6 @@ impl Set<'_> {
         Ok(())
     }
 }
-
-/// Picks latencies of a run.
-type LatenciesOf = fn(&super::rush::Run) -> &Latencies;
 
 fn form(encoding: Encoding, fixes: u8) -> String {
     match fixes {
