@@ -73,12 +73,18 @@ pub struct Missing {
 }
 
 impl Figure {
-    /// The median of the rounds; of an even number of them the lower of both in the middle. NaN
+    /// The median of the rounds; of an even number of them the mean of both in the middle. NaN
     /// without rounds.
     pub fn median(&self) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+        let middle = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+        let upper = sorted.len() / 2;
+        if sorted.len().is_multiple_of(2) {
+            f64::midpoint(middle(upper.wrapping_sub(1)), middle(upper))
+        } else {
+            middle(upper)
+        }
     }
 
     /// The least and the most of the rounds.
@@ -223,6 +229,6 @@ mod tests {
         assert_eq!((times.median, times.range), (20.0 / 6.0, (2.0, 7.5)));
         assert_eq!(figure("muster", "/s").range(), (10.0, 30.0));
         let times = figure("muster", "p99 µs").times_better(figure("other", "p99 µs"));
-        assert_eq!((times.median, times.range), (2.0, (2.0, 2.0)));
+        assert_eq!((times.median, times.range), (2.25, (2.25, 2.25)));
     }
 }
