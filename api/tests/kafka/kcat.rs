@@ -43,8 +43,6 @@ impl Message {
 pub(crate) fn read(brokers: &str, topic: &str) -> Vec<Message> {
     // Where messages keep coming, a fetch that waits for one never finds the end.
     let at_once = ["-X", "fetch.wait.max.ms=0"];
-    // Where messages keep coming, a fetch that waits for one never finds the end.
-    let at_once = ["-X", "fetch.wait.max.ms=0"];
     let args = ["-C", "-b", brokers, "-t", topic, "-o", "beginning", "-e", "-q", "-J"];
     let output = Command::new("kcat").args(args).args(at_once).output().expect("kcat is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
