@@ -50,7 +50,8 @@ fn placing(criterion: &mut Criterion) {
     let home = fixture::place(7);
     let slot = slot_at("d", home);
     let mut ms = 1_000_u64;
-    criterion.bench_function("position/grid move", |bencher| {
+    let mut group = criterion.benchmark_group("grid");
+    group.bench_function("move to another cell", |bencher| {
         bencher.iter_batched(
             || {
                 ms += 1_000;
@@ -62,6 +63,7 @@ fn placing(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
+    group.finish();
 }
 
 /// The nearest `limit` within a radius; of refused drivers 32 by name when it `explains`.

@@ -26,8 +26,8 @@ use muster_engine_benches::workload::{Places, Spread};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-const BOX: &str = r#"{"type":"Polygon","coordinates":[[[-74.1,40.6],[-73.8,40.6],[-73.8,41.0],
-    [-74.1,41.0],[-74.1,40.6]]]}"#;
+const BOX: &str = r#"{"type":"Polygon","coordinates":[[[-74.2,40.5],[-73.7,40.5],[-73.7,41.1],
+    [-74.2,41.1],[-74.2,40.5]]]}"#;
 
 pub(crate) fn market() -> Market {
     let tier = ServiceTierId::new("standard").expect("a valid id");
