@@ -6,7 +6,7 @@
 //! cells keep computing. Squares lie in tiles, which take memory once somebody is there.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::cell::{Cell, CellResolution};
 use super::position::{EARTH_RADIUS_M, Position};
@@ -16,6 +16,8 @@ const TILE_SHIFT: u32 = 6;
 /// Tiles of one raster at most: 16 bytes each, filled or not. A market that needs more is a country
 /// in fine cells, and computes.
 const TILES_MAX: usize = 1 << 18;
+/// Tiles that may be filled: 256 MB. Beyond them cells are computed.
+const FILLED_MAX: usize = 8_192;
 /// A square is at most this part of a cell's circumradius high: of squares of an eighth six of seven
 /// lie in one cell.
 const SQUARES_PER_CIRCUMRADIUS: f64 = 8.0;
@@ -39,6 +41,7 @@ pub struct CellRaster {
     rows: u32,
     columns: u32,
     tiles: Box<[OnceLock<Tile>]>,
+    filled: AtomicUsize,
 }
 
 /// A square by row and column from the south-west.
@@ -64,13 +67,31 @@ impl CellRaster {
         let (rows, columns) = if polar || count > TILES_MAX { (0, 0) } else { (rows, columns) };
         let tiles = (0..rows as usize * columns as usize).map(|_| OnceLock::new()).collect();
         let (south_e7, west_e7) = (south_west.lat_e7(), south_west.lng_e7());
-        Self { resolution, south_e7, west_e7, shift, rows, columns, tiles }
+        Self {
+            resolution,
+            south_e7,
+            west_e7,
+            shift,
+            rows,
+            columns,
+            tiles,
+            filled: AtomicUsize::new(0),
+        }
     }
 
     /// A raster of nothing: every cell is computed.
     pub fn empty(resolution: CellResolution) -> Self {
         let (shift, rows, columns, tiles) = (0, 0, 0, Box::default());
-        Self { resolution, south_e7: 0, west_e7: 0, shift, rows, columns, tiles }
+        Self {
+            resolution,
+            south_e7: 0,
+            west_e7: 0,
+            shift,
+            rows,
+            columns,
+            tiles,
+            filled: AtomicUsize::new(0),
+        }
     }
 
     /// The resolution of the cells.
@@ -106,8 +127,14 @@ impl CellRaster {
             return None;
         }
         let tile = self.tiles.get((tile_row * self.columns + tile_column) as usize)?;
-        let squares = tile
-            .get_or_init(|| (0..1 << (2 * TILE_SHIFT)).map(|_| AtomicU64::new(UNKNOWN)).collect());
+        // Threads that fill tiles at once may go over by one each.
+        if tile.get().is_none() && self.filled.load(Ordering::Relaxed) >= FILLED_MAX {
+            return None;
+        }
+        let squares = tile.get_or_init(|| {
+            self.filled.fetch_add(1, Ordering::Relaxed);
+            (0..1 << (2 * TILE_SHIFT)).map(|_| AtomicU64::new(UNKNOWN)).collect()
+        });
         let mask = (1 << TILE_SHIFT) - 1;
         let place = (row & mask) << TILE_SHIFT | (column & mask);
         Some((Square { row, column }, squares.get(place as usize)?))
@@ -216,5 +243,18 @@ mod tests {
             let at = position(north - 0.5, 3.0);
             assert_eq!(raster.cell_at(at), Cell::at(at, resolution));
         }
+    }
+
+    #[test]
+    fn a_raster_that_is_full_fills_no_more_tiles_and_stays_right() {
+        let resolution = CellResolution::new(9).unwrap();
+        let raster = CellRaster::new(position(40.0, -75.0), position(41.0, -74.0), resolution);
+        let known = position(40.5, -74.5);
+        raster.cell_at(known);
+        raster.filled.store(FILLED_MAX, Ordering::Relaxed);
+        for at in [known, position(40.9, -74.1)] {
+            assert_eq!(raster.cell_at(at), Cell::at(at, resolution));
+        }
+        assert_eq!(raster.tiles.iter().filter(|tile| tile.get().is_some()).count(), 1);
     }
 }
