@@ -139,14 +139,17 @@ impl Bucket {
 
     /// Whether `seat` is the one at `place`.
     pub(super) fn is_seat(&self, place: Place, seat: &Seat) -> bool {
-        let mut occupants = self.write();
-        let row = occupants.row_mut(place);
+        let occupants = self.read();
         let (block, within) = split(place.index);
-        row.blocks.get(block).is_some_and(|block| seat.is(block, within))
+        occupants.row(place).blocks.get(block).is_some_and(|block| seat.is(block, within))
     }
 }
 
 impl Occupants {
+    fn row(&self, place: Place) -> &Row {
+        if place.taken.is_none() { &self.free } else { &self.taken }
+    }
+
     fn row_mut(&mut self, place: Place) -> &mut Row {
         if place.taken.is_none() { &mut self.free } else { &mut self.taken }
     }

@@ -304,9 +304,9 @@ where
         let occupants = bucket.read();
         let by_name = self.explains && self.refused.len() < self.excluded_max;
         if self.explains && !by_name {
-            let reason = |why| (self.taken)(why);
-            let taken = occupants.taken_counts().map(|(why, count)| (centre, reason(why), count));
-            self.reasons.extend(taken);
+            for (why, count) in occupants.taken_counts() {
+                self.reasons.push((centre, (self.taken)(why), count));
+            }
         }
         self.consider_occupants(bucket, &occupants, by_name);
     }
