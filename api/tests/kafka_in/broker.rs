@@ -155,6 +155,19 @@ impl Topics {
         committed.elements().iter().map(left).sum()
     }
 
+    /// Is a member of the group until it has partitions of a topic.
+    pub(crate) async fn share(&self, topic: &str) {
+        let mut config = client(&self.bootstrap);
+        let member: BaseConsumer = config.set("group.id", self.group()).create().unwrap();
+        member.subscribe(&[topic]).unwrap();
+        let began = Instant::now();
+        while member.assignment().unwrap().count() == 0 {
+            assert!(began.elapsed() < PATIENCE, "no partition of {topic} is shared");
+            assert!(member.poll(Duration::from_millis(10)).is_none_or(|polled| polled.is_ok()));
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until the group has committed everything.
     pub(crate) async fn until_committed(&self, topic: &str) {
         let began = Instant::now();

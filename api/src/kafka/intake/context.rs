@@ -22,7 +22,7 @@ pub(super) struct IntakeContext {
     pub(super) partitions: Arc<Partitions>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) settle_within: Duration,
-    /// Partitions came, which are not paused even while the others are.
+    /// Partitions came, which may be paused while the others are not, or the other way round.
     pub(super) assigned: AtomicBool,
     pub(super) quiet: QuietContext,
 }

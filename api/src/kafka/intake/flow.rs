@@ -144,11 +144,14 @@ impl Flow {
 
     /// Pauses the topic when too much of it is under way, and resumes it at half of that. Tells whether
     /// a poll brings no more than there is room for.
+    ///
+    /// Partitions that come are told what holds, whatever it is: one that was paused when it was given
+    /// away is still paused when it comes back.
     fn balance(&self, consumer: &IntakeConsumer, paused: &mut bool) -> bool {
         let (most, now) = (self.kafka.intake.in_flight_max, self.partitions.in_flight());
-        let came = consumer.context().assigned.swap(false, Ordering::Relaxed);
         let pause = if *paused { now > most / 2 } else { now >= most };
-        if pause == *paused && !(came && pause) {
+        let came = &consumer.context().assigned;
+        if !came.swap(false, Ordering::Relaxed) && pause == *paused {
             return true;
         }
         let assignment = consumer.assignment();
@@ -156,7 +159,10 @@ impl Flow {
             .and_then(|all| if pause { consumer.pause(&all) } else { consumer.resume(&all) });
         match &done {
             Ok(()) => *paused = pause,
-            Err(error) => consumer.context().quiet.fail(error, "a topic is not paused or resumed"),
+            Err(error) => {
+                came.store(true, Ordering::Relaxed);
+                consumer.context().quiet.fail(error, "a topic is not paused or resumed");
+            }
         }
         self.show(*paused);
         done.is_ok() || now < most
