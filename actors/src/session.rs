@@ -2,12 +2,13 @@
 
 mod moved;
 
+use std::iter;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::{Asker, SessionId};
-use muster_engine::grid::{Fix, FixRejection};
+use muster_engine::grid::{AppliedAll, Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId};
 use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
@@ -69,34 +70,30 @@ impl DriverLink {
     /// # Panics
     /// Outside an actix system.
     pub fn apply(&self, fix: &Fix) -> Result<(), FixRejection> {
-        if self.write(fix, self.now())? {
-            self.tell_moved();
-        }
-        Ok(())
+        let mut refused = Ok(());
+        self.apply_all(iter::once(Ok(*fix)), |_, why| refused = Err(why));
+        refused
     }
 
-    /// The present instant of the engine: fixes that arrived together are written at one.
-    pub fn now(&self) -> Timestamp {
-        self.runtime.clock.now()
-    }
-
-    /// Writes one fix that arrived at `now` into the driver's slot. Tells whether a decision may change by
-    /// it: then [`tell_moved`](Self::tell_moved) is due, once for all fixes that arrived together.
-    ///
-    /// # Errors
-    /// [`FixRejection`] when it is not applied.
-    pub fn write(&self, fix: &Fix, now: Timestamp) -> Result<bool, FixRejection> {
-        let (board, limits) = (&self.handle.board, &self.runtime.fix_limits);
-        Ok(board.slot.apply(fix, now, limits, &board.market.market)?.matters())
-    }
-
-    /// Has the driver's actor hear that he moved, behind whatever else this thread has to do at once, with
-    /// all others of whom that is true: their threads are woken once and not for each.
+    /// Applies fixes that arrived together, as [`DriverSlot::apply_all`](muster_engine::grid::DriverSlot::apply_all)
+    /// does. Where a decision may change by them the driver's actor hears of it, once for all of them and
+    /// behind whatever else this thread has to do at once, with all others of whom that is true: their
+    /// threads are woken once and not for each.
     ///
     /// # Panics
     /// Outside an actix system.
-    pub fn tell_moved(&self) {
-        moved::note(&self.runtime, &self.handle);
+    pub fn apply_all(
+        &self,
+        fixes: impl Iterator<Item = Result<Fix, FixRejection>>,
+        refused: impl FnMut(usize, FixRejection),
+    ) -> AppliedAll {
+        let (board, runtime) = (&self.handle.board, &self.runtime);
+        let (now, market) = (runtime.clock.now(), &board.market.market);
+        let done = board.slot.apply_all(fixes, now, &runtime.fix_limits, market, refused);
+        if done.applied.matters() {
+            moved::note(runtime, &self.handle);
+        }
+        done
     }
 
     /// The phone says yes, for a fare where accepts are quotes; the answer is a frame. Tells whether
@@ -139,20 +136,20 @@ impl Drop for DriverLink {
     }
 }
 
-/// Writes a fix that arrived at `now` into the driver's slot and tells the actor when a decision may
-/// change by it.
-pub(crate) fn apply_fix(
+/// Writes fixes that arrived together at `now` into the driver's slot and tells the actor when a decision
+/// may change by them.
+pub(crate) fn apply_fixes(
     runtime: &Runtime,
     handle: &DriverHandle,
-    fix: &Fix,
+    fixes: impl Iterator<Item = Fix>,
     now: Timestamp,
-) -> Result<(), FixRejection> {
+    refused: impl FnMut(usize, FixRejection),
+) {
     let board = &handle.board;
-    let applied = board.slot.apply(fix, now, &runtime.fix_limits, &board.market.market)?;
-    if applied.matters() {
+    let (limits, market) = (&runtime.fix_limits, &board.market.market);
+    if board.slot.apply_all(fixes.map(Ok), now, limits, market, refused).applied.matters() {
         tell_moved(runtime, handle);
     }
-    Ok(())
 }
 
 fn tell_moved(runtime: &Runtime, handle: &DriverHandle) {

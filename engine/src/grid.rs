@@ -21,7 +21,7 @@ mod slot;
 mod supply;
 mod travel;
 
-pub use applied::Applied;
+pub use applied::{Applied, AppliedAll};
 pub use dropoffs::ForwardNearbyQuery;
 pub use fix::{AGREEING_FIXES, Fix, FixLimits, FixRejection};
 pub use index::{CellCounts, Grid, StatusCounts};

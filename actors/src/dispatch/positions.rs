@@ -1,11 +1,13 @@
 //! Positions that do not come by a phone's own connection.
 
+use std::iter;
+
 use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::DriverId;
 
 use super::Dispatch;
 use crate::error::CallError;
-use crate::session::apply_fix;
+use crate::session::apply_fixes;
 
 /// Why a fix of a driver who is named by text was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,14 @@ impl Dispatch {
     ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
         let handle = self.driver_handle(driver)?;
         let now = self.runtime.clock.now();
-        Ok(fixes.iter().map(|fix| apply_fix(&self.runtime, &handle, fix, now)).collect())
+        let mut results = vec![Ok(()); fixes.len()];
+        let refused = |index, why| {
+            if let Some(result) = results.get_mut(index) {
+                *result = Err(why);
+            }
+        };
+        apply_fixes(&self.runtime, &handle, fixes.iter().copied(), now, refused);
+        Ok(results)
     }
 
     /// Applies one fix of the driver with this id: no task, no message unless a decision may change,
@@ -41,7 +50,10 @@ impl Dispatch {
         let known = handle.filter(|handle| handle.board.is_durable());
         let handle = known.ok_or(FixRefusal::UnknownDriver)?;
         let now = self.runtime.clock.now();
-        apply_fix(&self.runtime, &handle, fix, now).map_err(FixRefusal::Rejected)
+        let mut result = Ok(());
+        let refused = |_, why| result = Err(FixRefusal::Rejected(why));
+        apply_fixes(&self.runtime, &handle, iter::once(*fix), now, refused);
+        result
     }
 
     /// The newest position of a driver, without asking his actor.

@@ -136,27 +136,14 @@ impl Listener {
         self.invalid_in_a_row = 0;
         self.position_frames = self.position_frames.wrapping_add(1);
         let began = self.position_frames.is_multiple_of(TIMED_FRAMES).then(Instant::now);
-        let now = self.link.now();
-        let (mut all, mut applied, mut moved) = (0_u32, 0, false);
-        for fix in fixes {
-            match fix.and_then(|fix| self.link.write(&fix, now)) {
-                Ok(matters) => {
-                    applied += 1;
-                    moved |= matters;
-                }
-                Err(rejection) => {
-                    self.state.metrics.fix_refused(rejection);
-                    out.push(Message::Text(rejected(all as usize, rejection).into()));
-                }
-            }
-            all += 1;
-        }
-        if moved {
-            self.link.tell_moved();
-        }
-        self.state.metrics.fixes_applied(applied);
+        let metrics = &self.state.metrics;
+        let done = self.link.apply_all(fixes, |index, rejection| {
+            metrics.fix_refused(rejection);
+            out.push(Message::Text(rejected(index, rejection).into()));
+        });
+        metrics.fixes_applied(done.fixes);
         if let Some(began) = began {
-            self.state.metrics.fix_took(began.elapsed().as_secs_f64() / f64::from(all.max(1)));
+            metrics.fix_took(began.elapsed().as_secs_f64() / done.seen.max(1) as f64);
         }
     }
 

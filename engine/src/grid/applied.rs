@@ -1,7 +1,7 @@
 //! What a fix that was applied may change elsewhere.
 
 /// What an applied fix may have to wake up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
     /// The driver is in another cell than before, or has a first position: the grid entry moves.
     pub cell_changed: bool,
@@ -16,4 +16,15 @@ impl Applied {
     pub const fn matters(self) -> bool {
         self.cell_changed || self.attention || self.zone_changed
     }
+}
+
+/// What fixes that were applied together may have to wake up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AppliedAll {
+    /// How many fixes there were.
+    pub seen: usize,
+    /// How many of them passed.
+    pub fixes: u64,
+    /// What they change together.
+    pub applied: Applied,
 }

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::applied::Applied;
+use super::applied::{Applied, AppliedAll};
 use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
 use super::reading::{CELL, RawReading, Reading, WORDS, encode};
 use super::seat::Seat;
@@ -80,26 +80,46 @@ impl DriverSlot {
         limits: &FixLimits,
         market: &Market,
     ) -> Result<Applied, FixRejection> {
+        let mut refused = Ok(());
+        let fixes = std::iter::once(Ok(*fix));
+        let done = self.apply_all(fixes, now, limits, market, |_, why| refused = Err(why));
+        refused.map(|()| done.applied)
+    }
+
+    /// Judges fixes that arrived together at `now`, in their order and each by what the ones before it
+    /// left; the last that passes becomes the newest position. Those that do not pass, or were no fix to
+    /// begin with, are told to `refused` with their index.
+    pub fn apply_all(
+        &self,
+        fixes: impl Iterator<Item = Result<Fix, FixRejection>>,
+        now: Timestamp,
+        limits: &FixLimits,
+        market: &Market,
+        mut refused: impl FnMut(usize, FixRejection),
+    ) -> AppliedAll {
         let mut writer = self.writer();
-        writer.rate.admit(now, limits)?;
-        if fix.at > now.plus_millis(limits.future_ms_max) {
-            return Err(FixRejection::InFuture);
+        let (mut done, mut newest) = (AppliedAll::default(), None);
+        for fix in fixes {
+            let before = newest.map(|(_, unit)| unit);
+            let judged = fix.and_then(|fix| {
+                let before = || before.or_else(|| Some(self.read_raw()?.unit()));
+                Ok((fix, writer.admit(&fix, now, limits, market, before)?))
+            });
+            match judged {
+                Ok((fix, unit)) => {
+                    newest = Some((fix, unit));
+                    done.fixes += 1;
+                    done.applied.zone_changed |= writer.observe_zone(fix.position, now, market);
+                }
+                Err(why) => refused(done.seen, why),
+            }
+            done.seen += 1;
         }
-        let seen = Sighting { position: fix.position, at: fix.at };
-        let before = writer.motion.newest();
-        writer.motion.admit(seen, limits)?;
-        // Cars wait for minutes where they are, and their unit vector is known.
-        let stays = before.is_some_and(|before| before.position == fix.position);
-        let known = if stays { self.read_raw() } else { None };
-        let unit = known.map_or_else(|| fix.position.unit(), |reading| reading.unit());
-        let locale = writer.locate(fix.position, unit, market);
-        let interior = locale.as_ref().or(writer.locale.as_ref()).is_some_and(|l| l.interior);
-        if !interior && !market.contains(fix.position) {
-            return Err(FixRejection::OutsideMarket);
+        if let Some((fix, unit)) = newest {
+            done.applied.cell_changed = self.publish(&writer, &fix, unit, now);
+            done.applied.attention = self.take_attention();
         }
-        let cell_changed = self.publish(&mut writer, fix, unit, now, locale);
-        let zone_changed = writer.observe_zone(fix.position, now, market);
-        Ok(Applied { cell_changed, attention: self.take_attention(), zone_changed })
+        done
     }
 
     /// Takes a position from before a restart, unless the slot has one as new. Returns whether it
@@ -112,7 +132,8 @@ impl DriverSlot {
         }
         let unit = fix.position.unit();
         let locale = writer.locate(fix.position, unit, market);
-        self.publish(&mut writer, fix, unit, snapshot.received_at, locale);
+        writer.settle(fix, locale);
+        self.publish(&writer, fix, unit, snapshot.received_at);
         true
     }
 
@@ -173,22 +194,18 @@ impl DriverSlot {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an admitted fix visible to readers; returns whether the cell is another one.
+    /// Makes the fix that the writer settled on visible to readers; returns whether the cell is another
+    /// one.
     fn publish(
         &self,
-        writer: &mut Writer,
+        writer: &Writer,
         fix: &Fix,
         unit: UnitVector,
         received_at: Timestamp,
-        locale: Option<Arc<Locale>>,
     ) -> bool {
         let before = self.newest.read()[CELL];
         if let Some(seat) = &writer.seat {
             seat.take(unit);
-        }
-        writer.motion.settle(Sighting { position: fix.position, at: fix.at });
-        if locale.is_some() {
-            writer.locale = locale;
         }
         let cell = writer.locale.as_ref().map_or(0, |locale| locale.cell.raw());
         self.newest.write(encode(fix, unit, received_at, cell));
@@ -197,6 +214,43 @@ impl DriverSlot {
 }
 
 impl Writer {
+    /// Judges a fix and settles on it. Returns its place on the unit sphere; `before` tells the place of
+    /// the last one.
+    fn admit(
+        &mut self,
+        fix: &Fix,
+        now: Timestamp,
+        limits: &FixLimits,
+        market: &Market,
+        before: impl FnOnce() -> Option<UnitVector>,
+    ) -> Result<UnitVector, FixRejection> {
+        self.rate.admit(now, limits)?;
+        if fix.at > now.plus_millis(limits.future_ms_max) {
+            return Err(FixRejection::InFuture);
+        }
+        let last = self.motion.newest();
+        self.motion.admit(Sighting { position: fix.position, at: fix.at }, limits)?;
+        // Cars wait for minutes where they are, and their unit vector is known.
+        let stays = last.is_some_and(|last| last.position == fix.position);
+        let known = if stays { before() } else { None };
+        let unit = known.unwrap_or_else(|| fix.position.unit());
+        let locale = self.locate(fix.position, unit, market);
+        let interior = locale.as_ref().or(self.locale.as_ref()).is_some_and(|l| l.interior);
+        if !interior && !market.contains(fix.position) {
+            return Err(FixRejection::OutsideMarket);
+        }
+        self.settle(fix, locale);
+        Ok(unit)
+    }
+
+    /// Takes a fix as the newest; `locale` where it is in another cell than the last.
+    fn settle(&mut self, fix: &Fix, locale: Option<Arc<Locale>>) {
+        self.motion.settle(Sighting { position: fix.position, at: fix.at });
+        if locale.is_some() {
+            self.locale = locale;
+        }
+    }
+
     /// Counts a fix for the zones. Drivers far from all of them pay for one comparison: which cells
     /// are near is looked up when the cell changes.
     fn observe_zone(&mut self, at: Position, received_at: Timestamp, market: &Market) -> bool {
