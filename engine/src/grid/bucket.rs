@@ -4,11 +4,12 @@
 //! when a city runs out of drivers, thousands are on rides within every search's radius, and a
 //! search that looked at each would cost the more the busier the city is.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::rings::KnownRings;
-use super::seat::{Plane, PlanePoint, SEATS_PER_BLOCK, Seat, SeatBlock};
+use super::seat::{Plane, PlanePoint, SEATS_PER_BLOCK, Seat, SeatBlock, SeatRing};
 use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
 use crate::geo::{Cell, UnitVector};
@@ -175,18 +176,28 @@ impl Row {
         self.occupants.get(index)?.as_ref()
     }
 
-    /// Tells of each index whose seat is within `limit` of `from`, and the squared distance.
+    /// How many are here.
+    pub(super) fn len(&self) -> usize {
+        self.occupants.len() - self.vacant.len()
+    }
+
+    /// Tells of each index whose seat is in the ring around `from`, and the squared distance.
     pub(super) fn each_within(
         &self,
         from: PlanePoint,
-        limit: f32,
+        ring: SeatRing,
         mut visit: impl FnMut(usize, f32),
     ) {
         for (block, seats) in self.blocks.iter().enumerate() {
-            seats.each_within(from, limit, |seat, squared| {
+            seats.each_within(from, ring, |seat, squared| {
                 visit(block * SEATS_PER_BLOCK + seat, squared);
             });
         }
+    }
+
+    /// Fetches all seats: one block after the other would wait for each in turn.
+    pub(super) fn fetch_seats(&self) {
+        black_box(self.blocks.iter().fold(0, |words, block| block.touch().wrapping_add(words)));
     }
 
     fn put(&mut self, occupant: Occupant, plane: &Arc<Plane>, at: UnitVector) -> (u32, Seat) {

@@ -16,6 +16,7 @@ use super::bucket::{Bucket, Occupant, Occupants};
 use super::index::Grid;
 use super::reading::Reading;
 use super::rings::Walk;
+use super::seat::{PlanePoint, SeatRing};
 use super::slot::DriverSlot;
 use super::supply::{Supply, Taken};
 use crate::geo::{Position, Rings, UnitVector};
@@ -34,6 +35,13 @@ const NEAR_USUAL: usize = 256;
 
 /// Drivers of a cell that are put in order at once, at least.
 const BATCH_MIN: usize = 16;
+
+/// How many times the drivers that are wanted are first looked for in a full cell: whoever asks at its
+/// border has half of them there.
+const REACH_SURPLUS: usize = 4;
+
+/// How many times larger an area is looked at next when they were too few.
+const REACH_GROWTH: f32 = 4.0;
 
 /// What to look for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -314,17 +322,50 @@ where
     /// Judges those of a cell who are near enough, nearest first; of those who are taken only `by_name`.
     fn consider_occupants(&mut self, bucket: &Bucket, occupants: &Occupants, by_name: bool) {
         let from = bucket.plane.point(self.at);
-        let mut near = std::mem::take(&mut self.near);
-        near.clear();
-        let limit = bucket.plane.limit(from, self.within);
         let rows = [(&occupants.free, 0), (&occupants.taken, Near::TAKEN)];
-        for (row, bit) in rows.into_iter().take(if by_name { 2 } else { 1 }) {
-            row.each_within(from, limit, |index, squared| {
-                near.push(Near::new(squared, bit, index));
-            });
+        let rows = &rows[..if by_name { 2 } else { 1 }];
+        rows.iter().for_each(|(row, _)| row.fetch_seats());
+        let mut near = std::mem::take(&mut self.near);
+        let mut beyond = SeatRing::up_to(f32::INFINITY).beyond;
+        let mut reach = self.first_reach(bucket, rows.iter().map(|(row, _)| row.len()).sum());
+        loop {
+            let limit = bucket.plane.limit(from, self.within);
+            let ring = SeatRing { beyond, limit: limit.min(reach) };
+            near.clear();
+            for (row, bit) in rows {
+                row.each_within(from, ring, |index, squared| {
+                    near.push(Near::new(squared, *bit, index));
+                });
+            }
+            self.consider_near(bucket, from, occupants, &mut near);
+            if reach >= bucket.plane.limit(from, self.within) {
+                break;
+            }
+            (beyond, reach) = (reach, reach * REACH_GROWTH);
         }
-        let mut rest = near.as_mut_slice();
-        let mut batch = self.limit.max(BATCH_MIN);
+        self.near = near;
+    }
+
+    /// Within which squared distance in a cell's plane more drivers than are wanted lie if its `count` are
+    /// spread evenly. To put all those of a full cell in order costs more than to look through their seats
+    /// once more when too few are within it.
+    fn first_reach(&self, bucket: &Bucket, count: usize) -> f32 {
+        if self.found.len() >= self.limit || count <= self.limit.saturating_mul(REACH_SURPLUS) {
+            return f32::INFINITY;
+        }
+        let share = (self.limit * REACH_SURPLUS) as f64 / count as f64;
+        (share * bucket.circumradius * bucket.circumradius) as f32
+    }
+
+    /// Judges these of a cell, nearest first, until one is too far away.
+    fn consider_near(
+        &mut self,
+        bucket: &Bucket,
+        from: PlanePoint,
+        occupants: &Occupants,
+        near: &mut [Near],
+    ) {
+        let (mut rest, mut batch) = (near, self.limit.max(BATCH_MIN));
         while !rest.is_empty() {
             // Few are near enough once the nearest are known, so they are not all put in order.
             let size = batch.min(rest.len());
@@ -337,7 +378,6 @@ where
             fetch(next.iter().take_while(|one| one.squared() <= limit), occupants);
             for one in next {
                 if one.squared() > bucket.plane.limit(from, self.within) {
-                    self.near = near;
                     return;
                 }
                 if let Some(occupant) = one.of(occupants) {
@@ -346,7 +386,6 @@ where
             }
             (rest, batch) = (others, batch.saturating_mul(2));
         }
-        self.near = near;
     }
 
     fn why_taken(&self, occupant: &Occupant) -> Option<Taken> {
@@ -424,10 +463,13 @@ where
     }
 }
 
-/// Reads a word of everything that judging these drivers reads. The reads do not wait for one another,
-/// so the cache misses of a dozen drivers take little longer than those of one; while a driver is
-/// judged, what is counted up when he is kept makes the processor wait for each miss in turn.
-fn fetch<'n>(next: impl Iterator<Item = &'n Near>, occupants: &Occupants) {
+/// Reads a word of everything that judging these drivers reads: first of their entries, then of what those
+/// point at. The reads of a loop do not wait for one another, so the cache misses of a dozen drivers take
+/// little longer than those of one; while a driver is judged, what is counted up when he is kept makes the
+/// processor wait for each miss in turn.
+fn fetch<'n>(next: impl Iterator<Item = &'n Near> + Clone, occupants: &Occupants) {
+    let entries = next.clone().filter_map(|one| one.of(occupants));
+    black_box(entries.fold(0, |words, entry| words ^ Arc::as_ptr(&entry.slot).addr()));
     let words =
         next.filter_map(|one| one.of(occupants)).map(|Occupant { driver, slot, supply }| {
             let name = driver.as_str().as_bytes().first().copied().unwrap_or(0);

@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::geo::UnitVector;
 
-/// Seats that lie in a row: four cache lines, which the processor fetches ahead.
+/// Seats that lie in a row: four cache lines.
 pub(super) const SEATS_PER_BLOCK: usize = 32;
+
+const SEATS_PER_LINE: usize = 8;
 
 /// Nobody sits here: two NaNs, nearer to nothing than any limit.
 const VACANT: u64 = u64::MAX;
@@ -37,6 +39,20 @@ pub(super) struct Plane {
 pub(super) struct PlanePoint {
     east: f32,
     north: f32,
+}
+
+/// Squared distances in the plane, from just beyond the one up to the other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct SeatRing {
+    pub(super) beyond: f32,
+    pub(super) limit: f32,
+}
+
+impl SeatRing {
+    /// Everything up to `limit`.
+    pub(super) const fn up_to(limit: f32) -> Self {
+        Self { beyond: -1.0, limit }
+    }
 }
 
 impl Plane {
@@ -83,14 +99,14 @@ impl Default for SeatBlock {
 }
 
 impl SeatBlock {
-    /// Tells of each seat within `limit` of `from`, and its squared distance in the plane.
+    /// Tells of each seat that is in the ring around `from`, and its squared distance in the plane.
     pub(super) fn each_within(
         &self,
         from: PlanePoint,
-        limit: f32,
+        ring: SeatRing,
         mut visit: impl FnMut(usize, f32),
     ) {
-        // Two loops: loads of shared words cannot be made several at a time, arithmetic can.
+        // Loops of their own: loads of shared words cannot be made several at a time, arithmetic can.
         let mut words = [0; SEATS_PER_BLOCK];
         for (word, seat) in words.iter_mut().zip(&self.0) {
             *word = seat.load(Ordering::Relaxed);
@@ -101,11 +117,21 @@ impl SeatBlock {
             let (east, north) = (east - from.east, north - from.north);
             *squared = east * east + north * north;
         }
-        for (seat, squared) in squared.into_iter().enumerate() {
-            if squared <= limit {
-                visit(seat, squared);
-            }
+        let mut inside = 0_u32;
+        for (seat, squared) in squared.iter().enumerate() {
+            inside |= u32::from(*squared > ring.beyond && *squared <= ring.limit) << seat;
         }
+        while inside != 0 {
+            let seat = inside.trailing_zeros() as usize;
+            inside &= inside - 1;
+            visit(seat, squared[seat]);
+        }
+    }
+
+    /// Reads a word of each cache line, so that lines of many blocks are on their way at once.
+    pub(super) fn touch(&self) -> u64 {
+        let lines = self.0.iter().step_by(SEATS_PER_LINE);
+        lines.fold(0, |words, seat| words.wrapping_add(seat.load(Ordering::Relaxed)))
     }
 
     /// Leaves a seat that nobody writes any more.
@@ -176,7 +202,7 @@ mod tests {
     fn a_vacant_seat_is_within_no_limit() {
         let block = SeatBlock::default();
         let from = PlanePoint { east: 0.0, north: 0.0 };
-        block.each_within(from, f32::INFINITY, |seat, _| panic!("seat {seat}"));
+        block.each_within(from, SeatRing::up_to(f32::INFINITY), |seat, _| panic!("seat {seat}"));
     }
 
     proptest! {
@@ -202,8 +228,11 @@ mod tests {
             let from = plane.point(rider);
             let mut seen = Vec::new();
             let limit = plane.limit(from, chord_squared);
-            block.each_within(from, limit, |seat, squared| seen.push((seat, squared)));
+            let ring = SeatRing::up_to(limit);
+            block.each_within(from, ring, |seat, squared| seen.push((seat, squared)));
             prop_assert!(matches!(seen[..], [(5, squared)] if squared <= limit), "{:?}", seen);
+            let beyond = SeatRing { beyond: seen[0].1, limit };
+            block.each_within(from, beyond, |seat, _| panic!("seat {seat} is not beyond itself"));
         }
     }
 }
