@@ -239,7 +239,8 @@ impl City {
             if *present && query.limit > 0 && supply(slot.driver()).taken().is_some() {
                 let reading = slot.read().unwrap();
                 let inside = |unit| query.at.unit().chord_squared(unit) <= within;
-                let (here, centre) = (inside(reading.unit), inside(reading.cell.centre_unit()));
+                let cell = slot.cell().unwrap();
+                let (here, centre) = (inside(reading.unit), inside(cell.centre_unit()));
                 both += u32::from(here && centre);
                 either += u32::from(here || centre);
             }

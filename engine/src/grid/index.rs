@@ -15,7 +15,7 @@ use rustc_hash::FxBuildHasher;
 use super::bucket::{Bucket, Occupant};
 use super::cells::{Cells, Placement};
 use super::dropoffs::Dropoffs;
-use super::reading::Reading;
+use super::reading::{RawReading, Reading};
 use super::slot::DriverSlot;
 use super::supply::{DriverStatus, Supply, TierSet};
 use crate::geo::{Cell, CellRaster, CellResolution};
@@ -147,9 +147,9 @@ impl Grid {
     fn enter(&self, entry: Occupant) -> Option<Placement> {
         let slot = Arc::clone(&entry.slot);
         slot.seated(|reading, seat| {
-            let reading = reading?.decode()?;
-            let number = self.number_of_reading(&reading);
-            let place = self.cells.put(number, &entry, reading.unit, seat);
+            let reading = reading?;
+            let number = self.number_of_reading(&reading)?;
+            let place = self.cells.put(number, &entry, reading.unit(), seat);
             Some(Placement { number, place, entry })
         })
     }
@@ -160,11 +160,11 @@ impl Grid {
         let slot = Arc::clone(&entry.slot);
         // The position is read under the driver's key: of two calls the later sees the newer.
         slot.seated(|reading, seat| {
-            let Some(reading) = reading.and_then(|reading| reading.decode()) else {
+            let number = reading.and_then(|reading| self.number_of_reading(&reading));
+            let Some((reading, number)) = reading.zip(number) else {
                 *seat = None;
                 return None;
             };
-            let number = self.number_of_reading(&reading);
             let bucket = self.cells.bucket(number);
             let sits = number == old.number
                 && entry.supply.taken() == old.place.taken
@@ -174,7 +174,7 @@ impl Grid {
                 return Some(Placement { number, place: old.place, entry });
             }
             // In before out: a query meanwhile may see the driver twice, which it can tell.
-            let place = self.cells.put(number, &entry, reading.unit, seat);
+            let place = self.cells.put(number, &entry, reading.unit(), seat);
             self.cells.take(old);
             Some(Placement { number, place, entry })
         })
@@ -283,14 +283,15 @@ impl Grid {
     }
 
     fn sits_in(&self, bucket: &Bucket, slot: &DriverSlot) -> bool {
-        let Some(reading) = slot.read() else { return false };
+        let Some(reading) = slot.read_raw() else { return false };
         let placed = self.drivers.get(slot.driver()).map(|placed| placed.place);
-        let here = self.cells.bucket(self.number_of_reading(&reading)).cell == bucket.cell;
-        here && slot.seated(|_, seat| {
-            seat.as_ref().zip(placed).is_some_and(|(seat, place)| {
-                bucket.is_seat(place, seat) && seat.tells(reading.unit)
+        let cell = self.number_of_reading(&reading).map(|number| self.cells.bucket(number).cell);
+        cell == Some(bucket.cell)
+            && slot.seated(|_, seat| {
+                seat.as_ref().zip(placed).is_some_and(|(seat, place)| {
+                    bucket.is_seat(place, seat) && seat.tells(reading.unit())
+                })
             })
-        })
     }
 
     /// Visits every occupied cell, in the order in which cells were first needed.
@@ -301,11 +302,10 @@ impl Grid {
     }
 
     /// A slot of another market's resolution still finds its place.
-    fn number_of_reading(&self, reading: &Reading) -> u32 {
-        if reading.cell.resolution() == self.resolution() {
-            return self.cells.number_of(reading.cell);
-        }
-        self.cells.number_at(reading.position)
+    fn number_of_reading(&self, reading: &RawReading) -> Option<u32> {
+        let cell = reading.cell().filter(|cell| cell.resolution() == self.resolution());
+        let number = cell.map(|cell| self.cells.number_of(cell));
+        number.or_else(|| Some(self.cells.number_at(reading.decode()?.position)))
     }
 }
 

@@ -480,6 +480,9 @@ fn fetch<'n>(next: impl Iterator<Item = &'n Near> + Clone, occupants: &Occupants
 
 /// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
 fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
+    if refused.is_empty() {
+        return;
+    }
     let mut known: BTreeSet<*const DriverSlot> = found.iter().map(|found| found.slot).collect();
     refused.retain(|refused| known.insert(refused.slot));
 }

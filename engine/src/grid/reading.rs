@@ -28,8 +28,6 @@ pub struct Reading {
     pub speed_mps: Option<f32>,
     /// Direction of travel, clockwise from north, in steps of 0.01°.
     pub bearing_deg: Option<f32>,
-    /// The cell of the position, at the resolution of the market's grid.
-    pub cell: Cell,
 }
 
 /// A fix as words.
@@ -67,9 +65,15 @@ impl RawReading {
         UnitVector([self.0[2], self.0[3], self.0[4]].map(f64::from_bits))
     }
 
+    /// The cell of the position, at the resolution of the market's grid. It is checked to be one, which
+    /// costs more than all else that a search reads here.
+    pub(super) fn cell(&self) -> Option<Cell> {
+        Cell::from_raw(self.0[CELL])
+    }
+
     /// The whole reading; `None` only for words that no slot holds.
     pub(super) fn decode(&self) -> Option<Reading> {
-        let [place, received_at, _, _, _, aged_motion, cell] = self.0;
+        let [place, received_at, _, _, _, aged_motion, _] = self.0;
         // `as` keeps the low bits, which is the point.
         let (lat, lng) = ((place >> 32) as u32, place as u32);
         let (age_ms, motion) = ((aged_motion >> 32) as u32, aged_motion as u32);
@@ -81,7 +85,6 @@ impl RawReading {
             received_at: Timestamp::from_millis(received_at),
             speed_mps: unscaled((motion >> 16) as u16),
             bearing_deg: unscaled(motion as u16),
-            cell: Cell::from_raw(cell)?,
         })
     }
 }

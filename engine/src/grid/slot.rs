@@ -13,7 +13,7 @@ use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
 use super::reading::{CELL, RawReading, Reading, WORDS, encode};
 use super::seat::Seat;
 use super::seqlock::SeqLock;
-use crate::geo::{Position, UnitVector};
+use crate::geo::{Cell, Position, UnitVector};
 use crate::id::DriverId;
 use crate::market::{Locale, Market};
 use crate::time::Timestamp;
@@ -140,6 +140,11 @@ impl DriverSlot {
     /// The newest position, if there is one.
     pub fn read(&self) -> Option<Reading> {
         self.read_raw()?.decode()
+    }
+
+    /// The cell of the newest position, at the resolution of the market's grid.
+    pub fn cell(&self) -> Option<Cell> {
+        self.read_raw()?.cell()
     }
 
     /// In which watched zone the driver is, as far as his fixes tell.
@@ -280,7 +285,7 @@ pub(super) mod tests {
     use std::thread;
 
     use super::*;
-    use crate::geo::{Cell, CellResolution};
+    use crate::geo::CellResolution;
     use crate::id::{MarketId, ServiceTierId};
     use crate::market::{Boundary, MarketConfig};
 
@@ -342,7 +347,7 @@ pub(super) mod tests {
         assert_eq!(reading.unit, fix.position.unit());
         assert_eq!((reading.recorded_at, reading.received_at), (fix.at, now));
         assert_eq!((reading.speed_mps, reading.bearing_deg), (Some(12.35), Some(270.0)));
-        assert_eq!(reading.cell, Cell::at(fix.position, CellResolution::new(9).unwrap()));
+        assert_eq!(slot.cell(), Some(Cell::at(fix.position, CellResolution::new(9).unwrap())));
         assert_eq!(
             apply(&slot, fix_at(-33.8688, 151.2093, 6_000)).map(|a| a.cell_changed),
             Ok(false)
@@ -396,10 +401,10 @@ pub(super) mod tests {
             let (lat, lng) = (40.75 + turn.sin() * reach, -73.98 + turn.cos() * reach);
             let fix = fix_at(lat, lng, u64::from(i) * 1_000);
             let applied = slot.apply(&fix, fix.at, &roomy(), &market).unwrap();
-            let reading = slot.read().unwrap();
-            assert_eq!(reading.cell, Cell::at(fix.position, market.resolution()));
-            assert_eq!(applied.cell_changed, cell != Some(reading.cell));
-            cell = Some(reading.cell);
+            let now = slot.cell();
+            assert_eq!(now, Some(Cell::at(fix.position, market.resolution())));
+            assert_eq!(applied.cell_changed, cell != now);
+            cell = now;
         }
     }
 

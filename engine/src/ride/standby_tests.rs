@@ -5,7 +5,7 @@ use super::case_tests::*;
 use crate::driver::DriverCommand;
 use crate::effect::{AcceptAnswer, Effect};
 use crate::event::EventKind;
-use crate::geo::{Cell, CellResolution, Position};
+use crate::geo::Position;
 use crate::grid::Reading;
 use crate::machine::Machine;
 use crate::offer::{Exclusion, OfferKind, StandbyOutcome, WithdrawReason};
@@ -45,7 +45,6 @@ fn reading(metres: f64, ms: u64) -> Reading {
         received_at: at(ms),
         speed_mps: None,
         bearing_deg: None,
-        cell: Cell::at(position, CellResolution::new(9).unwrap()),
     }
 }
 

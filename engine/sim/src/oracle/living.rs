@@ -84,9 +84,9 @@ impl World {
         if !told || !shell.held.is_empty() || shell.resting {
             return;
         }
-        let reading = site.slot.read();
+        let cell = site.slot.cell();
         let works = shell.machine.status() != DriverStatus::Offline;
-        let expected = reading.filter(|_| works).map(|reading| reading.cell);
+        let expected = cell.filter(|_| works);
         let actual = self.markets[site.market].grid.cell_of(&site.id);
         if expected != actual {
             let detail = format!("d{driver:02} is in {expected:?}, the grid has {actual:?}");
