@@ -6,6 +6,8 @@ mod generator;
 mod idle;
 mod ingest;
 mod measure;
+mod mix;
+mod nearby;
 mod open;
 mod rush;
 mod schedule;
@@ -28,6 +30,8 @@ pub use frames::Encoding;
 pub use generator::GenerateArgs;
 pub use idle::IdleArgs;
 pub use ingest::IngestArgs;
+pub use mix::MixArgs;
+pub use nearby::NearbyArgs;
 pub use open::OpenArgs;
 pub use rush::RushArgs;
 pub use standard::{Part, StandardArgs};
@@ -54,6 +58,11 @@ pub enum Scenario {
     Idle(IdleArgs),
     /// Many ride requests per second against a city of drivers: latency, throughput, violations.
     Rush(RushArgs),
+    /// Fixes at a rate and ride requests at a rate, at once: latency of rides, fixes taken, violations.
+    Mix(MixArgs),
+    /// Which drivers are near a place, over HTTP as fast as it is answered, beside a bare server that
+    /// answers as many bytes.
+    Nearby(NearbyArgs),
     /// Many rides open at once: memory per ride.
     Open(OpenArgs),
     /// The standard set, kept as figures in benches/results/server.json.
@@ -158,6 +167,8 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Option<Report>> {
         }
         Scenario::Idle(idle) => idle::run(&args.target, idle).await?,
         Scenario::Rush(rush) => rush::run(&args.target, rush).await?,
+        Scenario::Mix(mix) => mix::run(&args.target, mix).await?,
+        Scenario::Nearby(nearby) => nearby::run(&args.target, nearby).await?,
         Scenario::Open(open) => open::run(&args.target, open).await?,
     };
     if let Some(path) = &args.target.json {

@@ -1,25 +1,24 @@
 //! Muster's supply index beside what a team would otherwise use, on one machine in one run.
 //!
-//! Every contender gets the same drivers, the same moves and the same questions. Moves come in batches
-//! where a contender gains by it, over one or two connections; the best of all such ways counts. Before
-//! anything is timed, each must answer like a brute-force search.
+//! Every contender gets the same drivers, the same moves and the same questions: those of the tool `index`,
+//! from which the contenders of this process are, too. Moves come in batches where a contender gains by it,
+//! over one or more connections; the best of all such ways counts. Before anything is timed, each must
+//! answer like a brute-force search.
 
 mod contenders;
 mod measure;
-mod memory;
 mod report;
 mod served;
-mod workload;
 
 use std::time::Duration;
 
 use clap::Args;
+use muster_engine_benches::workload::{Drivers, Spread};
 use muster_figures::Suite;
 
-pub use self::contenders::{Contender, Missing, Reader, Writer};
+pub use self::contenders::{Missing, Peer, Reader, Writer};
 pub use self::measure::{Bout, Figures, Way};
 pub use self::report::{City, suite};
-pub use self::workload::{Drivers, Move};
 
 /// `peers`
 #[derive(Debug, Clone, Args)]
@@ -52,14 +51,14 @@ pub fn run(args: &PeersArgs) -> anyhow::Result<Suite> {
 }
 
 fn city(args: &PeersArgs, count: usize) -> anyhow::Result<City> {
-    let drivers = Drivers::new(count);
+    let drivers = Drivers::new(count, Spread::Clustered, 1)?;
     let wanted = |name: &str| {
         args.only.is_empty() || args.only.iter().any(|only| name.contains(only.as_str()))
     };
     let (mut bouts, mut missing) = (Vec::new(), Vec::new());
     for (name, start) in contenders::ALL {
         if wanted(name) {
-            match start(&drivers) {
+            match start(count) {
                 Ok(contender) => bouts.push((name, Bout::begin(contender, &drivers)?)),
                 Err(Missing(fact)) => missing.push((name, fact)),
             }
@@ -68,7 +67,7 @@ fn city(args: &PeersArgs, count: usize) -> anyhow::Result<City> {
     let time = Duration::from_secs_f64(args.seconds);
     for _ in 0..args.rounds {
         for (_, bout) in &mut bouts {
-            bout.round(&drivers, time)?;
+            bout.round(time)?;
         }
     }
     let rows = bouts.into_iter().map(|(name, bout)| (name, bout.way, bout.figures)).collect();

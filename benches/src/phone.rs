@@ -331,7 +331,7 @@ impl Phone {
         while let Some(place) = self.todo.iter().position(|(at, _)| *at <= now) {
             let (due, todo) = self.todo.swap_remove(place);
             match todo {
-                Todo::Fix => self.report_fix().await?,
+                Todo::Fix => self.report_fix(due).await?,
                 Todo::Ack => {
                     let seq = self.last_seq.load(Ordering::Relaxed);
                     self.socket.text(&format!(r#"{{"type":"ack","seq":{seq}}}"#)).await?;
@@ -349,10 +349,11 @@ impl Phone {
         Ok(())
     }
 
-    async fn report_fix(&mut self) -> io::Result<()> {
+    /// Reports, and again so long after this was due: a phone that is late keeps its rate.
+    async fn report_fix(&mut self, due: Instant) -> io::Result<()> {
         let now = unix_ms();
         self.crew.witness.fix();
-        self.plan(self.crew.behaviour.fix_every, Todo::Fix);
+        self.todo.push((due + self.crew.behaviour.fix_every, Todo::Fix));
         self.socket.binary(&city::fix_frame(self.route.at(now), now)).await
     }
 

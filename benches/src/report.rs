@@ -44,6 +44,15 @@ impl Latencies {
         }
     }
 
+    /// Adds those of another histogram of microseconds.
+    ///
+    /// # Errors
+    /// When they are beyond two minutes.
+    pub(crate) fn merge(&self, other: &Histogram<u64>) -> anyhow::Result<()> {
+        let mut histogram = self.histogram.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(histogram.add(other)?)
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.histogram.lock().unwrap_or_else(PoisonError::into_inner).len()

@@ -2,30 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod server;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-
-/// `muster serve` in this process, which ends with the test; its address.
-fn muster(folder: &Path) -> String {
-    // Whoever else takes the port in between makes the test fail, not pass.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listen = format!("127.0.0.1:{port}");
-    let data = folder.join("data");
-    let args = ["muster", "serve", "--listen", &listen, "--data", data.to_str().unwrap()];
-    let muster_api::cli::Command::Serve(args) =
-        <muster_api::cli::Cli as clap::Parser>::parse_from(args).command
-    else {
-        panic!("no serve");
-    };
-    std::thread::spawn(move || muster_api::serve::run(&args));
-    while std::net::TcpStream::connect(&listen).is_err() {
-        std::thread::yield_now();
-    }
-    format!("http://{listen}")
-}
+use server::{load, muster};
 
 /// The bare server; killed when dropped.
 struct Bare(Child);
@@ -49,22 +33,13 @@ fn bare() -> (Bare, String) {
     (Bare(child), url)
 }
 
-/// Runs `load ingest` over 20 connections; its figures.
+/// Runs `load ingest` over 20 connections, which fails when one fix that was sent was not counted; the
+/// figures of its second round.
 fn ingest(url: &str, pid: u32, folder: &Path, args: &[&str]) -> Value {
-    let json = folder.join("figures.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_load"))
-        .args(["ingest", "--connections", "20", "--rounds", "2", "--url", url])
-        .args(["--seconds", "0.3", "--warm-s", "0.1", "--pid", &pid.to_string(), "--json"])
-        .arg(&json)
-        .args(args)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    // It fails when one fix that was sent was not counted.
-    assert!(output.status.success(), "{args:?}: {told}{said}");
-    let figures: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let round = figures["figures"]["muster round 2"].clone();
+    let short =
+        ["ingest", "--connections", "20", "--rounds", "2", "--seconds", "0.3", "--warm-s", "0.1"];
+    let figures = load(url, pid, folder, &[&short, args].concat());
+    let round = figures["muster round 2"].clone();
     assert!(round["fixes_per_s"].as_f64().unwrap() > 0.0, "{figures}");
     round
 }

@@ -15,6 +15,19 @@ pub trait Contender: Sync {
     /// When it is refused.
     fn apply(&self, step: &Move) -> anyhow::Result<()>;
 
+    /// Moves that are worth a call together, smallest first.
+    fn batches(&self) -> &'static [usize] {
+        &[1]
+    }
+
+    /// Makes several moves visible at once, where that is cheaper.
+    ///
+    /// # Errors
+    /// When one is refused.
+    fn apply_all(&self, steps: &[Move]) -> anyhow::Result<()> {
+        steps.iter().try_for_each(|step| self.apply(step))
+    }
+
     /// The nearest free drivers to a place, nearest first; the answer replaces what `found` held.
     fn nearest(&self, to: Position, found: &mut Vec<usize>);
 }

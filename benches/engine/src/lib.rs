@@ -1,7 +1,9 @@
 //! A city of drivers in memory, and indexes of their positions that are measured beside each other.
 
+pub mod brute_force;
 pub mod contender;
 pub mod measure;
 pub mod muster;
 pub mod plain;
+pub mod turns;
 pub mod workload;

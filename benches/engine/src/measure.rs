@@ -1,31 +1,26 @@
 //! Times one contender: moves alone, questions alone, and questions while others move.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, ensure};
+use anyhow::anyhow;
 use hdrhistogram::Histogram;
+use muster_engine::geo::Position;
 
-use crate::contender::{Contender, is_free};
-use crate::workload::{Drivers, NEAREST, RADIUS_M};
+use crate::brute_force;
+use crate::contender::Contender;
+use crate::turns::Turns;
+use crate::workload::Drivers;
 
-/// Questions that each contender must answer like brute force.
-const CHECKED: usize = 40;
-/// An answer may differ from brute force's by so many metres in the distance of each driver: a plane
-/// instead of a sphere.
-const TOLERANCE_M: f64 = 15.0;
 /// Moves between two looks at the clock.
-const BLOCK: usize = 256;
+pub const BLOCK: usize = 256;
 
 /// One contender at work on one workload.
 pub struct Trial<'w> {
     contender: &'w dyn Contender,
     drivers: &'w Drivers,
-    /// The round of everybody's fixes with which the next figure begins.
-    round: usize,
-    /// How far each of the threads that move drivers is: they move different drivers.
-    next: [AtomicUsize; 2],
+    turns: Turns<'w>,
     time: Duration,
 }
 
@@ -57,8 +52,7 @@ impl<'w> Trial<'w> {
         for number in 0..drivers.count() {
             contender.apply(&drivers.nth(number))?;
         }
-        let next = [const { AtomicUsize::new(0) }; 2];
-        Ok(Self { contender, drivers, round: 1, next, time })
+        Ok(Self { contender, drivers, turns: Turns::new(drivers), time })
     }
 
     /// Compares answers with brute force; to be called before anybody moves.
@@ -66,44 +60,16 @@ impl<'w> Trial<'w> {
     /// # Errors
     /// When one differs.
     pub fn check(&self) -> anyhow::Result<()> {
-        let count = self.drivers.count();
-        let mut places = vec![None; count];
-        for number in 0..count {
-            let first = self.drivers.nth(number);
-            places[first.driver] = Some(first.to);
-        }
-        let mut answer = Vec::new();
-        for number in 0..CHECKED {
-            let rider = self.drivers.rider(number);
-            let metres = |place: &Option<muster_engine::geo::Position>| {
-                place.map_or(f64::INFINITY, |place| place.distance(rider).get())
-            };
-            let free = (0..count).filter(|driver| is_free(*driver));
-            let mut exact: Vec<f64> = free.map(|driver| metres(&places[driver])).collect();
-            exact.retain(|metres| *metres <= RADIUS_M);
-            exact.sort_by(f64::total_cmp);
-            exact.truncate(NEAREST);
-            self.contender.nearest(rider, &mut answer);
-            ensure!(answer.len() == exact.len(), "{} of {} found", answer.len(), exact.len());
-            for (driver, wanted) in answer.iter().zip(&exact) {
-                let found = metres(&places[*driver]);
-                let off = (found - wanted).abs();
-                ensure!(off <= TOLERANCE_M, "question {number}: {found} m, nearest is {wanted} m");
-            }
-        }
-        Ok(())
+        brute_force::check(self.drivers, |rider, found| {
+            self.contender.nearest(rider, found);
+            Ok(())
+        })
     }
 
-    /// Moves one block of drivers; of several `writers` each has his own drivers.
+    /// Moves one block of drivers.
     fn move_block(&self, writer: usize, writers: usize) -> anyhow::Result<()> {
-        let block = self.next[writer].fetch_add(BLOCK, Ordering::Relaxed);
-        let count = self.drivers.count();
-        let own = count / writers;
-        for turn in block..block + BLOCK {
-            let (round, place) = (self.round + turn / own, turn % own);
-            self.contender.apply(&self.drivers.nth(round * count + writer * own + place))?;
-        }
-        Ok(())
+        let mut block = self.turns.take(writer, writers, BLOCK);
+        block.try_for_each(|step| self.contender.apply(&step))
     }
 
     /// Moves per second on so many threads, 1 or 2.
@@ -127,7 +93,7 @@ impl<'w> Trial<'w> {
             threads.into_iter().map(|t| t.join().map_err(|_| anyhow!("it panicked"))?).sum()
         });
         let per_s = made? as f64 / began.elapsed().as_secs_f64();
-        self.align(writers);
+        self.turns.align(writers);
         Ok(per_s)
     }
 
@@ -173,27 +139,37 @@ impl<'w> Trial<'w> {
                 moves_per_s: made as f64 / seconds,
             })
         });
-        self.align(writers);
+        self.turns.align(writers);
         questions
     }
 
     fn ask(&self, reader: usize) -> anyhow::Result<Histogram<u64>> {
-        let mut latency = Histogram::<u64>::new(3)?;
-        let (began, mut asked, mut answer) = (Instant::now(), reader * 1_000, Vec::new());
-        while began.elapsed() < self.time {
-            let rider = self.drivers.rider(asked);
-            let sent = Instant::now();
-            self.contender.nearest(rider, &mut answer);
-            latency.record(u64::try_from(sent.elapsed().as_nanos())?)?;
-            asked += 1;
-        }
-        Ok(latency)
+        ask(self.drivers, reader * 1_000, self.time, |rider, found| {
+            self.contender.nearest(rider, found);
+            Ok(())
+        })
     }
+}
 
-    /// Begins with a round that no driver has been through.
-    fn align(&mut self, writers: usize) {
-        let own = self.drivers.count() / writers.max(1);
-        let farthest = self.next.iter_mut().map(|next| std::mem::take(next.get_mut())).max();
-        self.round += farthest.unwrap_or(0) / own.max(1) + 1;
+/// Asks for the drivers around one rider after the other, from the rider with this number on; how long each
+/// answer took, in nanoseconds.
+///
+/// # Errors
+/// When there is no answer.
+pub fn ask(
+    drivers: &Drivers,
+    first: usize,
+    time: Duration,
+    mut nearest: impl FnMut(Position, &mut Vec<usize>) -> anyhow::Result<()>,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut latency = Histogram::<u64>::new(3)?;
+    let (began, mut asked, mut answer) = (Instant::now(), first, Vec::new());
+    while began.elapsed() < time {
+        let rider = drivers.rider(asked);
+        let sent = Instant::now();
+        nearest(rider, &mut answer)?;
+        latency.record(u64::try_from(sent.elapsed().as_nanos())?)?;
+        asked += 1;
     }
+    Ok(latency)
 }

@@ -113,6 +113,16 @@ struct Indexed {
     places: BTreeMap<usize, [f64; 2]>,
 }
 
+impl Indexed {
+    fn apply(&mut self, step: &Move) {
+        let (driver, at) = (step.driver, flat(step.to));
+        if let Some(before) = self.places.insert(driver, at) {
+            self.dots.remove(&Dot { driver, at: before });
+        }
+        self.dots.insert(Dot { driver, at });
+    }
+}
+
 fn flat(place: Position) -> [f64; 2] {
     let metres = EARTH_RADIUS_M.to_radians();
     [place.lng() * metres * 40.75_f64.to_radians().cos(), place.lat() * metres]
@@ -124,12 +134,18 @@ impl Contender for Tree {
     }
 
     fn apply(&self, step: &Move) -> anyhow::Result<()> {
+        self.tree.write().unwrap_or_else(PoisonError::into_inner).apply(step);
+        Ok(())
+    }
+
+    /// The lock is worth sharing.
+    fn batches(&self) -> &'static [usize] {
+        &[1, 64]
+    }
+
+    fn apply_all(&self, steps: &[Move]) -> anyhow::Result<()> {
         let mut indexed = self.tree.write().unwrap_or_else(PoisonError::into_inner);
-        let (driver, at) = (step.driver, flat(step.to));
-        if let Some(before) = indexed.places.insert(driver, at) {
-            indexed.dots.remove(&Dot { driver, at: before });
-        }
-        indexed.dots.insert(Dot { driver, at });
+        steps.iter().for_each(|step| indexed.apply(step));
         Ok(())
     }
 

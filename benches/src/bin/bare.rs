@@ -3,11 +3,14 @@
 //! else. It is the ceiling that `load --beside-bare` compares with.
 //!
 //! It is started like Muster and tells the fixes it took under the same name, so that one tool loads both.
+//! Who asks it for drivers nearby gets the bytes that it was told to answer, whatever the place: the ceiling
+//! of `load nearby`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use actix_web::http::header::ContentType;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use actix_ws::Message;
 use clap::Parser;
@@ -117,6 +120,20 @@ fn keep(slot: &Slot, fixes: impl Iterator<Item = Result<Fix, FixRejection>>) {
     }
 }
 
+/// What is answered to whoever asks for drivers nearby.
+#[derive(Debug, Default)]
+struct Nearby(RwLock<web::Bytes>);
+
+async fn set_nearby(answer: web::Bytes, nearby: web::Data<Nearby>) -> HttpResponse {
+    *nearby.0.write().unwrap_or_else(PoisonError::into_inner) = answer;
+    HttpResponse::Ok().finish()
+}
+
+async fn nearby(nearby: web::Data<Nearby>) -> HttpResponse {
+    let answer = nearby.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+    HttpResponse::Ok().content_type(ContentType::json()).body(answer)
+}
+
 async fn metrics(slots: web::Data<Slots>) -> String {
     format!("muster_position_fixes_total{{outcome=\"applied\"}} {}\n", slots.fixes())
 }
@@ -128,9 +145,13 @@ async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind(listen)?;
     let address = listener.local_addr()?;
     let slots = web::Data::new(Slots::default());
+    let answer = web::Data::new(Nearby::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(slots.clone())
+            .app_data(answer.clone())
+            .route("/v1/drivers/nearby", web::get().to(nearby))
+            .route("/v1/drivers/nearby", web::put().to(set_nearby))
             .route("/v1/drivers/{driver_id}/stream", web::get().to(stream))
             .route("/v1/drivers/{driver_id}", web::put().to(HttpResponse::Ok))
             .route("/metrics", web::get().to(metrics))

@@ -4,6 +4,10 @@
 use clap::Parser;
 use muster_benches::peers::{PeersArgs, run};
 
+/// As the server allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(
     about = "Moves and nearest drivers, side by side in one run; scripts/services installs the servers"

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::generator::{Generator, Order, Outcome, open_files_max};
 use super::{Target, TargetArgs, progress};
 use crate::fleet::Fleet;
+use crate::http::Pool;
 use crate::process::stolen_time;
 use crate::report::Latencies;
 use crate::scrape::Scrape;
@@ -16,7 +17,10 @@ use crate::scrape::Scrape;
 /// Open files of a process that are no sockets of drivers.
 const FILES_SPARE: usize = 500;
 
-const FIXES: &str = "muster_position_fixes_total";
+/// The server's count of fixes, by outcome.
+pub(super) const FIXES: &str = "muster_position_fixes_total";
+/// The outcome of those that it took.
+pub(super) const APPLIED: &str = "outcome=\"applied\"";
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +179,11 @@ impl Contender {
         shares.map(share).collect()
     }
 
+    /// Connections for what is asked besides.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.target.pool
+    }
+
     pub(super) fn resident(&self) -> anyhow::Result<u64> {
         Ok(self.target.usage()?.resident)
     }
@@ -203,7 +212,7 @@ impl Measured {
         let total = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
         let mut faults = Vec::new();
         let sent = total(|of| of.fixes_sent);
-        let counted = |scrape: &Scrape| scrape.sum_where(FIXES, "outcome=\"applied\"");
+        let counted = |scrape: &Scrape| scrape.sum_where(FIXES, APPLIED);
         let applied = counted(after) - counted(before);
         if applied != sent as f64 {
             faults.push(format!("{sent} fixes were sent and {applied} applied"));

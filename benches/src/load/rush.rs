@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::contender::{APPLIED, FIXES};
 use super::measure::Measure;
 use super::{Target, TargetArgs, check_sockets, progress};
 use crate::fleet::Fleet;
@@ -86,6 +88,8 @@ pub(super) struct Run {
     own: (Usage, Usage),
     stolen: Duration,
     scrapes: (Scrape, Scrape),
+    /// Between the scrapes.
+    scraped: Duration,
     open_max: u64,
     fixes: u64,
 }
@@ -104,6 +108,24 @@ impl Run {
     /// From the instant a request was due to its answer.
     pub(super) fn post(&self) -> &Latencies {
         &self.riders.outcomes.latencies
+    }
+
+    /// Fixes that the server took per second, by its own count.
+    pub(super) fn fixes_taken_per_s(&self) -> f64 {
+        self.counted(|scrape| scrape.sum_where(FIXES, APPLIED)) / self.scraped.as_secs_f64()
+    }
+
+    fn fixes_refused(&self) -> f64 {
+        self.counted(|scrape| scrape.sum(FIXES) - scrape.sum_where(FIXES, APPLIED))
+    }
+
+    fn counted(&self, of: impl Fn(&Scrape) -> f64) -> f64 {
+        of(&self.scrapes.1) - of(&self.scrapes.0)
+    }
+
+    /// Processors that the host gave to others meanwhile.
+    pub(super) fn stolen_cores(&self) -> f64 {
+        self.stolen.as_secs_f64() / self.scraped.as_secs_f64()
     }
 }
 
@@ -171,20 +193,22 @@ async fn requests(
     let own = std::process::id();
     let (server_before, own_before) = (target.usage()?, Usage::of(own)?);
     let stolen_before = stolen_time()?;
-    let scrape_before = Scrape::of(&target.pool).await?;
+    let (scrape_before, scraped_at) = (Scrape::of(&target.pool).await?, Instant::now());
     let fixes_before = measure.fixes.load(Ordering::Relaxed);
     let open_max = Arc::new(AtomicU64::new(0));
     let watching = tokio::spawn(watch_open(target.another_pool(1), Arc::clone(&open_max)));
     measure.begin();
     let (sent, took) = riders.work(stopped.clone()).await;
     watching.abort();
+    let (scrape_after, scraped) = (Scrape::of(&target.pool).await?, scraped_at.elapsed());
     Ok(Run {
         sent,
         took,
         server: (server_before, target.usage()?),
         own: (own_before, Usage::of(own)?),
         stolen: stolen_time()?.saturating_sub(stolen_before),
-        scrapes: (scrape_before, Scrape::of(&target.pool).await?),
+        scrapes: (scrape_before, scrape_after),
+        scraped,
         open_max: open_max.load(Ordering::Relaxed),
         fixes: measure.fixes.load(Ordering::Relaxed) - fixes_before,
         riders,
@@ -227,7 +251,10 @@ pub(super) fn report(args: &RushArgs, run: &Run) -> Report {
     report.count("offers", "offers heard on sockets", measure.offers.load(Ordering::Relaxed));
     report.count("won", "rides won and driven to", measure.won.load(Ordering::Relaxed));
     report.count("completed", "rides completed", measure.completed.load(Ordering::Relaxed));
-    report.number("fixes_per_s", "fixes per second", run.fixes as f64 / took, "/s");
+    report.number("fixes_per_s", "fixes sent per second", run.fixes as f64 / took, "/s");
+    let taken = run.fixes_taken_per_s();
+    report.number("fixes_taken_per_s", "fixes taken by the server per second", taken, "/s");
+    report.count("fixes_refused", "fixes refused", run.fixes_refused() as u64);
     let (before, after) = &run.server;
     let cpu = (after.cpu() - before.cpu()).as_secs_f64();
     report.number("server_cpu_s", "server processor time", cpu, "s");

@@ -10,6 +10,8 @@ use super::frames::Encoding;
 use super::generator::open_files_max;
 use super::idle::{IdleArgs, hold};
 use super::ingest::{IngestArgs, in_turn};
+use super::mix::{MixArgs, mix, report as mix_report};
+use super::nearby::{self, Asked, NearbyArgs};
 use super::rush::{Run, RushArgs, report as rush_report, rush};
 use super::{TargetArgs, progress};
 use crate::report::{Latencies, Report};
@@ -44,15 +46,23 @@ pub enum Part {
     Idle,
     /// Ride requests among 20,000 drivers.
     Rush,
+    /// Fixes and ride requests at once.
+    Mix,
+    /// Drivers nearby over HTTP.
+    Nearby,
 }
 
-const ALL: [Part; 5] = [Part::Ingest, Part::Rates, Part::Sweep, Part::Idle, Part::Rush];
+const ALL: [Part; 7] =
+    [Part::Ingest, Part::Rates, Part::Sweep, Part::Idle, Part::Rush, Part::Mix, Part::Nearby];
 const CONNECTIONS: usize = 10_000;
 const SWEEP: [usize; 4] = [1_000, 5_000, 10_000, 18_000];
 const RATES: [f64; 2] = [25_000.0, 50_000.0];
+/// Drivers in an answer of nearby ones: what the API answers unasked, and the most.
+const NEARBY: [usize; 2] = [20, 200];
+const QUANTILES: [(&str, f64); 3] = [("p50 ms", 0.5), ("p99 ms", 0.99), ("p99.9 ms", 0.999)];
 const NAME: &str = "server";
 const COMMAND: &str = "scripts/load";
-const NOTES: [&str; 6] = [
+const NOTES: [&str; 8] = [
     "Server and load generator share the machine's cores; both contenders get the same frames from the same \
      generator in turn, and each fix that was sent is counted by the server, or the run has failed.",
     "bare actix-ws reads the same frames by the same code, writes the position into a slot and does nothing \
@@ -63,6 +73,11 @@ const NOTES: [&str; 6] = [
     "Memory per connection is the growth of the server's resident memory; the kernel's is not in it.",
     "Of the 20,000 drivers of the rush 18,000 hold a socket, more than that a process may not open; the others \
      report by HTTP, and the offers they get are not heard. SQLite, synchronous=FULL.",
+    "Fixes and rides at once: all drivers hold a socket, report, answer offers and drive 50 times as fast as in \
+     life; fixes are those that the server counted.",
+    "Drivers nearby: 16 connections that are kept, each asks as soon as it has its answer, so that its latency \
+     is the time behind 15 others; meanwhile each driver reports every four seconds. bare actix-web takes the \
+     same fixes and answers one of Muster's answers every time.",
 ];
 
 /// Measures, and adds the figures to the suite.
@@ -90,6 +105,8 @@ pub(super) async fn run(target: &TargetArgs, args: &StandardArgs) -> anyhow::Res
             Part::Sweep => set.sweep().await?,
             Part::Idle => set.idle().await?,
             Part::Rush => set.rush().await?,
+            Part::Mix => set.mix().await?,
+            Part::Nearby => set.nearby().await?,
         }
     }
     set.suite.save(&args.root)?;
@@ -190,8 +207,8 @@ impl Set<'_> {
             add("frames/s", Better::Higher, &|of| of.frames_per_s);
             add("fixes/s", Better::Higher, &|of| of.fixes_per_s);
         } else {
-            for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-                add(&format!("{name} ms"), Better::Lower, &|of| of.latency.quantile_ms(quantile));
+            for (unit, quantile) in QUANTILES {
+                add(unit, Better::Lower, &|of| of.latency.quantile_ms(quantile));
             }
         }
         add("µs of user time a fix", Better::Lower, &|of| of.user_us);
@@ -246,27 +263,100 @@ impl Set<'_> {
         for round in 0..self.args.rounds {
             progress(&format!("rush {}", round + 1));
             let run = rush(self.target, &args).await?;
-            let report = rush_report(&args, &run);
-            eprintln!("{}", report.table());
-            if !report.passed() {
-                self.report.fail(format!("rush {} failed, see above", round + 1));
-            }
+            self.tell("rush", round, &rush_report(&args, &run));
             runs.push(run);
         }
-        let path = |what: &str| format!("20,000 drivers, 500 rides/s: {what}");
+        self.take_rides("20,000 drivers, 500 rides/s", &runs);
+        Ok(())
+    }
+
+    async fn mix(&mut self) -> anyhow::Result<()> {
+        let args = MixArgs {
+            drivers: CONNECTIONS,
+            fixes_per_s: 20_000.0,
+            rides_per_s: 200.0,
+            seconds: 20,
+            hurry: 50.0,
+        };
+        let mut runs = Vec::new();
+        for round in 0..self.args.rounds {
+            progress(&format!("mix {}", round + 1));
+            let run = mix(self.target, &args).await?;
+            self.tell("mix", round, &mix_report(&args, &run));
+            runs.push(run);
+        }
+        let path = "10,000 drivers, 20,000 fixes/s and 200 rides/s";
+        self.take_rides(path, &runs);
+        let path = format!("{path}: positions");
+        let fixes: Vec<f64> = runs.iter().map(Run::fixes_taken_per_s).collect();
+        self.set(&path, "muster", "fixes/s", Better::Higher, &fixes);
+        let stolen: Vec<f64> = runs.iter().map(Run::stolen_cores).collect();
+        self.set(&path, "muster", "cores taken by the host", Better::Lower, &stolen);
+        Ok(())
+    }
+
+    /// Shows a run of rides, and fails if it did.
+    fn tell(&mut self, what: &str, round: usize, report: &Report) {
+        eprintln!("{}", report.table());
+        if !report.passed() {
+            self.report.fail(format!("{what} {} failed, see above", round + 1));
+        }
+    }
+
+    fn take_rides(&mut self, load: &str, runs: &[Run]) {
         let latencies: [(&str, OfRush); 3] = [
             ("request to offer frame", |run| run.first_offer()),
             ("accept to won frame", |run| run.accept_won()),
             ("request to answer", |run| run.post()),
         ];
         for (what, of) in latencies {
-            for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            for (unit, quantile) in QUANTILES {
                 let values: Vec<f64> =
                     runs.iter().map(|run| of(run).quantile_ms(quantile)).collect();
-                self.set(&path(what), "muster", &format!("{name} ms"), Better::Lower, &values);
+                self.set(&format!("{load}: {what}"), "muster", unit, Better::Lower, &values);
+            }
+        }
+    }
+
+    async fn nearby(&mut self) -> anyhow::Result<()> {
+        let args = |limit| NearbyArgs {
+            drivers: CONNECTIONS,
+            fix_every_s: 4.0,
+            radius_m: 3_000,
+            limit,
+            connections: 16,
+            warm_s: 0.5,
+            seconds: self.args.seconds,
+            rounds: self.args.rounds,
+        };
+        let mut contenders = nearby::start(self.target, &args(NEARBY[0])).await?;
+        for limit in NEARBY {
+            let path = format!("nearest {limit} of 10,000 within 3 km, over HTTP");
+            progress(&path);
+            let rounds = nearby::in_turn(&mut contenders, &args(limit), self.target.seed).await?;
+            for (contender, rounds) in contenders.iter().zip(&rounds) {
+                for fault in rounds.iter().flat_map(|asked| &asked.fixes.faults) {
+                    self.report.fail(format!("{path}, {}: {fault}", contender.who.name()));
+                }
+                self.take_nearby(&path, nearby::name(contender.who), rounds);
             }
         }
         Ok(())
+    }
+
+    fn take_nearby(&mut self, path: &str, who: &str, rounds: &[Asked]) {
+        let mut add = |unit: &str, better, of: &dyn Fn(&Asked) -> f64| {
+            let values: Vec<f64> = rounds.iter().map(of).collect();
+            self.set(path, who, unit, better, &values);
+        };
+        add("/s", Better::Higher, &|of| of.per_s);
+        for (unit, quantile) in QUANTILES {
+            add(unit, Better::Lower, &|of| of.latency.quantile_ms(quantile));
+        }
+        add("fixes/s meanwhile", Better::Higher, &|of| of.fixes.fixes_per_s);
+        add("cores of the server", Better::Lower, &|of| of.fixes.server_cores);
+        add("cores of the client", Better::Lower, &|of| of.own_cores);
+        add("cores taken by the host", Better::Lower, &|of| of.fixes.stolen_cores);
     }
 }
 

@@ -1,16 +1,20 @@
 //! Who is compared, and what each must be able to do.
 
-use super::workload::{Drivers, Move};
-use super::{memory, served};
-use crate::city::Place;
+use muster_engine::geo::Position;
+use muster_engine_benches::contender::Contender;
+use muster_engine_benches::muster::Muster;
+use muster_engine_benches::plain::{CellMap, Tree};
+use muster_engine_benches::workload::Move;
+
+use super::served;
 
 /// A contender that is not on this machine, and what is missing.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Missing(pub String);
 
-/// An index of drivers' positions.
-pub trait Contender: Sync {
+/// An index of drivers' positions that each thread may have to connect to.
+pub trait Peer: Sync {
     /// Moves that one call of a writer may take, smallest first.
     fn batches(&self) -> &'static [usize];
 
@@ -52,21 +56,58 @@ pub trait Writer {
 
 /// Asks for drivers.
 pub trait Reader {
-    /// The nearest drivers to a place, nearest first.
+    /// The nearest free drivers to a place, nearest first; the answer replaces what `found` held.
     ///
     /// # Errors
     /// When the contender fails.
-    fn nearest(&mut self, to: Place) -> anyhow::Result<Vec<usize>>;
+    fn nearest(&mut self, to: Position, found: &mut Vec<usize>) -> anyhow::Result<()>;
 }
 
-type Start = fn(&Drivers) -> Result<Box<dyn Contender>, Missing>;
+/// A contender of this process, where a thread needs no connection.
+struct InProcess(Box<dyn Contender>);
+
+impl Peer for InProcess {
+    fn batches(&self) -> &'static [usize] {
+        self.0.batches()
+    }
+
+    fn writer(&self) -> anyhow::Result<Box<dyn Writer + '_>> {
+        Ok(Box::new(self))
+    }
+
+    fn reader(&self) -> anyhow::Result<Box<dyn Reader + '_>> {
+        Ok(Box::new(self))
+    }
+}
+
+impl Writer for &InProcess {
+    fn apply(&mut self, moves: &[Move]) -> anyhow::Result<()> {
+        self.0.apply_all(moves)
+    }
+}
+
+impl Reader for &InProcess {
+    fn nearest(&mut self, to: Position, found: &mut Vec<usize>) -> anyhow::Result<()> {
+        self.0.nearest(to, found);
+        Ok(())
+    }
+}
+
+/// Starts a contender for so many drivers.
+type Start = fn(usize) -> Result<Box<dyn Peer>, Missing>;
+
+fn in_process(contender: impl Contender + 'static) -> Result<Box<dyn Peer>, Missing> {
+    Ok(Box::new(InProcess(Box::new(contender))))
+}
 
 /// All of them; the first is what the others are compared with.
 pub(super) const ALL: [(&str, Start); 6] = [
-    ("muster", memory::muster),
-    ("cells in a DashMap", memory::cell_map),
-    ("RwLock<RTree>", memory::tree),
-    ("Redis GEO", served::redis),
-    ("Tile38", served::tile38),
-    ("PostGIS", served::postgis),
+    ("muster", |drivers| {
+        in_process(Muster::new(drivers).map_err(|error| Missing(error.to_string()))?)
+    }),
+    ("cells in a DashMap", |drivers| in_process(CellMap::new(drivers))),
+    ("RwLock<RTree>", |_| in_process(Tree::default())),
+    ("Redis GEO", |_| served::redis()),
+    ("Tile38", |_| served::tile38()),
+    ("PostGIS", |_| served::postgis()),
 ];

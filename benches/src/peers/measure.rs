@@ -1,24 +1,17 @@
 //! Times one contender: moves alone, questions alone, and questions while others move.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use hdrhistogram::Histogram;
+use anyhow::anyhow;
+use muster_engine_benches::brute_force;
+use muster_engine_benches::measure::{BLOCK, ask};
+use muster_engine_benches::turns::Turns;
+use muster_engine_benches::workload::{Drivers, Move};
 
-use super::contenders::{Contender, Reader, Writer};
-use super::memory::distance_m;
-use super::workload::{Drivers, Move, NEAREST, RADIUS_M};
-use crate::city::Place;
+use super::contenders::Peer;
 
-/// Questions that each contender must answer like brute force.
-const CHECKED: u64 = 50;
-/// An answer may differ from brute force's by so many metres in the distance of each driver: a sphere
-/// of another radius, an ellipsoid, a position kept in 52 bits.
-const TOLERANCE_M: f64 = 15.0;
 /// Moves that fill an empty index at once.
 const FILL: usize = 1_000;
 
@@ -48,178 +41,138 @@ pub struct Way {
 }
 
 /// One contender, filled and checked, between its rounds.
-pub struct Bout {
-    contender: Box<dyn Contender>,
-    next: AtomicUsize,
+pub struct Bout<'w> {
+    peer: Box<dyn Peer>,
+    drivers: &'w Drivers,
+    turns: Turns<'w>,
     /// The fastest way it has to make moves.
     pub way: Way,
     /// What was measured so far.
     pub figures: Figures,
 }
 
-impl Bout {
+impl<'w> Bout<'w> {
     /// Fills a contender, checks its answers, and finds its best way to make moves.
     ///
     /// # Errors
     /// When it answers wrongly or fails.
-    pub fn begin(contender: Box<dyn Contender>, drivers: &Drivers) -> anyhow::Result<Self> {
-        fill(contender.as_ref(), drivers)?;
-        contender.filled()?;
-        check(contender.as_ref(), drivers)?;
-        let next = AtomicUsize::new(drivers.count());
-        let (mut best, mut way) = (0.0, Way::default());
-        for writers in contender.writers() {
-            for batch in contender.batches() {
+    pub fn begin(peer: Box<dyn Peer>, drivers: &'w Drivers) -> anyhow::Result<Self> {
+        fill(peer.as_ref(), drivers)?;
+        peer.filled()?;
+        let mut reader = peer.reader()?;
+        brute_force::check(drivers, |rider, found| reader.nearest(rider, found))?;
+        drop(reader);
+        let (turns, way, figures) = (Turns::new(drivers), Way::default(), Figures::default());
+        let mut bout = Self { peer, drivers, turns, way, figures };
+        let mut best = 0.0;
+        for writers in bout.peer.writers() {
+            for batch in bout.peer.batches() {
                 let tried = Way { writers: *writers, batch: *batch };
-                let rate = moves(contender.as_ref(), drivers, &next, tried, TRIAL)?;
+                let rate = bout.moves(tried, TRIAL)?;
                 if rate > best {
-                    (best, way) = (rate, tried);
+                    (best, bout.way) = (rate, tried);
                 }
             }
         }
-        Ok(Self { contender, next, way, figures: Figures::default() })
+        Ok(bout)
     }
 
     /// Measures everything once more.
     ///
     /// # Errors
     /// When the contender fails.
-    pub fn round(&mut self, drivers: &Drivers, time: Duration) -> anyhow::Result<()> {
-        let contender = self.contender.as_ref();
-        let rate = moves(contender, drivers, &self.next, self.way, time)?;
+    pub fn round(&mut self, time: Duration) -> anyhow::Result<()> {
+        let rate = self.moves(self.way, time)?;
         self.figures.moves_per_s.push(rate);
-        self.figures.questions_per_s.push(questions(contender, drivers, time)?.0);
-        let (rate, p99_us) = busy_questions(contender, drivers, &self.next, self.way.batch, time)?;
+        let (rate, _) = self.questions(time)?;
+        self.figures.questions_per_s.push(rate);
+        let (rate, p99_us) = self.busy_questions(time)?;
         self.figures.busy_questions_per_s.push(rate);
         self.figures.busy_p99_us.push(p99_us);
         Ok(())
     }
+
+    /// One writer moves his drivers while it `goes_on`; how many moves he made.
+    fn keep_moving(
+        &self,
+        writer: usize,
+        way: Way,
+        goes_on: impl Fn() -> bool,
+    ) -> anyhow::Result<usize> {
+        let mut link = self.peer.writer()?;
+        let calls = (BLOCK / way.batch).max(1);
+        let (mut made, mut moves) = (0, Vec::with_capacity(calls * way.batch));
+        while goes_on() {
+            moves.clear();
+            moves.extend(self.turns.take(writer, way.writers, calls * way.batch));
+            moves.chunks(way.batch).try_for_each(|moves| link.apply(moves))?;
+            made += moves.len();
+        }
+        Ok(made)
+    }
+
+    /// Moves made per second.
+    fn moves(&mut self, way: Way, time: Duration) -> anyhow::Result<f64> {
+        let began = Instant::now();
+        let made: anyhow::Result<usize> = thread::scope(|scope| {
+            let this = &*self;
+            let one = move |writer| this.keep_moving(writer, way, || began.elapsed() < time);
+            let threads: Vec<_> =
+                (0..way.writers).map(|writer| scope.spawn(move || one(writer))).collect();
+            threads.into_iter().map(|t| t.join().map_err(|_| anyhow!("it panicked"))?).sum()
+        });
+        let per_s = made? as f64 / began.elapsed().as_secs_f64();
+        self.turns.align(way.writers);
+        Ok(per_s)
+    }
+
+    /// Questions per second and their 99th percentile in microseconds.
+    fn questions(&self, time: Duration) -> anyhow::Result<(f64, f64)> {
+        let mut reader = self.peer.reader()?;
+        let began = Instant::now();
+        let latency = ask(self.drivers, 0, time, |rider, found| reader.nearest(rider, found))?;
+        let rate = latency.len() as f64 / began.elapsed().as_secs_f64();
+        Ok((rate, latency.value_at_quantile(0.99) as f64 / 1_000.0))
+    }
+
+    fn busy_questions(&mut self, time: Duration) -> anyhow::Result<(f64, f64)> {
+        let asking = AtomicBool::new(true);
+        let way = Way { writers: 1, ..self.way };
+        let answered = thread::scope(|scope| {
+            let this = &*self;
+            let goes_on = || asking.load(Ordering::Relaxed);
+            let writing = scope.spawn(move || this.keep_moving(0, way, goes_on));
+            let answered = this.questions(time);
+            asking.store(false, Ordering::Relaxed);
+            writing.join().map_err(|_| anyhow!("the writer panicked"))??;
+            answered
+        });
+        self.turns.align(1);
+        answered
+    }
 }
 
-fn fill(contender: &dyn Contender, drivers: &Drivers) -> anyhow::Result<()> {
-    let mut writer = contender.writer()?;
-    let all: Vec<Move> = drivers.first().collect();
+fn fill(peer: &dyn Peer, drivers: &Drivers) -> anyhow::Result<()> {
+    let mut writer = peer.writer()?;
+    let all: Vec<Move> = (0..drivers.count()).map(|number| drivers.nth(number)).collect();
     all.chunks(FILL).try_for_each(|moves| writer.apply(moves))
 }
 
-fn check(contender: &dyn Contender, drivers: &Drivers) -> anyhow::Result<()> {
-    let places: BTreeMap<usize, Place> =
-        drivers.first().map(|step| (step.driver, step.to)).collect();
-    let mut reader = contender.reader()?;
-    for number in 0..CHECKED {
-        let rider = drivers.rider(number);
-        let mut exact: Vec<f64> = places.values().map(|at| distance_m(*at, rider)).collect();
-        exact.retain(|metres| *metres <= RADIUS_M);
-        exact.sort_by(f64::total_cmp);
-        exact.truncate(NEAREST);
-        let answer = reader.nearest(rider)?;
-        ensure!(answer.len() == exact.len(), "{} of {} found", answer.len(), exact.len());
-        for (driver, wanted) in answer.iter().zip(&exact) {
-            let place = places.get(driver).ok_or_else(|| anyhow::anyhow!("driver {driver}?"))?;
-            let metres = distance_m(*place, rider);
-            let off = (metres - wanted).abs();
-            ensure!(
-                off <= TOLERANCE_M,
-                "question {number}: {metres} m where {wanted} m is nearest"
-            );
+#[cfg(test)]
+mod tests {
+    use muster_engine_benches::workload::Spread;
+
+    use super::super::contenders::ALL;
+    use super::*;
+
+    #[test]
+    fn contenders_of_this_process_are_checked_and_measured() {
+        let drivers = Drivers::new(400, Spread::Clustered, 1).unwrap();
+        for (name, start) in &ALL[..3] {
+            let mut bout = Bout::begin(start(400).unwrap(), &drivers).unwrap();
+            bout.round(Duration::from_millis(5)).unwrap();
+            assert!(bout.figures.moves_per_s[0] > 0.0, "{name}");
+            assert!(bout.figures.busy_questions_per_s[0] > 0.0, "{name}");
         }
     }
-    Ok(())
-}
-
-/// Moves drivers until `end`; each writer takes the next `batch` moves, so that every driver's moves
-/// come in order.
-fn keep_moving(
-    writer: &mut dyn Writer,
-    drivers: &Drivers,
-    next: &AtomicUsize,
-    batch: usize,
-    goes_on: impl Fn() -> bool,
-) -> anyhow::Result<usize> {
-    let mut made = 0;
-    let mut moves = Vec::with_capacity(batch);
-    while goes_on() {
-        let first = next.fetch_add(batch, Ordering::Relaxed);
-        moves.clear();
-        moves.extend((first..first + batch).map(|number| drivers.nth(number)));
-        writer.apply(&moves)?;
-        made += batch;
-    }
-    Ok(made)
-}
-
-/// Moves made per second.
-fn moves(
-    contender: &dyn Contender,
-    drivers: &Drivers,
-    next: &AtomicUsize,
-    way: Way,
-    time: Duration,
-) -> anyhow::Result<f64> {
-    let made = Mutex::new(Ok(0_usize));
-    let began = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..way.writers {
-            scope.spawn(|| {
-                let own = contender.writer().and_then(|mut writer| {
-                    let goes_on = || began.elapsed() < time;
-                    keep_moving(writer.as_mut(), drivers, next, way.batch, goes_on)
-                });
-                let mut all = made.lock().unwrap_or_else(PoisonError::into_inner);
-                *all = match (std::mem::replace(&mut *all, Ok(0)), own) {
-                    (Ok(sum), Ok(own)) => Ok(sum + own),
-                    (Err(error), _) | (_, Err(error)) => Err(error),
-                };
-            });
-        }
-    });
-    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    Ok(made as f64 / began.elapsed().as_secs_f64())
-}
-
-/// Questions per second and their 99th percentile in microseconds.
-fn questions(
-    contender: &dyn Contender,
-    drivers: &Drivers,
-    time: Duration,
-) -> anyhow::Result<(f64, f64)> {
-    let mut reader = contender.reader()?;
-    ask(reader.as_mut(), drivers, time)
-}
-
-fn ask(reader: &mut dyn Reader, drivers: &Drivers, time: Duration) -> anyhow::Result<(f64, f64)> {
-    let riders: Vec<Place> = (0..512).map(|number| drivers.rider(number)).collect();
-    let mut latency = Histogram::<u64>::new(3)?;
-    let began = Instant::now();
-    let mut asked = 0_u64;
-    while began.elapsed() < time {
-        let rider = riders[(asked % 512) as usize];
-        let sent = Instant::now();
-        reader.nearest(rider)?;
-        latency.record(u64::try_from(sent.elapsed().as_nanos())?)?;
-        asked += 1;
-    }
-    let rate = asked as f64 / began.elapsed().as_secs_f64();
-    Ok((rate, latency.value_at_quantile(0.99) as f64 / 1_000.0))
-}
-
-fn busy_questions(
-    contender: &dyn Contender,
-    drivers: &Drivers,
-    next: &AtomicUsize,
-    batch: usize,
-    time: Duration,
-) -> anyhow::Result<(f64, f64)> {
-    let asking = AtomicBool::new(true);
-    thread::scope(|scope| {
-        let writing = scope.spawn(|| {
-            let mut writer = contender.writer()?;
-            let goes_on = || asking.load(Ordering::Relaxed);
-            keep_moving(writer.as_mut(), drivers, next, batch, goes_on)
-        });
-        let answered = questions(contender, drivers, time);
-        asking.store(false, Ordering::Relaxed);
-        writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
-        answered
-    })
 }

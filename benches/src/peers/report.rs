@@ -28,6 +28,15 @@ const QUANTITIES: [(&str, Quantity); 4] = [
     ("nearest 10 of", (", one writer", "p99 µs", Better::Lower, |figures| &figures.busy_p99_us)),
 ];
 
+const NOTES: [&str; 2] = [
+    "The nearest 10 free drivers within 3 km, by one thread or connection; before anything is timed, each \
+     contender answers like a brute-force search. Contenders alternate, round by round. Drivers, moves, \
+     questions and the contenders of this process are those of the suite `index`.",
+    "Every third driver is on a trip and must not be found. Redis and Tile38 have the free drivers in a key of \
+     their own and search that one only, exactly and without over-asking; PostGIS has a partial index of \
+     them. The moves of the others are made as well.",
+];
+
 /// The suite of all cities.
 pub fn suite(cities: &[City]) -> Suite {
     let title = "The supply index beside others";
@@ -55,11 +64,7 @@ pub fn suite(cities: &[City]) -> Suite {
             }
         }
     }
-    suite.notes.push(
-        "The nearest 10 within 3 km, by one thread or connection; before anything is timed, each \
-         contender answers like a brute-force search. Contenders alternate, round by round."
-            .to_owned(),
-    );
+    suite.notes.extend(NOTES.map(str::to_owned));
     suite
 }
 

@@ -1,16 +1,19 @@
 //! Servers of their own: Redis, Tile38, PostGIS, each as it is used well.
 
+use muster_engine::geo::Position;
+use muster_engine_benches::contender::is_free;
+use muster_engine_benches::workload::{Move, NEAREST, RADIUS_M};
 use muster_services::{Postgres, Redis, ServiceError, Tile38};
 use redis::{Client, Connection};
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::runtime::Runtime;
 
-use super::contenders::{Contender, Missing, Reader, Writer};
-use super::workload::{Drivers, Move, NEAREST, RADIUS_M};
-use crate::city::Place;
+use super::contenders::{Missing, Peer, Reader, Writer};
 
-/// The key or collection that all drivers are in.
-const FLEET: &str = "fleet";
+/// The keys or collections of the drivers who are free and of the others: no search of Redis filters, so
+/// that it is asked of the free ones only, and of no more of them than are wanted.
+const FREE: &str = "free";
+const TAKEN: &str = "taken";
 /// Members that one command names at most: other clients wait while it runs.
 const COMMAND_MEMBERS_MAX: usize = 256;
 
@@ -31,13 +34,13 @@ enum Words {
     Tile38,
 }
 
-pub(super) fn redis(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+pub(super) fn redis() -> Result<Box<dyn Peer>, Missing> {
     let server = Redis::start().map_err(missing)?;
     let client = Client::open(server.url()).map_err(missing)?;
     Ok(Box::new(Resp { _server: server, client, words: Words::Redis }))
 }
 
-pub(super) fn tile38(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+pub(super) fn tile38() -> Result<Box<dyn Peer>, Missing> {
     let server = Tile38::start().map_err(|error| match error {
         ServiceError::Missing(program) => Missing(format!("{program} is not in PATH")),
         ServiceError::Failed { .. } | ServiceError::Io(_) => missing(error),
@@ -57,7 +60,7 @@ impl<S> Resp<S> {
     }
 }
 
-impl<S: Sync> Contender for Resp<S> {
+impl<S: Sync> Peer for Resp<S> {
     fn batches(&self) -> &'static [usize] {
         &[1, 16, 256, 4 * COMMAND_MEMBERS_MAX]
     }
@@ -80,21 +83,26 @@ impl Writer for RespLink {
     fn apply(&mut self, moves: &[Move]) -> anyhow::Result<()> {
         let mut pipeline = redis::pipe();
         match self.words {
-            // One command may name many members: cheaper than one command each. Several commands of
-            // them are under way at once.
+            // One command may name many members of a key: cheaper than one command each. Several commands
+            // of them are under way at once.
             Words::Redis => {
-                for moves in moves.chunks(COMMAND_MEMBERS_MAX) {
-                    let command = pipeline.cmd("GEOADD").arg(FLEET);
-                    for step in moves {
-                        command.arg(step.to.lng).arg(step.to.lat).arg(step.driver);
+                let (free, taken): (Vec<&Move>, Vec<&Move>) =
+                    moves.iter().partition(|step| is_free(step.driver));
+                for (key, moves) in [(FREE, free), (TAKEN, taken)] {
+                    for moves in moves.chunks(COMMAND_MEMBERS_MAX) {
+                        let command = pipeline.cmd("GEOADD").arg(key);
+                        for step in moves {
+                            command.arg(step.to.lng()).arg(step.to.lat()).arg(step.driver);
+                        }
+                        command.ignore();
                     }
-                    command.ignore();
                 }
             }
             Words::Tile38 => {
                 for step in moves {
-                    let command = pipeline.cmd("SET").arg(FLEET).arg(step.driver).arg("POINT");
-                    command.arg(step.to.lat).arg(step.to.lng).ignore();
+                    let key = if is_free(step.driver) { FREE } else { TAKEN };
+                    let command = pipeline.cmd("SET").arg(key).arg(step.driver).arg("POINT");
+                    command.arg(step.to.lat()).arg(step.to.lng()).ignore();
                 }
             }
         }
@@ -104,32 +112,33 @@ impl Writer for RespLink {
 }
 
 impl Reader for RespLink {
-    fn nearest(&mut self, to: Place) -> anyhow::Result<Vec<usize>> {
-        match self.words {
+    fn nearest(&mut self, to: Position, found: &mut Vec<usize>) -> anyhow::Result<()> {
+        *found = match self.words {
             Words::Redis => {
                 let mut search = redis::cmd("GEOSEARCH");
-                search.arg(FLEET).arg("FROMLONLAT").arg(to.lng).arg(to.lat);
+                search.arg(FREE).arg("FROMLONLAT").arg(to.lng()).arg(to.lat());
                 search.arg("BYRADIUS").arg(RADIUS_M).arg("m").arg("ASC").arg("COUNT").arg(NEAREST);
-                Ok(search.query(&mut self.connection)?)
+                search.query(&mut self.connection)?
             }
             Words::Tile38 => {
                 let mut search = redis::cmd("NEARBY");
-                search.arg(FLEET).arg("LIMIT").arg(NEAREST).arg("IDS").arg("POINT");
-                search.arg(to.lat).arg(to.lng).arg(RADIUS_M);
-                let (_cursor, found): (u64, Vec<usize>) = search.query(&mut self.connection)?;
-                Ok(found)
+                search.arg(FREE).arg("LIMIT").arg(NEAREST).arg("IDS").arg("POINT");
+                search.arg(to.lat()).arg(to.lng()).arg(RADIUS_M);
+                let (_cursor, near): (u64, Vec<usize>) = search.query(&mut self.connection)?;
+                near
             }
-        }
+        };
+        Ok(())
     }
 }
 
-/// PostgreSQL with PostGIS: an unlogged table with an index on the position.
+/// PostgreSQL with PostGIS: an unlogged table with an index on the positions of the drivers who are free.
 struct PostGis {
     _server: Postgres,
     url: String,
 }
 
-pub(super) fn postgis(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
+pub(super) fn postgis() -> Result<Box<dyn Peer>, Missing> {
     let server = Postgres::start().map_err(missing)?;
     let url = server.database().map_err(missing)?;
     let database = url.rsplit('/').next().unwrap_or_default();
@@ -137,8 +146,9 @@ pub(super) fn postgis(_: &Drivers) -> Result<Box<dyn Contender>, Missing> {
         .sql(
             database,
             "CREATE EXTENSION postgis; \
-             CREATE UNLOGGED TABLE fleet (driver bigint PRIMARY KEY, at geography(Point) NOT NULL); \
-             CREATE INDEX fleet_at ON fleet USING gist (at)",
+             CREATE UNLOGGED TABLE fleet (driver bigint PRIMARY KEY, free boolean NOT NULL, \
+             at geography(Point) NOT NULL); \
+             CREATE INDEX fleet_at ON fleet USING gist (at) WHERE free",
         )
         .map_err(missing)?;
     Ok(Box::new(PostGis { _server: server, url }))
@@ -157,7 +167,7 @@ impl PostGis {
     }
 }
 
-impl Contender for PostGis {
+impl Peer for PostGis {
     fn batches(&self) -> &'static [usize] {
         &[1, 100, 1_000]
     }
@@ -185,34 +195,40 @@ impl Contender for PostGis {
 impl Writer for SqlLink {
     fn apply(&mut self, moves: &[Move]) -> anyhow::Result<()> {
         // A row may change once in a statement, and rows are locked in one order by all writers.
-        let newest: std::collections::BTreeMap<usize, Place> =
+        let newest: std::collections::BTreeMap<usize, Position> =
             moves.iter().map(|step| (step.driver, step.to)).collect();
         let drivers: Vec<i64> = newest.keys().map(|driver| *driver as i64).collect();
-        let lats: Vec<f64> = newest.values().map(|place| place.lat).collect();
-        let lngs: Vec<f64> = newest.values().map(|place| place.lng).collect();
+        let free: Vec<bool> = newest.keys().map(|driver| is_free(*driver)).collect();
+        let lats: Vec<f64> = newest.values().map(|place| place.lat()).collect();
+        let lngs: Vec<f64> = newest.values().map(|place| place.lng()).collect();
         let upsert = sqlx::query(
-            "INSERT INTO fleet (driver, at) \
-             SELECT driver, ST_MakePoint(lng, lat)::geography \
-             FROM UNNEST($1::bigint[], $2::float8[], $3::float8[]) AS v (driver, lat, lng) \
+            "INSERT INTO fleet (driver, free, at) \
+             SELECT driver, free, ST_MakePoint(lng, lat)::geography \
+             FROM UNNEST($1::bigint[], $2::boolean[], $3::float8[], $4::float8[]) \
+             AS v (driver, free, lat, lng) \
              ON CONFLICT (driver) DO UPDATE SET at = excluded.at",
         );
-        let upsert = upsert.bind(drivers).bind(lats).bind(lngs);
+        let upsert = upsert.bind(drivers).bind(free).bind(lats).bind(lngs);
         self.runtime.block_on(upsert.execute(&mut self.connection))?;
         Ok(())
     }
 }
 
 impl Reader for SqlLink {
-    fn nearest(&mut self, to: Place) -> anyhow::Result<Vec<usize>> {
+    fn nearest(&mut self, to: Position, found: &mut Vec<usize>) -> anyhow::Result<()> {
         // The index gives the nearest in order; a condition on the distance beside it would have all
         // drivers within it sorted first.
         let search = sqlx::query(
             "SELECT driver FROM (SELECT driver, at <-> ST_MakePoint($1, $2)::geography AS metres \
-             FROM fleet ORDER BY at <-> ST_MakePoint($1, $2)::geography LIMIT $4) AS nearest \
+             FROM fleet WHERE free ORDER BY at <-> ST_MakePoint($1, $2)::geography LIMIT $4) AS nearest \
              WHERE metres <= $3 ORDER BY metres",
         );
-        let search = search.bind(to.lng).bind(to.lat).bind(RADIUS_M).bind(NEAREST as i64);
+        let search = search.bind(to.lng()).bind(to.lat()).bind(RADIUS_M).bind(NEAREST as i64);
         let rows = self.runtime.block_on(search.fetch_all(&mut self.connection))?;
-        rows.iter().map(|row| Ok(usize::try_from(row.try_get::<i64, _>(0)?)?)).collect()
+        found.clear();
+        for row in &rows {
+            found.push(usize::try_from(row.try_get::<i64, _>(0)?)?);
+        }
+        Ok(())
     }
 }
