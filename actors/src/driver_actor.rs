@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix::WeakAddr;
 use actix::prelude::*;
 use muster_engine::driver::{
     DriverCommand, DriverMachine, DriverProfile, DriverRecord, DriverStats, RiderBlocks,
@@ -19,7 +20,8 @@ use crate::ports::Durable;
 use crate::registry::{DriverBoard, DriverHandle};
 use crate::runtime::{MarketRuntime, Runtime};
 use crate::session::SessionFrame;
-use crate::shell::{Host, MachineActor, Refreshed};
+use crate::shell::{Host, MachineActor, Refreshed, RestingContext};
+use crate::timers::Sleeper;
 
 /// The actor of one driver.
 pub(crate) type DriverActor = MachineActor<DriverHost>;
@@ -62,6 +64,10 @@ impl Host for DriverHost {
     type Machine = DriverMachine;
     const NAME: &'static str = "driver";
 
+    fn sleeper(own: WeakAddr<DriverActor>) -> Sleeper {
+        Sleeper::Driver(own)
+    }
+
     fn search(&mut self, _: &CandidateQuery, _: &Runtime) -> Option<DriverCommand> {
         None
     }
@@ -79,10 +85,10 @@ impl Host for DriverHost {
                 grid.place(&self.board.slot, supply);
             }
             Effect::RemoveSupply => {
-                grid.remove(&self.board.driver);
+                grid.remove(self.board.driver());
             }
             Effect::ToZone(zone, command) => self.board.market.to_zone(&zone, command),
-            Effect::IndexOffer(offer) => runtime.index_offer(offer, &self.board.driver),
+            Effect::IndexOffer(offer) => runtime.index_offer(offer, self.board.driver()),
             Effect::ForgetOffer(offer) => runtime.registry.forget_offer(&offer),
             Effect::PersistRide(_)
             | Effect::PersistDriver(_)
@@ -110,7 +116,7 @@ impl Host for DriverHost {
     fn refresh(&self, runtime: Arc<Runtime>) -> Refreshed {
         let board = Arc::clone(&self.board);
         Box::pin(async move {
-            if let Some(record) = runtime.store.load_driver(&board.driver).await? {
+            if let Some(record) = runtime.store.load_driver(board.driver()).await? {
                 board.set_durable(Arc::new(record));
             }
             Ok(())
@@ -123,13 +129,13 @@ impl Host for DriverHost {
         while let Some((session, _)) = self.phones.first() {
             self.close(*session, SessionFrame::Restarted);
         }
-        self.board.market.grid.remove(&self.board.driver);
+        self.board.market.grid.remove(self.board.driver());
         let record = self.board.durable()?;
         if record.profile.departure.is_done() {
             return None;
         }
-        runtime.redrive_driver(&self.board.driver);
-        self.board.market.redrive_in_zones(&self.board.driver);
+        runtime.redrive_driver(self.board.driver());
+        self.board.market.redrive_in_zones(self.board.driver());
         Some(machine(&self.board, record, now))
     }
 
@@ -150,15 +156,15 @@ impl Host for DriverHost {
     fn after_turn(&mut self, machine: &DriverMachine, runtime: &Runtime) {
         self.board.count(machine.status(), machine.contact());
         if let Err(invariant) = machine.check() {
-            tracing::error!(driver_id = %self.board.driver, %invariant, "an invariant is broken");
+            tracing::error!(driver_id = %self.board.driver(), %invariant, "an invariant is broken");
             let kind = EventKind::InvariantViolated(invariant);
             runtime.publish(&Event { market: self.board.market.market.id().clone(), kind });
         }
     }
 
     fn retire(&mut self, runtime: &Runtime) {
-        self.board.market.grid.remove(&self.board.driver);
-        runtime.registry.remove_driver(&self.board.driver);
+        self.board.market.grid.remove(self.board.driver());
+        runtime.registry.remove_driver(self.board.driver());
     }
 }
 
@@ -221,11 +227,8 @@ fn start(
         let board = Arc::new(DriverBoard::new(id.clone(), Arc::clone(market), known));
         let machine = machine(&board, record, runtime.clock.now());
         let host = DriverHost { board: Arc::clone(&board), phones: Vec::new() };
-        let shared = Arc::clone(runtime);
         let arbiter = runtime.arbiter_of(id.as_str());
-        let addr = DriverActor::start_in_arbiter(arbiter, move |_| {
-            MachineActor::new(machine, host, shared)
-        });
+        let addr = DriverActor::begin(arbiter, machine, host, runtime);
         DriverHandle { addr, board }
     };
     runtime.registry.driver_or_insert(&id, make).0
@@ -234,7 +237,7 @@ fn start(
 impl Handler<Attach> for DriverActor {
     type Result = ();
 
-    fn handle(&mut self, attach: Attach, ctx: &mut Context<Self>) {
+    fn handle(&mut self, attach: Attach, ctx: &mut RestingContext<Self>) {
         let Attach { session, frames, last_seq } = attach;
         self.host_mut().phones.push((session, frames));
         let connect = DriverCommand::Connect { session, last_seq };

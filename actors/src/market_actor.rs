@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::prelude::*;
 use muster_engine::effect::Effect;
 use muster_engine::matching::{
     MarketCommand, MarketMachine, WindowOutcome, WindowQuery, match_window,
@@ -99,10 +98,8 @@ impl Host for MarketHost {
 pub(crate) fn start(runtime: &Arc<Runtime>, market: &Arc<MarketRuntime>) {
     let machine = MarketMachine::new(market.market.id().clone(), runtime.clock.now());
     let host = MarketHost { market: Arc::clone(market) };
-    let shared = Arc::clone(runtime);
     let arbiter = runtime.arbiter_of(market.market.id().as_str());
-    let addr =
-        MarketActor::start_in_arbiter(arbiter, move |_| MachineActor::new(machine, host, shared));
+    let addr = MarketActor::begin(arbiter, machine, host, runtime);
     // Set once, here.
     let _already = market.matcher.set(addr);
 }

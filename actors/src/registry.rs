@@ -37,7 +37,6 @@ pub(crate) struct RideHandle {
 
 /// What is known of a driver without asking his actor.
 pub(crate) struct DriverBoard {
-    pub(crate) driver: DriverId,
     pub(crate) slot: Arc<DriverSlot>,
     pub(crate) market: Arc<MarketRuntime>,
     /// The newest durable record; nothing before the first commit.
@@ -61,14 +60,17 @@ impl DriverBoard {
         durable: Option<Arc<DriverRecord>>,
     ) -> Self {
         let board = Self {
-            slot: Arc::new(DriverSlot::new(driver.clone())),
-            driver,
+            slot: Arc::new(DriverSlot::new(driver)),
             market,
             durable: Mutex::new(durable),
             counted: Counted::default(),
         };
         board.count(DriverStatus::Offline, Contact::Lost);
         board
+    }
+
+    pub(crate) fn driver(&self) -> &DriverId {
+        self.slot.driver()
     }
 
     pub(crate) fn durable(&self) -> Option<Arc<DriverRecord>> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::prelude::*;
 use muster_engine::effect::{Effect, Refusal};
 use muster_engine::id::{DriverId, RideId};
 use muster_engine::ride::{
@@ -147,10 +146,8 @@ fn start(
     runtime.registry.ride_or_insert(ride, || {
         let board = Arc::new(RideBoard::new(ride.clone(), Arc::clone(market), told));
         let host = RideHost { board: Arc::clone(&board), requested };
-        let shared = Arc::clone(runtime);
         let arbiter = runtime.arbiter_of(ride.as_str());
-        let addr =
-            RideActor::start_in_arbiter(arbiter, move |_| MachineActor::new(machine, host, shared));
+        let addr = RideActor::begin(arbiter, machine, host, runtime);
         RideHandle { addr, board }
     })
 }

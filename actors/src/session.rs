@@ -49,7 +49,7 @@ impl DriverLink {
 
     /// Whose link this is.
     pub fn driver(&self) -> &DriverId {
-        &self.handle.board.driver
+        self.handle.board.driver()
     }
 
     /// The next thing to tell the phone. Nothing when the phone has read too slowly and was let go.

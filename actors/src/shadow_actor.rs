@@ -16,7 +16,7 @@ use muster_engine::time::Timestamp;
 
 use crate::ports::{Durable, Meter};
 use crate::runtime::{MarketRuntime, Runtime};
-use crate::shell::{Deliver, Host, MachineActor, Refreshed};
+use crate::shell::{Deliver, Host, MachineActor, Refreshed, RestingContext};
 
 /// The actor of one market's shadow.
 pub(crate) type ShadowActor = MachineActor<ShadowHost>;
@@ -190,7 +190,7 @@ impl Host for ShadowHost {
 impl Handler<ReadSummary> for ShadowActor {
     type Result = MessageResult<ReadSummary>;
 
-    fn handle(&mut self, _: ReadSummary, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, _: ReadSummary, _: &mut RestingContext<Self>) -> Self::Result {
         let machine = self.machine();
         let book = machine.book().map(Arc::clone);
         MessageResult(book.map(|book| (book, machine.summary().clone(), machine.followed())))
@@ -203,7 +203,7 @@ impl Handler<ReadComparison> for ShadowActor {
     fn handle(
         &mut self,
         ReadComparison(ride): ReadComparison,
-        _: &mut Context<Self>,
+        _: &mut RestingContext<Self>,
     ) -> Self::Result {
         MessageResult(self.machine().comparison(&ride).cloned())
     }
@@ -213,10 +213,8 @@ impl Handler<ReadComparison> for ShadowActor {
 pub(crate) fn start(runtime: &Arc<Runtime>, market: &Arc<MarketRuntime>) {
     let machine = ShadowMachine::new(Arc::clone(&market.market), runtime.clock.now());
     let host = ShadowHost { market: Arc::clone(market) };
-    let shared = Arc::clone(runtime);
     let arbiter = runtime.arbiter_of(market.market.id().as_str());
-    let addr =
-        ShadowActor::start_in_arbiter(arbiter, move |_| MachineActor::new(machine, host, shared));
+    let addr = ShadowActor::begin(arbiter, machine, host, runtime);
     // Set once, here.
     let _already = market.shadow.addr.set(addr);
 }

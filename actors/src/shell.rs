@@ -1,6 +1,7 @@
 //! The generic shell: call the machine, perform its effects, arm one timer. Nothing else.
 
 mod alarm;
+mod context;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix::WeakAddr;
 use actix::prelude::*;
 use muster_engine::effect::{Effect, Outbox};
 use muster_engine::id::DriverId;
@@ -21,7 +23,9 @@ use crate::ports::{Durable, StoreError};
 use crate::replies::Caller;
 use crate::runtime::Runtime;
 use crate::store_actor::{Committed, Submit};
-use crate::timers::{TimerKey, Timers};
+use crate::timers::{Sleeper, TimerKey};
+
+pub(crate) use context::RestingContext;
 
 /// Real milliseconds that a rebuilt machine rests before it takes up its own work again, so that a
 /// store that is down, or a record that makes it panic, is not hammered. It answers meanwhile.
@@ -67,6 +71,11 @@ pub(crate) trait Host: Sized + Unpin + 'static {
 
     /// The label in metrics.
     const NAME: &'static str;
+
+    /// The actor as its timer knows it.
+    fn sleeper(own: WeakAddr<MachineActor<Self>>) -> Sleeper {
+        Sleeper::Other(own.recipient())
+    }
 
     /// Runs a search of the supply index and makes its result a command.
     fn search(
@@ -115,35 +124,45 @@ struct Turn {
 /// Turns whose effects wait for the commit of the first, for none must overtake it.
 type Held = Vec<Turn>;
 
+/// What waits for commits of one incarnation of a machine.
+#[derive(Default)]
+struct Pending {
+    /// By commit, the oldest first.
+    held: VecDeque<Held>,
+    /// Set when one of them failed.
+    poisoned: Arc<AtomicBool>,
+}
+
 /// One machine as an actix actor.
 pub(crate) struct MachineActor<H: Host> {
     machine: H::Machine,
     host: H,
     runtime: Arc<Runtime>,
-    outbox: Outbox,
-    held: VecDeque<Held>,
-    /// Set when a commit of this incarnation failed.
-    poisoned: Arc<AtomicBool>,
+    /// While commits are under way.
+    pending: Option<Box<Pending>>,
     armed: Option<TimerKey>,
-    timers: Option<Timers>,
     resting: bool,
     retired: bool,
 }
 
 impl<H: Host> MachineActor<H> {
-    pub(crate) fn new(machine: H::Machine, host: H, runtime: Arc<Runtime>) -> Self {
-        Self {
-            machine,
-            host,
-            runtime,
-            outbox: Outbox::default(),
-            held: VecDeque::new(),
-            poisoned: Arc::default(),
-            armed: None,
-            timers: None,
-            resting: false,
-            retired: false,
-        }
+    fn new(machine: H::Machine, host: H, runtime: Arc<Runtime>) -> Self {
+        Self { machine, host, runtime, pending: None, armed: None, resting: false, retired: false }
+    }
+
+    /// Starts the actor of a machine on an Arbiter.
+    pub(crate) fn begin(
+        arbiter: &ArbiterHandle,
+        machine: H::Machine,
+        host: H,
+        runtime: &Arc<Runtime>,
+    ) -> Addr<Self>
+    where
+        H: Send,
+        H::Machine: Send,
+    {
+        let (capacity, shared) = (runtime.limits.mailbox_capacity, Arc::clone(runtime));
+        context::start(arbiter, capacity, move || Self::new(machine, host, shared))
     }
 
     pub(crate) const fn machine(&self) -> &H::Machine {
@@ -157,20 +176,18 @@ impl<H: Host> MachineActor<H> {
     /// One turn of the machine, on behalf of a call if there is one.
     pub(crate) fn turn(
         &mut self,
-        ctx: &mut Context<Self>,
+        ctx: &mut RestingContext<Self>,
         origin: Option<Arc<Origin>>,
         call: impl FnOnce(&mut H::Machine, Timestamp, &mut Outbox),
     ) {
-        self.guarded(ctx, |actor, ctx| {
+        self.guarded(ctx, |actor, ctx, outbox| {
             let now = actor.runtime.clock.now();
             let step = actor.step("turn", origin);
             actor.host.before_turn(&mut actor.machine);
-            call(&mut actor.machine, now, &mut actor.outbox);
-            let effects = actor.searched(now);
+            call(&mut actor.machine, now, outbox);
+            let effects = actor.searched(now, outbox);
             actor.release(Turn { effects, origin: step.origin }, ctx);
             actor.host.after_turn(&actor.machine, &actor.runtime);
-            // Most actors of a city rest: what a turn needed is not kept until the next.
-            actor.outbox = Outbox::default();
         });
     }
 
@@ -178,23 +195,24 @@ impl<H: Host> MachineActor<H> {
     /// its newest durable state, and its mailbox is kept.
     fn guarded(
         &mut self,
-        ctx: &mut Context<Self>,
-        work: impl FnOnce(&mut Self, &mut Context<Self>),
+        ctx: &mut RestingContext<Self>,
+        work: impl FnOnce(&mut Self, &mut RestingContext<Self>, &mut Outbox),
     ) {
-        match catch_unwind(AssertUnwindSafe(|| work(self, ctx))) {
+        let mut outbox = Outbox::default();
+        match catch_unwind(AssertUnwindSafe(|| work(self, ctx, &mut outbox))) {
             Ok(()) => self.arm(ctx),
             Err(_) => {
                 tracing::error!(actor = H::NAME, "a machine panicked and is rebuilt");
-                self.rebuild(ctx);
+                self.rebuild(ctx, outbox);
             }
         }
     }
 
     /// Runs the searches and readings the machine asked for, within the same turn.
-    fn searched(&mut self, now: Timestamp) -> Vec<Effect> {
+    fn searched(&mut self, now: Timestamp, outbox: &mut Outbox) -> Vec<Effect> {
         let mut effects = Vec::new();
-        while !self.outbox.is_empty() {
-            let drained: Vec<Effect> = self.outbox.drain().collect();
+        while !outbox.is_empty() {
+            let drained: Vec<Effect> = outbox.drain().collect();
             for effect in drained {
                 let answer = if let Effect::FindCandidates(query) = &effect {
                     self.host.search(query, &self.runtime)
@@ -205,7 +223,7 @@ impl<H: Host> MachineActor<H> {
                     continue;
                 };
                 if let Some(command) = answer {
-                    self.machine.handle(command, now, &mut self.outbox);
+                    self.machine.handle(command, now, outbox);
                 }
             }
         }
@@ -213,7 +231,7 @@ impl<H: Host> MachineActor<H> {
     }
 
     /// Performs effects now, or once what they rest on is durable (M13).
-    fn release(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+    fn release(&mut self, turn: Turn, ctx: &mut RestingContext<Self>) {
         let mut items = Vec::new();
         let mut rest = Vec::with_capacity(turn.effects.len());
         for effect in turn.effects {
@@ -225,11 +243,12 @@ impl<H: Host> MachineActor<H> {
             if span.is_some() {
                 trace_to(&mut items, origin.as_ref());
             }
-            self.held.push_back(vec![rest]);
+            let pending = self.pending.get_or_insert_default();
+            pending.held.push_back(vec![rest]);
+            let poisoned = Arc::clone(&pending.poisoned);
             let done = ctx.address().recipient();
-            let poisoned = Arc::clone(&self.poisoned);
             self.runtime.submit(Submit { items, poisoned, done, span });
-        } else if let Some(newest) = self.held.back_mut() {
+        } else if let Some(newest) = self.pending.as_mut().and_then(|own| own.held.back_mut()) {
             newest.push(rest);
         } else {
             self.perform(rest, ctx);
@@ -240,7 +259,7 @@ impl<H: Host> MachineActor<H> {
         Step::begin(self.runtime.tracer.as_ref(), H::NAME, step, origin)
     }
 
-    fn perform(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+    fn perform(&mut self, turn: Turn, ctx: &mut RestingContext<Self>) {
         let Turn { effects, origin } = turn;
         for effect in effects {
             match effect {
@@ -278,14 +297,15 @@ impl<H: Host> MachineActor<H> {
     }
 
     /// Back to the newest durable state: what was not durable was not told either.
-    fn rebuild(&mut self, ctx: &mut Context<Self>) {
+    fn rebuild(&mut self, ctx: &mut RestingContext<Self>, mut unsent: Outbox) {
         self.runtime.meter.actor_restarted(H::NAME);
         let lost = StoreError::Unavailable("the change could not be stored".to_owned());
         self.fail_held(&lost);
-        let unsent: Vec<Effect> = self.outbox.drain().collect();
+        let unsent: Vec<Effect> = unsent.drain().collect();
         self.runtime.fail_answers(&unsent, &lost);
-        self.poisoned.store(true, Ordering::Relaxed);
-        self.poisoned = Arc::default();
+        if let Some(pending) = self.pending.take() {
+            pending.poisoned.store(true, Ordering::Relaxed);
+        }
         match self.host.rebuild(self.runtime.clock.now(), &self.runtime) {
             None => {
                 self.retired = true;
@@ -311,11 +331,11 @@ impl<H: Host> MachineActor<H> {
     /// Back to what the store holds, which may be newer than what was told. The machine hears nothing
     /// meanwhile. With `must` it waits for as long as the store cannot be read: it may have lost or
     /// won something, and must not act before it knows.
-    fn rebuild_from_store(&mut self, ctx: &mut Context<Self>, must: bool) {
+    fn rebuild_from_store(&mut self, ctx: &mut RestingContext<Self>, must: bool) {
         let refresh = self.host.refresh(Arc::clone(&self.runtime));
         ctx.wait(refresh.into_actor(self).map(move |read, actor, ctx| {
             if read.is_ok() || !must {
-                return actor.rebuild(ctx);
+                return actor.rebuild(ctx, Outbox::default());
             }
             let rest = std::time::Duration::from_millis(REST_AFTER_REBUILD_MS);
             let rested = actix::clock::sleep(rest).into_actor(actor);
@@ -325,7 +345,8 @@ impl<H: Host> MachineActor<H> {
 
     /// Callers whose change waited for a commit learn that it failed.
     fn fail_held(&mut self, error: &StoreError) {
-        for turn in std::mem::take(&mut self.held).into_iter().flatten() {
+        let held = self.pending.as_mut().map(|own| std::mem::take(&mut own.held));
+        for turn in held.into_iter().flatten().flatten() {
             self.runtime.fail_answers(&turn.effects, error);
         }
     }
@@ -380,15 +401,13 @@ fn keep(effect: Effect, origin: Option<&Arc<Origin>>, items: &mut Vec<Durable>) 
 }
 
 impl<H: Host> Actor for MachineActor<H> {
-    type Context = Context<Self>;
+    type Context = RestingContext<Self>;
 
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(self.runtime.limits.mailbox_capacity);
-        self.timers = Some(Timers::of_arbiter(self.runtime.clock));
+    fn started(&mut self, ctx: &mut RestingContext<Self>) {
         self.arm(ctx);
     }
 
-    fn stopped(&mut self, _: &mut Context<Self>) {
+    fn stopped(&mut self, _: &mut RestingContext<Self>) {
         self.disarm();
     }
 }
@@ -399,7 +418,7 @@ impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActo
     fn handle(
         &mut self,
         Deliver { command, caller, origin }: Deliver<<H::Machine as Machine>::Command>,
-        ctx: &mut Context<Self>,
+        ctx: &mut RestingContext<Self>,
     ) {
         if let Some(caller) = caller {
             caller.was_heard();
@@ -411,35 +430,35 @@ impl<H: Host> Handler<Deliver<<H::Machine as Machine>::Command>> for MachineActo
 impl<H: Host> Handler<Committed> for MachineActor<H> {
     type Result = ();
 
-    fn handle(&mut self, committed: Committed, ctx: &mut Context<Self>) {
-        if !Arc::ptr_eq(&committed.poisoned, &self.poisoned) {
+    fn handle(&mut self, committed: Committed, ctx: &mut RestingContext<Self>) {
+        let own = self.pending.as_ref();
+        if !own.is_some_and(|own| Arc::ptr_eq(&committed.poisoned, &own.poisoned)) {
             // Its effects were dropped with the incarnation that failed. What had reached the store
             // before is durable all the same: the present machine began behind it.
             if committed.result.is_ok() {
                 for item in &committed.items {
                     self.host.committed(item, &self.runtime);
                 }
-                self.rebuild(ctx);
+                self.rebuild(ctx, Outbox::default());
             }
             return;
         }
         match committed.result {
-            Ok(()) => self.guarded(ctx, |actor, ctx| {
+            Ok(()) => self.guarded(ctx, |actor, ctx, _| {
                 for item in &committed.items {
                     actor.host.committed(item, &actor.runtime);
                 }
-                for turn in actor.held.pop_front().into_iter().flatten() {
+                let held = actor.pending.as_mut().and_then(|own| own.held.pop_front());
+                actor.pending.take_if(|own| own.held.is_empty());
+                for turn in held.into_iter().flatten() {
                     actor.perform(turn, ctx);
-                }
-                if actor.held.is_empty() {
-                    actor.held = VecDeque::new();
                 }
             }),
             Err(error) => {
                 self.report(&error);
                 self.fail_held(&error);
                 match error {
-                    StoreError::Unavailable(_) => self.rebuild(ctx),
+                    StoreError::Unavailable(_) => self.rebuild(ctx, Outbox::default()),
                     StoreError::InDoubt(_) => self.rebuild_from_store(ctx, true),
                     StoreError::Conflict(_) | StoreError::Corrupt(_) => {
                         self.rebuild_from_store(ctx, false);
@@ -473,5 +492,5 @@ impl<H: Host> MachineActor<H> {
 impl<H: Host> Handler<Barrier> for MachineActor<H> {
     type Result = ();
 
-    fn handle(&mut self, Barrier: Barrier, _: &mut Context<Self>) {}
+    fn handle(&mut self, Barrier: Barrier, _: &mut RestingContext<Self>) {}
 }

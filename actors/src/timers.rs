@@ -2,27 +2,50 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use actix::WeakRecipient;
 use actix::prelude::*;
+use actix::{WeakAddr, WeakRecipient};
 use muster_engine::time::Timestamp;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::driver_actor::DriverActor;
 
 /// Tells an actor that its deadline has come.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
+/// Whom a deadline wakes. Weak: an address of its own for each would cost more memory than the deadline.
+pub(crate) enum Sleeper {
+    /// Nearly all of them: without a recipient for each on the heap.
+    Driver(WeakAddr<DriverActor>),
+    /// Any other actor.
+    Other(WeakRecipient<Wake>),
+}
+
+impl Sleeper {
+    /// One that has ended has nothing left to wake for.
+    fn wake(&self) {
+        match self {
+            Self::Driver(own) => {
+                own.upgrade().inspect(|addr| addr.do_send(Wake));
+            }
+            Self::Other(own) => {
+                own.upgrade().inspect(|addr| addr.do_send(Wake));
+            }
+        }
+    }
+}
+
 /// Names an armed deadline; unique on its Arbiter.
-pub(crate) type TimerKey = (Timestamp, u64);
+pub(crate) type TimerKey = (Timestamp, NonZeroU64);
 
 #[derive(Default)]
 struct Deadlines {
-    /// Weak: an address of its own for each would cost more memory than the deadline.
-    due: BTreeMap<TimerKey, WeakRecipient<Wake>>,
+    due: BTreeMap<TimerKey, Sleeper>,
     armed: u64,
 }
 
@@ -55,10 +78,10 @@ impl Timers {
     }
 
     /// Wakes `actor` at `at`, once.
-    pub(crate) fn arm(&self, at: Timestamp, actor: WeakRecipient<Wake>) -> TimerKey {
+    pub(crate) fn arm(&self, at: Timestamp, actor: Sleeper) -> TimerKey {
         let mut deadlines = self.deadlines.borrow_mut();
+        let key = (at, NonZeroU64::MIN.saturating_add(deadlines.armed));
         deadlines.armed += 1;
-        let key = (at, deadlines.armed);
         let first = deadlines.due.first_key_value().is_none_or(|(first, _)| key < *first);
         deadlines.due.insert(key, actor);
         if first {
@@ -83,10 +106,7 @@ impl Timers {
                 Some(entry) if entry.key().0 <= now => {
                     let actor = entry.remove();
                     drop(deadlines);
-                    // One that has ended has nothing left to wake for.
-                    if let Some(actor) = actor.upgrade() {
-                        actor.do_send(Wake);
-                    }
+                    actor.wake();
                 }
                 Some(_) | None => return,
             }

@@ -118,9 +118,7 @@ fn start(
     let machine = QueueMachine::restore(record.clone(), Arc::clone(zone));
     let (market, durable) = (Arc::clone(market), Arc::new(Mutex::new(record)));
     let host = ZoneHost { market, zone: Arc::clone(zone), durable };
-    let shared = Arc::clone(runtime);
     let arbiter = runtime.arbiter_of(zone.id.as_str());
-    let addr =
-        ZoneActor::start_in_arbiter(arbiter, move |_| MachineActor::new(machine, host, shared));
+    let addr = ZoneActor::begin(arbiter, machine, host, runtime);
     ZoneHandle { addr }
 }

@@ -170,7 +170,7 @@ pub fn profile(number: usize) -> anyhow::Result<DriverProfile> {
         tags: Vec::new(),
         rating: Some(4.8),
         blocked_until: None,
-        preferences: RidePreferences::default(),
+        preferences: RidePreferences::default().into(),
         capacity: VehicleCapacity::default(),
         wallet: None,
         departure: Departure::None,

@@ -40,6 +40,7 @@ mod quotes;
 mod quotes_tests;
 mod record;
 mod rider_blocks;
+mod seldom;
 mod standby;
 #[cfg(test)]
 mod standby_tests;
@@ -53,4 +54,5 @@ pub use frames::PHONE_FRAMES_MAX;
 pub use machine::{DriverMachine, ENDED_OFFERS_MAX};
 pub use record::{Departure, DriverProfile, DriverRecord, DriverView};
 pub use rider_blocks::{RIDER_BLOCKS_MAX, RiderBlocks};
+pub use seldom::{Blank, SharedSeldom};
 pub use stats::{DriverStats, STATS_BUCKETS_MAX};

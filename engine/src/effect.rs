@@ -76,7 +76,7 @@ pub enum Effect {
     /// the same turn.
     LocateDriver(DriverId),
     /// Put the driver into the supply index at his newest position, or refresh his entry.
-    PlaceSupply(Supply),
+    PlaceSupply(Arc<Supply>),
     /// Take the driver out of the supply index.
     RemoveSupply,
     /// Remember that this offer belongs to this driver, for callers who know only the offer.

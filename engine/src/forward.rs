@@ -7,6 +7,8 @@
 //! return      the ride searches again when the driver is lost or late, or his drop-off moved too far
 //! ```
 
+use std::sync::Arc;
+
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -56,12 +58,12 @@ pub enum ForwardSupply {
     /// He has a next ride already, or has just said yes to one.
     Held,
     /// He may.
-    After(ForwardLink),
+    After(Arc<ForwardLink>),
 }
 
 impl ForwardSupply {
     /// What he may be asked to follow, if he may be asked.
-    pub const fn link(&self) -> Option<&ForwardLink> {
+    pub fn link(&self) -> Option<&ForwardLink> {
         match self {
             Self::After(link) => Some(link),
             Self::NotOnTrip | Self::Unwanted | Self::NoDropoff | Self::Held => None,

@@ -1,7 +1,8 @@
 //! Typed identifiers. Every id is an opaque string of 1–64 characters of `[A-Za-z0-9_.:-]`.
 
 use std::fmt;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 /// The longest id that is accepted, in bytes.
 pub const ID_LEN_MAX: usize = 64;
@@ -39,7 +40,7 @@ macro_rules! id {
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// Checks `text` and makes it an id.
@@ -47,7 +48,7 @@ macro_rules! id {
             /// # Errors
             /// [`IdError`] when the text is empty, too long or holds a forbidden character.
             pub fn new(text: &str) -> Result<Self, IdError> {
-                check(text).map(|()| Self(Arc::from(text)))
+                check(text).map(|()| Self(ArcStr::from(text)))
             }
 
             /// The id as text.
@@ -84,7 +85,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.as_ref().to_owned()
+                id.0.as_str().to_owned()
             }
         }
     };
@@ -146,7 +147,7 @@ impl OfferId {
             b >> 48,
             b & 0xffff_ffff_ffff
         );
-        Self(Arc::from(text))
+        Self(ArcStr::from(text))
     }
 }
 

@@ -79,7 +79,7 @@ impl Pair {
             rating: None,
             blocked_until: None,
             home: None,
-            preferences: RidePreferences::default(),
+            preferences: RidePreferences::default().into(),
             capacity: VehicleCapacity::default(),
             wallet: None,
             departure: Departure::None,
@@ -113,7 +113,11 @@ impl Pair {
     }
 
     fn likes(self, change: impl FnOnce(&mut RidePreferences)) -> Self {
-        self.profile(|profile| change(&mut profile.preferences))
+        self.profile(|profile| {
+            let mut preferences = RidePreferences::clone(&profile.preferences);
+            change(&mut preferences);
+            profile.preferences = preferences.into();
+        })
     }
 
     fn policy(mut self, change: impl FnOnce(&mut DispatchPolicy)) -> Self {
@@ -339,11 +343,13 @@ fn a_balance_below_the_floor_or_unknown_gets_no_rides() {
     let floor = || Pair::new().policy(|p| p.wallet_floor = 500);
     let balance = |amount| Some(Money { amount, currency: "USD".to_owned() });
     floor().is_left_out(Exclusion::WalletFloor);
-    floor().profile(|p| p.wallet = balance(499)).is_left_out(Exclusion::WalletFloor);
-    floor().profile(|p| p.wallet = balance(500)).is_offered();
-    Pair::new().profile(|p| p.wallet = balance(0)).is_offered();
+    floor().profile(|p| p.wallet = balance(499).map(Box::new)).is_left_out(Exclusion::WalletFloor);
+    floor().profile(|p| p.wallet = balance(500).map(Box::new)).is_offered();
+    Pair::new().profile(|p| p.wallet = balance(0).map(Box::new)).is_offered();
     let cash = |pair: Pair| pair.attribute(attribute::PAYMENT, "cash");
-    cash(floor()).profile(|p| p.wallet = balance(499)).is_left_out(Exclusion::WalletFloor);
+    cash(floor())
+        .profile(|p| p.wallet = balance(499).map(Box::new))
+        .is_left_out(Exclusion::WalletFloor);
 }
 
 #[test]
@@ -413,9 +419,8 @@ fn search(drivers: &[(&str, f64, u8)], limit: usize, soft: u8) -> Candidates {
         let (mut machine, _) = pair.driver();
         machine.handle(DriverCommand::PositionChanged, NOW, &mut out);
         for effect in out.drain() {
-            if let Effect::PlaceSupply(mut supply) = effect {
-                supply.live_offers = *live_offers;
-                grid.place(&slot, supply);
+            if let Effect::PlaceSupply(supply) = effect {
+                grid.place(&slot, Supply { live_offers: *live_offers, ..Supply::clone(&supply) });
             }
         }
     }
@@ -467,6 +472,7 @@ fn only_drivers_who_need_not_be_asked_are_found_by_an_instant_search() {
         machine.handle(DriverCommand::PositionChanged, NOW, &mut out);
         for effect in out.drain() {
             if let Effect::PlaceSupply(supply) = effect {
+                let supply = Supply::clone(&supply);
                 grid.place(&slot, Supply { instant_tiers, in_session, live_offers, ..supply });
             }
         }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use muster_engine::driver::DriverFacts;
+use muster_engine::driver::{DriverFacts, RidePreferences};
 use muster_engine::forward::{ForwardLink, ForwardSupply};
 use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
@@ -57,7 +57,8 @@ fn supply(status: DriverStatus, forward: ForwardSupply) -> Supply {
 }
 
 fn after(dropoff: Position) -> ForwardSupply {
-    ForwardSupply::After(ForwardLink { after: RideId::new("before").unwrap(), dropoff })
+    let link = ForwardLink { after: RideId::new("before").unwrap(), dropoff };
+    ForwardSupply::After(link.into())
 }
 
 /// A driver on a trip from `at` to `dropoff`.
@@ -166,9 +167,10 @@ fn each_driver_on_a_trip_who_is_left_out_has_a_reason() {
         (|s| s.tiers = TierSet::EMPTY.with(1), Exclusion::ServiceTier),
         (
             |s| {
-                let mut facts = DriverFacts::default();
-                facts.preferences.categories = Some(BTreeSet::new());
-                s.facts = Arc::new(facts);
+                let categories = Some(BTreeSet::new());
+                let picky = RidePreferences { categories, ..RidePreferences::default() };
+                let facts = DriverFacts { preferences: picky.into(), ..DriverFacts::default() };
+                s.facts = facts.into();
             },
             Exclusion::Category,
         ),

@@ -31,7 +31,7 @@ pub struct HeardDriver {
 fn heard(handle: &DriverHandle, since: Timestamp) -> Option<PositionSnapshot> {
     let reading = handle.board.slot.read()?;
     (reading.received_at >= since).then(|| PositionSnapshot {
-        driver: handle.board.driver.clone(),
+        driver: handle.board.driver().clone(),
         position: reading.position,
         recorded_at: reading.recorded_at,
         received_at: reading.received_at,

@@ -93,7 +93,7 @@ impl City {
             tags: Vec::new(),
             rating: None,
             blocked_until: None,
-            preferences: RidePreferences::default(),
+            preferences: RidePreferences::default().into(),
             capacity: VehicleCapacity::default(),
             wallet: None,
             departure: Departure::None,

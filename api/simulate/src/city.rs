@@ -88,7 +88,7 @@ impl City {
             rating: None,
             blocked_until: None,
             home: None,
-            preferences: RidePreferences { instant_tiers, ..RidePreferences::default() },
+            preferences: RidePreferences { instant_tiers, ..RidePreferences::default() }.into(),
             capacity: VehicleCapacity::default(),
             wallet: None,
             departure: Departure::None,

@@ -91,7 +91,7 @@ impl From<&driver::DriverView> for DriverView {
             blocked_until: profile.blocked_until.map(rfc3339),
             home: profile.home.map(LatLng::from),
             preferences: read_preferences(&profile.preferences),
-            wallet: profile.wallet.as_ref().map(Money::from),
+            wallet: profile.wallet.as_deref().map(Money::from),
             scheduled_pickup_at: profile.scheduled_pickup_at.map(rfc3339),
         }
     }

@@ -112,9 +112,9 @@ impl DriverProfileBody {
             rating: self.rating,
             blocked_until,
             home,
-            preferences,
+            preferences: preferences.into(),
             capacity,
-            wallet,
+            wallet: wallet.map(Box::new),
             departure: Departure::None,
             scheduled_pickup_at,
         })

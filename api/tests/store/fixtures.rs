@@ -385,9 +385,10 @@ pub(crate) fn driver_record(driver: &str, online: bool) -> DriverRecord {
                 instant_tiers: BTreeSet::from([tier("xl")]),
                 others: BTreeMap::from([("longest_ride_km".to_owned(), "30".to_owned())]),
                 ..RidePreferences::default()
-            },
+            }
+            .into(),
             capacity: VehicleCapacity { seats: Some(4), luggage: None },
-            wallet: Some(Money { amount: 1_250, currency: "USD".to_owned() }),
+            wallet: Some(Box::new(Money { amount: 1_250, currency: "USD".to_owned() })),
             departure: Departure::None,
             scheduled_pickup_at: Some(at(7)),
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::driver::command::PhoneFrame;
 use crate::driver::forward::{Forward, follows};
-use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
+use crate::driver::machine::{DriverMachine, Duty, Reserved, WaitsFor};
 use crate::effect::{AcceptAnswer, Answer, Asker, Effect, Outbox, Refusal, ReplyTo};
 use crate::event::EventKind;
 use crate::grid::DriverStatus;
@@ -47,16 +47,14 @@ impl DriverMachine {
                 let won = AcceptAnswer::Won(Arc::clone(ride));
                 return Self::answer_accept(asker, &id, won, out);
             }
-            Duty::Reserved { offer, askers, .. } if *offer == id => {
-                return askers.extend(asker);
-            }
-            Duty::Reserved { .. } => {
+            Duty::Reserved(own) if own.offer == id => return own.askers.extend(asker),
+            Duty::Reserved(_) => {
                 return Self::refuse_accept(asker, &id, Refusal::AcceptPending, out);
             }
             Duty::Serving { .. } => return self.accept_forward(id, asker, now, out),
             Duty::Free => {}
         }
-        let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
+        let Some(offer) = self.offered.shown(&id) else {
             return self.answer_dead_offer(&id, asker, out);
         };
         match offer.kind.fare_of(offer.terms.fare.as_ref(), fare) {
@@ -82,7 +80,8 @@ impl DriverMachine {
         let command = self.accept_command(offer.clone(), fare.clone());
         out.push(Effect::ToRide(ride.clone(), command));
         let waits_for = WaitsFor::Ride;
-        self.duty = Duty::Reserved { offer, ride, fare, waits_for, askers, retry_at };
+        let own = Reserved { offer, ride, fare, waits_for, askers, retry_at };
+        self.duty = Duty::Reserved(Box::new(own));
     }
 
     pub(super) fn accept_command(&self, offer: OfferId, fare: Option<Money>) -> RideCommand {
@@ -140,11 +139,11 @@ impl DriverMachine {
     /// quote whose end the driver was not told.
     pub(super) fn repeat_accept(&mut self, now: Timestamp, out: &mut Outbox) {
         let retry_ms = self.policy.accept_retry_ms;
-        if let Duty::Reserved { offer, ride, fare, retry_at, .. } = &mut self.duty
-            && *retry_at <= now
+        if let Duty::Reserved(own) = &mut self.duty
+            && own.retry_at <= now
         {
-            *retry_at = now.plus_millis(retry_ms);
-            let (offer, ride, fare) = (offer.clone(), ride.clone(), fare.clone());
+            own.retry_at = now.plus_millis(retry_ms);
+            let (offer, ride, fare) = (own.offer.clone(), own.ride.clone(), own.fare.clone());
             out.push(Effect::ToRide(ride, self.accept_command(offer, fare)));
         }
     }
@@ -171,15 +170,15 @@ impl DriverMachine {
     /// The race for this offer is lost: as if it had never been run (M11).
     pub(super) fn lose(&mut self, lost: &OfferId, reason: WithdrawReason, out: &mut Outbox) {
         self.lose_forward(lost, reason, out);
-        let Duty::Reserved { offer, askers, .. } = &mut self.duty else { return };
-        if offer != lost {
+        let Duty::Reserved(own) = &mut self.duty else { return };
+        if own.offer != *lost {
             return;
         }
-        for asker in std::mem::take(askers) {
+        for asker in std::mem::take(&mut own.askers) {
             Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.duty = Duty::Free;
-        self.otp_accept = None;
+        self.forget_otp_accept();
         self.cooldown_until = Timestamp::default();
     }
 
@@ -234,14 +233,15 @@ impl DriverMachine {
                 }
             }
             Duty::Serving { .. } => true,
-            Duty::Reserved { askers: waiting, offer: accepted, .. } => {
-                if accepted == offer {
-                    askers.append(waiting);
+            Duty::Reserved(own) => {
+                let waiting = std::mem::take(&mut own.askers);
+                if own.offer == *offer {
+                    askers = waiting;
                 } else {
                     // A rebuilt driver accepted before he was told of the ride he has.
-                    for asker in std::mem::take(waiting) {
+                    for asker in waiting {
                         let lost = AcceptAnswer::Lost(WithdrawReason::Superseded);
-                        Self::answer_accept(Some(asker), accepted, lost, out);
+                        Self::answer_accept(Some(asker), &own.offer, lost, out);
                     }
                 }
                 false

@@ -64,7 +64,7 @@ pub(super) fn profile() -> DriverProfile {
         tags: Vec::new(),
         rating: None,
         blocked_until: None,
-        preferences: RidePreferences::default(),
+        preferences: RidePreferences::default().into(),
         capacity: VehicleCapacity::default(),
         wallet: None,
         departure: Departure::None,
@@ -234,7 +234,7 @@ impl Case {
     pub(super) fn supply(&self) -> Option<Supply> {
         self.effects.iter().find_map(|effect| {
             let Effect::PlaceSupply(supply) = effect else { return None };
-            Some(supply.clone())
+            Some(Supply::clone(supply))
         })
     }
 

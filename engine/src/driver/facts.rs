@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::record::DriverRecord;
 use crate::driver::rider_blocks::RiderBlocks;
+use crate::driver::seldom::{Blank, SharedSeldom};
 use crate::id::{ServiceTierId, ZoneId};
 use crate::time::Timestamp;
 use crate::units::Money;
@@ -42,6 +43,27 @@ pub struct RidePreferences {
     pub others: BTreeMap<String, String>,
 }
 
+impl Blank for RidePreferences {
+    fn blank() -> &'static Self {
+        static BLANK: RidePreferences = RidePreferences {
+            categories: None,
+            trip_distance_m_min: None,
+            trip_distance_m_max: None,
+            pickup_distance_m_max: None,
+            pets: None,
+            forward: None,
+            payment: None,
+            instant_tiers: BTreeSet::new(),
+            others: BTreeMap::new(),
+        };
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self == Self::blank()
+    }
+}
+
 /// What fits into a vehicle; unknown = a ride that asks for it is not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -57,12 +79,12 @@ pub struct VehicleCapacity {
 pub struct DriverFacts {
     /// Tags of vehicle and driver.
     pub tags: BTreeSet<String>,
-    /// What he likes to drive, without the platform's own members.
-    pub preferences: RidePreferences,
+    /// What he likes to drive.
+    pub preferences: SharedSeldom<RidePreferences>,
     /// What fits into his vehicle.
     pub capacity: VehicleCapacity,
     /// His balance at the platform.
-    pub wallet: Option<Money>,
+    pub wallet: Option<Box<Money>>,
     /// When a ride begins that the platform has promised him to.
     pub scheduled_pickup_at: Option<Timestamp>,
     /// Riders he is kept from.
@@ -71,13 +93,32 @@ pub struct DriverFacts {
     pub closed_zone: Option<ZoneId>,
 }
 
+impl Blank for DriverFacts {
+    fn blank() -> &'static Self {
+        static BLANK: DriverFacts = DriverFacts {
+            tags: BTreeSet::new(),
+            preferences: SharedSeldom::BLANK,
+            capacity: VehicleCapacity { seats: None, luggage: None },
+            wallet: None,
+            scheduled_pickup_at: None,
+            rider_blocks: RiderBlocks::NONE,
+            closed_zone: None,
+        };
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self == Self::blank()
+    }
+}
+
 impl DriverFacts {
     /// The facts of a record.
     pub fn of(record: &DriverRecord) -> Self {
         let profile = &record.profile;
         Self {
             tags: profile.tags.iter().cloned().collect(),
-            preferences: RidePreferences { others: BTreeMap::new(), ..profile.preferences.clone() },
+            preferences: profile.preferences.clone(),
             capacity: profile.capacity,
             wallet: profile.wallet.clone(),
             scheduled_pickup_at: profile.scheduled_pickup_at,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::driver::accept::{assigned_at, cancelled_on};
 use crate::driver::command::PhoneFrame;
-use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
+use crate::driver::machine::{DriverMachine, Duty, Reserved, WaitsFor};
 use crate::effect::{AcceptAnswer, Asker, Effect, Outbox, Refusal};
 use crate::event::EventKind;
 use crate::forward::{ForwardLink, ForwardNews, ForwardReturn, ForwardSupply};
@@ -31,16 +31,20 @@ pub(super) enum Forward {
     /// Nothing.
     None,
     /// He accepted while on a trip and waits for the answer; no second accept is possible.
-    Accepting {
-        offer: OfferId,
-        ride: RideId,
-        /// Who waits to learn who won.
-        askers: Vec<Asker>,
-        /// When the accept is repeated.
-        retry_at: Timestamp,
-    },
+    Accepting(Box<Accepting>),
     /// A ride waits for him.
-    Held(Held),
+    Held(Box<Held>),
+}
+
+/// An accept of a ride that comes after the present one.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Accepting {
+    offer: OfferId,
+    ride: RideId,
+    /// Who waits to learn who won.
+    askers: Vec<Asker>,
+    /// When the accept is repeated.
+    retry_at: Timestamp,
 }
 
 /// A ride that waits for its driver.
@@ -63,7 +67,7 @@ impl Forward {
     pub(super) const fn ride(&self) -> Option<&Arc<RideRecord>> {
         match self {
             Self::Held(held) => Some(&held.ride),
-            Self::None | Self::Accepting { .. } => None,
+            Self::None | Self::Accepting(_) => None,
         }
     }
 
@@ -90,8 +94,8 @@ impl DriverMachine {
 
     /// Whether he accepted this offer and waits for the answer.
     pub fn accepts(&self, id: &OfferId) -> bool {
-        let now = matches!(&self.duty, Duty::Reserved { offer, .. } if offer == id);
-        now || matches!(&self.forward, Forward::Accepting { offer, .. } if offer == id)
+        let now = matches!(&self.duty, Duty::Reserved(own) if own.offer == *id);
+        now || matches!(&self.forward, Forward::Accepting(own) if own.offer == *id)
     }
 
     /// What the supply index says of him.
@@ -109,12 +113,12 @@ impl DriverMachine {
             return ForwardSupply::Unwanted;
         }
         let after = ride.request.ride.clone();
-        let link = ride.dropoff().map(|dropoff| ForwardLink { after, dropoff });
+        let link = ride.dropoff().map(|dropoff| Arc::new(ForwardLink { after, dropoff }));
         link.map_or(ForwardSupply::NoDropoff, ForwardSupply::After)
     }
 
     pub(super) fn has_forward_slot(&self) -> bool {
-        let held = self.offers.values().filter(|offer| offer.forward.is_some()).count();
+        let held = self.offered.live.values().filter(|offer| offer.forward.is_some()).count();
         held < usize::from(self.policy.forward_live_offers_max)
     }
 
@@ -130,8 +134,8 @@ impl DriverMachine {
         let Some(link) = &offer.forward else { return Err(Exclusion::OnRide) };
         match &self.forward {
             Forward::Held(_) => return Err(Exclusion::ForwardHeld),
-            Forward::Accepting { .. } if !redelivered => return Err(Exclusion::Reserved),
-            Forward::Accepting { .. } | Forward::None => {}
+            Forward::Accepting(_) if !redelivered => return Err(Exclusion::Reserved),
+            Forward::Accepting(_) | Forward::None => {}
         }
         if status != DriverStatus::OnTrip {
             return Err(Exclusion::OnRide);
@@ -164,22 +168,22 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        if let Forward::Accepting { offer, askers, .. } = &mut self.forward {
-            if *offer == id {
-                return askers.extend(asker);
+        if let Forward::Accepting(own) = &mut self.forward {
+            if own.offer == id {
+                return own.askers.extend(asker);
             }
             return Self::refuse_accept(asker, &id, Refusal::AcceptPending, out);
         }
         // Offers that do not fit his trip any more have ended, with a reason: see `follow_dropoff`.
-        let Some(offer) = self.offers.get(&id).filter(|_| !self.hidden.contains(&id)) else {
+        let Some(offer) = self.offered.shown(&id) else {
             return self.answer_dead_offer(&id, asker, out);
         };
         let ride = offer.ride.clone();
         self.cooldown_until = now.plus_millis(self.policy.accept_cooldown_ms);
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
         let askers = asker.into_iter().collect();
-        self.forward =
-            Forward::Accepting { offer: id.clone(), ride: ride.clone(), askers, retry_at };
+        let own = Accepting { offer: id.clone(), ride: ride.clone(), askers, retry_at };
+        self.forward = Forward::Accepting(Box::new(own));
         out.push(Effect::ToRide(ride, self.accept_command(id, None)));
     }
 
@@ -190,11 +194,11 @@ impl DriverMachine {
         reason: WithdrawReason,
         out: &mut Outbox,
     ) {
-        let Forward::Accepting { offer, askers, .. } = &mut self.forward else { return };
-        if offer != lost {
+        let Forward::Accepting(own) = &mut self.forward else { return };
+        if own.offer != *lost {
             return;
         }
-        for asker in std::mem::take(askers) {
+        for asker in std::mem::take(&mut own.askers) {
             Self::answer_accept(Some(asker), lost, AcceptAnswer::Lost(reason), out);
         }
         self.forward = Forward::None;
@@ -240,13 +244,13 @@ impl DriverMachine {
             // It may not have heard that it is next.
             held.ask_at = now;
         } else {
-            self.forward = Forward::Held(Held {
+            self.forward = Forward::Held(Box::new(Held {
                 ride: Arc::clone(ride),
                 since: now,
                 late_since: None,
                 returning: None,
                 ask_at: now,
-            });
+            }));
         }
         let told = Arc::clone(ride);
         if known {
@@ -266,13 +270,13 @@ impl DriverMachine {
     /// No accept waits any longer: which did, and for whom.
     fn end_accepts(&mut self) -> Vec<(OfferId, Vec<Asker>)> {
         let mut ended = Vec::new();
-        if let Duty::Reserved { offer, askers, .. } = &mut self.duty {
-            ended.push((offer.clone(), std::mem::take(askers)));
+        if let Duty::Reserved(own) = &mut self.duty {
+            ended.push((own.offer.clone(), std::mem::take(&mut own.askers)));
             self.duty = Duty::Free;
-            self.otp_accept = None;
+            self.forget_otp_accept();
         }
-        if let Forward::Accepting { offer, askers, .. } = &mut self.forward {
-            ended.push((offer.clone(), std::mem::take(askers)));
+        if let Forward::Accepting(own) = &mut self.forward {
+            ended.push((own.offer.clone(), std::mem::take(&mut own.askers)));
             self.forward = Forward::None;
         }
         ended
@@ -305,15 +309,15 @@ impl DriverMachine {
         if !matches!(self.duty, Duty::Free) {
             return;
         }
-        if let Forward::Accepting { offer, ride, askers, retry_at } = &mut self.forward {
-            self.duty = Duty::Reserved {
-                offer: offer.clone(),
-                ride: ride.clone(),
+        if let Forward::Accepting(own) = &mut self.forward {
+            self.duty = Duty::Reserved(Box::new(Reserved {
+                offer: own.offer.clone(),
+                ride: own.ride.clone(),
                 fare: None,
                 waits_for: WaitsFor::Ride,
-                askers: std::mem::take(askers),
-                retry_at: *retry_at,
-            };
+                askers: std::mem::take(&mut own.askers),
+                retry_at: own.retry_at,
+            }));
             self.forward = Forward::None;
             return;
         }
@@ -373,11 +377,11 @@ impl DriverMachine {
     /// Repeats what has no answer, and gives the next ride back when it cannot be waited for.
     pub(super) fn tend_forward(&mut self, now: Timestamp, out: &mut Outbox) {
         let retry_ms = self.policy.accept_retry_ms;
-        if let Forward::Accepting { offer, ride, retry_at, .. } = &mut self.forward
-            && *retry_at <= now
+        if let Forward::Accepting(own) = &mut self.forward
+            && own.retry_at <= now
         {
-            *retry_at = now.plus_millis(retry_ms);
-            let (offer, ride) = (offer.clone(), ride.clone());
+            own.retry_at = now.plus_millis(retry_ms);
+            let (offer, ride) = (own.offer.clone(), own.ride.clone());
             return out.push(Effect::ToRide(ride, self.accept_command(offer, None)));
         }
         let Forward::Held(held) = &self.forward else { return };
@@ -422,8 +426,8 @@ impl DriverMachine {
         let reason = DeadlineReason::ForwardCheck;
         match &self.forward {
             Forward::None => None,
-            Forward::Accepting { retry_at, .. } => {
-                Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
+            Forward::Accepting(own) => {
+                Some(Deadline { at: own.retry_at, reason: DeadlineReason::AcceptRetry })
             }
             Forward::Held(held) => {
                 let serving = matches!(self.duty, Duty::Serving { .. });

@@ -4,7 +4,7 @@ use super::case_tests::*;
 
 use std::sync::Arc;
 
-use crate::driver::{DriverCommand, PhoneFrame};
+use crate::driver::{DriverCommand, PhoneFrame, RidePreferences};
 use crate::effect::{AcceptAnswer, Answer, Effect};
 use crate::forward::{ForwardLink, ForwardNews, ForwardReturn, ForwardSupply};
 use crate::geo::Position;
@@ -114,9 +114,9 @@ fn supply_says_where_a_driver_on_a_trip_comes_free_and_why_another_does_not() {
     updated(&mut case, trip("now", RideStatus::Assigned, 500.0), 0);
     assert_eq!(case.supply().unwrap().forward, ForwardSupply::NotOnTrip);
     updated(&mut case, trip("now", RideStatus::InProgress, 500.0), 1);
-    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 500.0)));
+    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 500.0).into()));
     updated(&mut case, trip("now", RideStatus::InProgress, 700.0), 2);
-    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 700.0)));
+    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 700.0).into()));
 
     let mut case = Case::available();
     updated(&mut case, RideRecord::clone(&ride("now", RideStatus::InProgress, 0)), 0);
@@ -124,7 +124,7 @@ fn supply_says_where_a_driver_on_a_trip_comes_free_and_why_another_does_not() {
 
     let mut case = on_trip(policy());
     let mut shy = profile();
-    shy.preferences.forward = Some(false);
+    shy.preferences = RidePreferences { forward: Some(false), ..Default::default() }.into();
     case.tell(DriverCommand::PutProfile { profile: Box::new(shy), reply: None }, 1);
     assert_eq!(case.supply().unwrap().forward, ForwardSupply::Unwanted);
 
@@ -210,7 +210,7 @@ fn losing_a_forward_race_costs_nothing() {
         [Answer::Accept(AcceptAnswer::Lost(WithdrawReason::Taken))]
     ));
     let supply = case.supply().unwrap();
-    assert_eq!(supply.forward, ForwardSupply::After(link("now", 500.0)));
+    assert_eq!(supply.forward, ForwardSupply::After(link("now", 500.0).into()));
     assert!(!supply.cooling_down);
     offered(&mut case, forward_offer("again"), 70);
     assert_eq!(case.live(), ["again"]);
@@ -375,7 +375,7 @@ fn a_next_ride_that_its_rider_cancels_leaves_the_present_one_alone() {
     updated(&mut case, over, 300);
     assert!(matches!(case.frames()[..], [PhoneFrame::RideCancelled { .. }]));
     assert_eq!(case.machine.serving().map(RideId::as_str), Some("now"));
-    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 500.0)));
+    assert_eq!(case.supply().unwrap().forward, ForwardSupply::After(link("now", 500.0).into()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::driver::command::PhoneFrame;
+use crate::driver::seldom::{Blank, Seldom};
 use crate::effect::{Effect, Outbox, SessionId};
 use crate::id::{CallId, OfferId, RideId};
 use crate::time::Timestamp;
@@ -18,12 +19,23 @@ pub(super) struct PhoneFrames {
     /// The newest sequence number given out. It starts at the instant the machine was made, so it
     /// keeps growing when a machine is rebuilt, without being durable.
     seq: u64,
-    unacknowledged: VecDeque<PhoneFrame>,
+    unacknowledged: Seldom<VecDeque<PhoneFrame>>,
+}
+
+impl Blank for VecDeque<PhoneFrame> {
+    fn blank() -> &'static Self {
+        static BLANK: VecDeque<PhoneFrame> = VecDeque::new();
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 impl PhoneFrames {
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { session: None, seq: now.as_millis(), unacknowledged: VecDeque::new() }
+        Self { session: None, seq: now.as_millis(), unacknowledged: Seldom::BLANK }
     }
 
     /// Whether a phone is connected.
@@ -56,7 +68,7 @@ impl PhoneFrames {
     /// Sends every unacknowledged frame again, in order.
     pub(super) fn replay(&self, out: &mut Outbox) {
         if let Some(session) = self.session {
-            for frame in &self.unacknowledged {
+            for frame in self.unacknowledged.iter() {
                 out.push(Effect::SendFrame(session, frame.clone()));
             }
         }
@@ -67,10 +79,11 @@ impl PhoneFrames {
         self.seq += 1;
         let frame = frame(self.seq);
         self.send(frame.clone(), out);
-        if self.unacknowledged.len() == PHONE_FRAMES_MAX {
-            self.unacknowledged.pop_front();
+        let kept = self.unacknowledged.made();
+        if kept.len() == PHONE_FRAMES_MAX {
+            kept.pop_front();
         }
-        self.unacknowledged.push_back(frame);
+        kept.push_back(frame);
     }
 
     /// Sends a frame that is not kept.
@@ -81,34 +94,41 @@ impl PhoneFrames {
     }
 
     pub(super) fn acknowledge(&mut self, seq: u64) {
-        self.unacknowledged.retain(|frame| frame.seq().is_some_and(|own| own > seq));
+        self.keep(|frame| frame.seq().is_some_and(|own| own > seq));
+    }
+
+    fn keep(&mut self, which: impl FnMut(&PhoneFrame) -> bool) {
+        if let Some(kept) = self.unacknowledged.there() {
+            kept.retain(which);
+        }
+    }
+
+    /// Gives back what frames took that have all been acknowledged.
+    pub(super) fn trim(&mut self) {
+        self.unacknowledged.trim();
     }
 
     /// An ended offer is not shown any more.
     pub(super) fn void_offer(&mut self, ended: &OfferId) {
-        self.unacknowledged.retain(
-            |frame| !matches!(frame, PhoneFrame::Offer { offer, .. } if offer.id == *ended),
-        );
+        self.keep(|frame| !matches!(frame, PhoneFrame::Offer { offer, .. } if offer.id == *ended));
     }
 
     /// A driver who is there needs no nudge.
     pub(super) fn void_nudges(&mut self, of: &RideId) {
-        self.unacknowledged.retain(
+        self.keep(
             |frame| !matches!(frame, PhoneFrame::Nudge { ride, .. } if ride.request.ride == *of),
         );
     }
 
     /// A call to a gate that is over is not announced any more.
     pub(super) fn void_call(&mut self, over: &CallId) {
-        self.unacknowledged.retain(
-            |frame| !matches!(frame, PhoneFrame::QueueCall { call, .. } if call.id == *over),
-        );
+        self.keep(|frame| !matches!(frame, PhoneFrame::QueueCall { call, .. } if call.id == *over));
     }
 
     /// A ride that is over is not announced any more.
     pub(super) fn void_assigned(&mut self, over: &RideId) {
         self.void_nudges(over);
-        self.unacknowledged.retain(|frame| {
+        self.keep(|frame| {
             !matches!(frame, PhoneFrame::Assigned { ride, .. } if ride.request.ride == *over)
         });
     }

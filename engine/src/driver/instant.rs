@@ -29,6 +29,6 @@ impl DriverMachine {
         if !self.frames.has_session() {
             return Err(Exclusion::NoSession);
         }
-        if self.offers.is_empty() { Ok(()) } else { Err(Exclusion::OfferPending) }
+        if self.offered.live.is_empty() { Ok(()) } else { Err(Exclusion::OfferPending) }
     }
 }

@@ -13,7 +13,7 @@ use crate::ride::RideCommand;
 fn opted_in() -> DriverProfile {
     let preferences =
         RidePreferences { instant_tiers: [tier()].into(), ..RidePreferences::default() };
-    DriverProfile { preferences, ..profile() }
+    DriverProfile { preferences: preferences.into(), ..profile() }
 }
 
 fn instant(name: &str) -> Box<Offer> {
@@ -76,7 +76,7 @@ fn every_condition_is_checked_again_when_the_offer_arrives() {
     let mut elsewhere = Case::available();
     let other = ServiceTierId::new("premium").unwrap();
     let preferences = RidePreferences { instant_tiers: [other].into(), ..Default::default() };
-    elsewhere.put(DriverProfile { preferences, ..profile() }, 0);
+    elsewhere.put(DriverProfile { preferences: preferences.into(), ..profile() }, 0);
     let mut silent =
         Case::with(DispatchPolicy { stale_after_ms: 1_000, ..DispatchPolicy::default() });
     silent.put(opted_in(), 0);
@@ -85,9 +85,9 @@ fn every_condition_is_checked_again_when_the_offer_arrives() {
     let mut picky = Case::available();
     let preferences = RidePreferences {
         categories: Some(["rental".to_owned()].into()),
-        ..opted_in().preferences
+        ..RidePreferences::clone(&opted_in().preferences)
     };
-    picky.put(DriverProfile { preferences, ..profile() }, 0);
+    picky.put(DriverProfile { preferences: preferences.into(), ..profile() }, 0);
     let cases = [
         (gone, Exclusion::NoSession),
         (pending, Exclusion::OfferPending),

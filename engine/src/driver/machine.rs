@@ -1,15 +1,16 @@
 //! The machine of one driver: state, deadlines and the door every command comes through.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::driver::command::{DriverCommand, PhoneFrame};
 use crate::driver::facts::DriverFacts;
 use crate::driver::forward::{Forward, follows};
 use crate::driver::frames::PhoneFrames;
-use crate::driver::otp::OtpAsk;
+use crate::driver::offers::Offered;
+use crate::driver::otp::Otp;
 use crate::driver::queueing::ZoneTie;
 use crate::driver::record::{DriverProfile, DriverRecord, DriverView};
+use crate::driver::seldom::{Seldom, SharedSeldom};
 use crate::driver::stats::DriverStats;
 use crate::effect::{Answer, Asker, CloseReason, Effect, Outbox, ReplyTo, SessionId};
 use crate::event::{Event, EventKind};
@@ -20,7 +21,7 @@ use crate::machine::Machine;
 use crate::market::Market;
 use crate::offer::{Exclusion, Offer, OfferEnd, WithdrawReason};
 use crate::policy::DispatchPolicy;
-use crate::ride::{OtpEntry, RideRecord};
+use crate::ride::RideRecord;
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 use crate::units::Money;
 
@@ -39,31 +40,19 @@ pub struct DriverMachine {
     pub(super) duty: Duty,
     /// What comes after it.
     pub(super) forward: Forward,
-    /// Slots are these offers and nothing else (M5).
-    pub(super) offers: BTreeMap<OfferId, Offer>,
-    /// Those of `offers` that came back after a restart. They were on a screen, so they are good
-    /// until they end, even when an answer that was lost with the process freed a slot for another.
-    pub(super) redelivered: BTreeSet<OfferId>,
-    /// Those of `offers` whose time on the screen has yet to come: no frame, no view and no answer
-    /// knows them.
-    pub(super) hidden: BTreeSet<OfferId>,
-    pub(super) ended: VecDeque<(OfferId, EndedOffer)>,
-    /// Ahead of the record's until they are written with it.
-    pub(super) stats: DriverStats,
+    pub(super) offered: Seldom<Offered>,
+    /// Those ahead of the record's, until they are written with it.
+    pub(super) stats_ahead: Option<Box<DriverStats>>,
     pub(super) cooldown_until: Timestamp,
     pub(super) frames: PhoneFrames,
     contact: Contact,
-    placed: Option<Supply>,
+    /// Shared with the supply index.
+    placed: Option<Arc<Supply>>,
     /// What eligibility reads of `record`.
-    pub(super) facts: Arc<DriverFacts>,
+    pub(super) facts: SharedSeldom<DriverFacts>,
     /// What the queue of a zone knows of him.
     pub(super) tie: ZoneTie,
-    /// The one-time password that waits for its zone's answer.
-    pub(super) otp_ask: Option<Box<OtpAsk>>,
-    /// The accept under way, when it came by a one-time password.
-    pub(super) otp_accept: Option<Box<OtpEntry>>,
-    /// When he entered wrong one-time passwords.
-    pub(super) otp_failures: VecDeque<Timestamp>,
+    pub(super) otp: Seldom<Otp>,
     /// Whether this machine was told to remove him: one that was rebuilt does not know his rides yet.
     pub(super) told_to_go: bool,
 }
@@ -73,25 +62,28 @@ pub struct DriverMachine {
 pub(super) enum Duty {
     /// Nothing.
     Free,
-    /// He accepted and waits for the ride's answer, or with a quote for the rider's choice; no
-    /// second accept is possible.
-    Reserved {
-        offer: OfferId,
-        ride: RideId,
-        /// What he asks, where accepts are quotes.
-        fare: Option<Money>,
-        waits_for: WaitsFor,
-        /// Who waits to learn who won.
-        askers: Vec<Asker>,
-        /// When the accept is repeated.
-        retry_at: Timestamp,
-    },
+    /// He accepted and waits; no second accept is possible.
+    Reserved(Box<Reserved>),
     /// He serves a ride.
     Serving {
         /// The ride as last told.
         ride: Arc<RideRecord>,
         status: DriverStatus,
     },
+}
+
+/// An accept that waits for the ride's answer, or with a quote for the rider's choice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reserved {
+    pub(super) offer: OfferId,
+    pub(super) ride: RideId,
+    /// What he asks, where accepts are quotes.
+    pub(super) fare: Option<Money>,
+    pub(super) waits_for: WaitsFor,
+    /// Who waits to learn who won.
+    pub(super) askers: Vec<Asker>,
+    /// When the accept is repeated.
+    pub(super) retry_at: Timestamp,
 }
 
 /// Whose word a reserved driver waits for.
@@ -123,29 +115,24 @@ impl DriverMachine {
     ) -> Self {
         let record = record.into();
         slot.request_attention();
-        let facts = Arc::new(DriverFacts::of(&record));
+        let facts = DriverFacts::of(&record).into();
         Self {
             tiers: market.tier_set(&record.profile.service_tiers).unwrap_or_default(),
             market,
-            stats: record.stats.clone().begun(now),
+            stats_ahead: record.stats.begun(now).map(Box::new),
             record,
             policy,
             slot,
             facts,
             duty: Duty::Free,
             forward: Forward::None,
-            offers: BTreeMap::new(),
-            redelivered: BTreeSet::new(),
-            hidden: BTreeSet::new(),
-            ended: VecDeque::new(),
+            offered: Seldom::BLANK,
             cooldown_until: Timestamp::default(),
             frames: PhoneFrames::new(now),
             contact: Contact::Stale,
             placed: None,
             tie: ZoneTie::new(now),
-            otp_ask: None,
-            otp_accept: None,
-            otp_failures: VecDeque::new(),
+            otp: Seldom::BLANK,
             told_to_go: false,
         }
     }
@@ -166,24 +153,28 @@ impl DriverMachine {
     pub fn serving(&self) -> Option<&RideId> {
         match &self.duty {
             Duty::Serving { ride, .. } => Some(&ride.request.ride),
-            Duty::Free | Duty::Reserved { .. } => None,
+            Duty::Free | Duty::Reserved(_) => None,
         }
     }
 
     /// Offers he holds, seen or not.
     pub fn live_offers(&self) -> impl Iterator<Item = &Offer> {
-        self.offers.values()
+        self.offered.live.values()
     }
 
     /// Offers that are on his screen.
     fn shown(&self) -> impl Iterator<Item = &Offer> {
-        self.offers.values().filter(|offer| !self.hidden.contains(&offer.id))
+        self.offered.live.values().filter(|offer| !self.offered.hidden.contains(&offer.id))
     }
 
     /// Slots in use by offers for now, and by forward offers, without those of offers that came back
     /// after a restart: the caps of M2 count these.
     pub fn slots_held(&self) -> (usize, usize) {
-        let counted = self.offers.values().filter(|offer| !self.redelivered.contains(&offer.id));
+        let counted = self
+            .offered
+            .live
+            .values()
+            .filter(|offer| !self.offered.redelivered.contains(&offer.id));
         let (forward, idle): (Vec<&Offer>, Vec<&Offer>) =
             counted.partition(|offer| offer.forward.is_some());
         (idle.len(), forward.len())
@@ -193,7 +184,7 @@ impl DriverMachine {
     pub fn status(&self) -> DriverStatus {
         match &self.duty {
             Duty::Serving { status, .. } => *status,
-            Duty::Reserved { .. } => DriverStatus::Reserved,
+            Duty::Reserved(_) => DriverStatus::Reserved,
             Duty::Free if self.forward.is_held() => DriverStatus::EnRoute,
             Duty::Free if self.record.online => DriverStatus::Available,
             Duty::Free => DriverStatus::Offline,
@@ -208,7 +199,7 @@ impl DriverMachine {
             contact: self.contact,
             reading: self.slot.read(),
             offers: self.shown().cloned().collect(),
-            stats: self.stats.clone(),
+            stats: self.stats().clone(),
             ride: self.serving().cloned(),
             forward_ride: self.forward_ride().cloned(),
             standby_ride: self.standby_ride().cloned(),
@@ -228,20 +219,21 @@ impl DriverMachine {
         {
             return Err(Invariant::M2);
         }
-        let mut parts = self.redelivered.iter().chain(&self.hidden);
-        let kept = parts.all(|id| self.offers.contains_key(id));
-        let own = kept && self.offers.values().all(|offer| offer.driver == self.record.driver);
+        let offered = &self.offered;
+        let mut parts = offered.redelivered.iter().chain(&offered.hidden);
+        let kept = parts.all(|id| offered.live.contains_key(id));
+        let own = kept && offered.live.values().all(|offer| offer.driver == self.record.driver);
         let reserved_is_held = match &self.duty {
-            Duty::Reserved { offer, waits_for: WaitsFor::Rider | WaitsFor::Standby, .. } => {
-                self.offers.contains_key(offer)
+            Duty::Reserved(own) => {
+                own.waits_for == WaitsFor::Ride || offered.live.contains_key(&own.offer)
             }
-            Duty::Reserved { .. } | Duty::Free => true,
+            Duty::Free => true,
             Duty::Serving { ride, .. } => {
-                self.offers.values().all(|offer| follows(offer, ride) || self.accepts(&offer.id))
+                offered.live.values().all(|offer| follows(offer, ride) || self.accepts(&offer.id))
             }
         };
         let reserved_is_held =
-            reserved_is_held && (!self.forward.is_held() || self.offers.is_empty());
+            reserved_is_held && (!self.forward.is_held() || offered.live.is_empty());
         if own && reserved_is_held { Ok(()) } else { Err(Invariant::M5) }
     }
 
@@ -346,14 +338,14 @@ impl DriverMachine {
             tags: TagFilter::of(self.record.profile.tags.iter().map(String::as_str)),
             status: self.status(),
             contact: self.contact,
-            live_offers: u8::try_from(self.offers.len()).unwrap_or(u8::MAX),
+            live_offers: u8::try_from(self.offered.live.len()).unwrap_or(u8::MAX),
             cooling_down: self.cooldown_until > now,
             blocked: self.blocked(now),
             instant_tiers: self.instant_tiers(),
             in_session: self.is_in_session(),
             hold: Hold::default(),
             forward: self.forward_supply(),
-            facts: Arc::clone(&self.facts),
+            facts: self.facts.clone(),
             standing: self.standing(now),
         };
         let visible = supply.status != DriverStatus::Offline && self.slot.read().is_some();
@@ -361,10 +353,23 @@ impl DriverMachine {
             if self.placed.take().is_some() {
                 out.push(Effect::RemoveSupply);
             }
-        } else if moved || self.placed.as_ref() != Some(&supply) {
-            self.placed = Some(supply.clone());
-            out.push(Effect::PlaceSupply(supply));
+            return;
         }
+        let known = self.placed.take().filter(|known| **known == supply);
+        let told = known.is_some() && !moved;
+        let supply = known.unwrap_or_else(|| Arc::new(supply));
+        if !told {
+            out.push(Effect::PlaceSupply(Arc::clone(&supply)));
+        }
+        self.placed = Some(supply);
+    }
+
+    /// What a turn has emptied is not kept for the next.
+    fn trim(&mut self) {
+        self.offered.trim();
+        self.otp.trim();
+        self.frames.trim();
+        self.tie.trim();
     }
 
     fn contact_deadline(&self) -> Option<Deadline> {
@@ -454,6 +459,7 @@ impl Machine for DriverMachine {
         self.settle_zone(now, out);
         self.refresh_supply(now, moved, out);
         self.depart(out);
+        self.trim();
     }
 
     fn next_deadline(&self) -> Option<Deadline> {
@@ -462,12 +468,12 @@ impl Machine for DriverMachine {
         let showing = self.next_showing();
         let showing = showing.map(|at| Deadline { at, reason: DeadlineReason::OfferShowing });
         let retry = match &self.duty {
-            Duty::Reserved { retry_at, .. } => {
-                Some(Deadline { at: *retry_at, reason: DeadlineReason::AcceptRetry })
+            Duty::Reserved(own) => {
+                Some(Deadline { at: own.retry_at, reason: DeadlineReason::AcceptRetry })
             }
             Duty::Free | Duty::Serving { .. } => self.forward_deadline(),
         };
-        let placed = self.placed.as_ref();
+        let placed = self.placed.as_deref();
         let cooldown = placed
             .filter(|supply| supply.cooling_down)
             .map(|_| Deadline { at: self.cooldown_until, reason: DeadlineReason::CooldownEnd });
@@ -489,5 +495,6 @@ impl Machine for DriverMachine {
         self.settle_zone(now, out);
         self.refresh_supply(now, false, out);
         self.depart(out);
+        self.trim();
     }
 }

@@ -15,7 +15,7 @@ impl DriverMachine {
     pub(super) fn nudged_at(&self, ride: &RideId) -> Option<Timestamp> {
         match &self.duty {
             Duty::Serving { ride: own, .. } if own.request.ride == *ride => nudged_at(own),
-            Duty::Serving { .. } | Duty::Reserved { .. } | Duty::Free => None,
+            Duty::Serving { .. } | Duty::Reserved(_) | Duty::Free => None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! Offers a driver holds: taking in, letting go, running out.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use crate::driver::command::PhoneFrame;
 use crate::driver::machine::{DriverMachine, Duty, ENDED_OFFERS_MAX, EndedOffer, WaitsFor};
+use crate::driver::seldom::Blank;
 use crate::effect::{Effect, Outbox, Refusal, ReplyTo};
 use crate::grid::Contact;
 use crate::id::OfferId;
@@ -9,6 +12,44 @@ use crate::offer::{Exclusion, Offer, OfferEnd, OfferKind, WithdrawReason};
 use crate::ride::{RideCommand, suits, suits_untimed, tier_with_least_downgrade};
 use crate::time::Timestamp;
 use crate::travel::EtaSource;
+
+/// Offers as their driver knows them.
+#[derive(Debug, Default)]
+pub(super) struct Offered {
+    /// Slots are these offers and nothing else (M5).
+    pub(super) live: BTreeMap<OfferId, Offer>,
+    /// Those of `live` that came back after a restart. They were on a screen, so they are good until
+    /// they end, even when an answer that was lost with the process freed a slot for another.
+    pub(super) redelivered: BTreeSet<OfferId>,
+    /// Those of `live` whose time on the screen has yet to come: no frame, no view and no answer
+    /// knows them.
+    pub(super) hidden: BTreeSet<OfferId>,
+    /// The newest that ended, oldest first.
+    ended: VecDeque<(OfferId, EndedOffer)>,
+}
+
+impl Blank for Offered {
+    fn blank() -> &'static Self {
+        static BLANK: Offered = Offered {
+            live: BTreeMap::new(),
+            redelivered: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+            ended: VecDeque::new(),
+        };
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self.live.is_empty() && self.ended.is_empty()
+    }
+}
+
+impl Offered {
+    /// The offer, if its driver has seen it or may have.
+    pub(super) fn shown(&self, id: &OfferId) -> Option<&Offer> {
+        self.live.get(id).filter(|_| !self.hidden.contains(id))
+    }
+}
 
 impl DriverMachine {
     /// Holds a slot and shows the offer, now or at its time, or answers why not: this check is the
@@ -20,7 +61,7 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        if self.offers.contains_key(&offer.id) {
+        if self.offered.live.contains_key(&offer.id) {
             return;
         }
         if let Some(ended) = self.ended_offer(&offer.id) {
@@ -39,15 +80,15 @@ impl DriverMachine {
         out.push(Effect::IndexOffer(offer.id.clone()));
         let instant = offer.kind == OfferKind::Instant;
         if offer.visible_at > now || instant {
-            self.hidden.insert(offer.id.clone());
+            self.offered.made().hidden.insert(offer.id.clone());
         } else {
             self.show(&offer, out);
         }
         if known {
-            self.redelivered.insert(offer.id.clone());
+            self.offered.made().redelivered.insert(offer.id.clone());
         }
         let (id, ride) = (offer.id.clone(), offer.ride.clone());
-        self.offers.insert(id.clone(), offer);
+        self.offered.made().live.insert(id.clone(), offer);
         if instant {
             self.reserve(id, ride, None, Vec::new(), now, out);
         } else {
@@ -63,7 +104,7 @@ impl DriverMachine {
 
     /// Offers that will come on the screen.
     fn unseen(&self) -> impl Iterator<Item = &Offer> {
-        let unseen = self.hidden.iter().filter_map(|id| self.offers.get(id));
+        let unseen = self.offered.hidden.iter().filter_map(|id| self.offered.live.get(id));
         unseen.filter(|offer| offer.kind != OfferKind::Instant)
     }
 
@@ -77,7 +118,7 @@ impl DriverMachine {
         let is_due = |offer: &&Offer| offer.visible_at <= now;
         let due: Vec<Offer> = self.unseen().filter(is_due).cloned().collect();
         for offer in due {
-            self.hidden.remove(&offer.id);
+            self.offered.made().hidden.remove(&offer.id);
             self.show(&offer, out);
         }
     }
@@ -103,13 +144,13 @@ impl DriverMachine {
                 return self.admits_forward(offer, ride, *status, redelivered, now);
             }
             Duty::Free if self.forward.is_held() => return Err(Exclusion::OnRide),
-            Duty::Reserved { waits_for: WaitsFor::Rider | WaitsFor::Standby, .. } => {
-                return Err(Exclusion::Reserved);
+            Duty::Reserved(own) => {
+                let again = redelivered && offer.quoted.is_none() && !offer.standby;
+                if own.waits_for != WaitsFor::Ride || !again {
+                    return Err(Exclusion::Reserved);
+                }
             }
-            Duty::Reserved { .. } if !redelivered || offer.quoted.is_some() || offer.standby => {
-                return Err(Exclusion::Reserved);
-            }
-            Duty::Free | Duty::Reserved { .. } => {}
+            Duty::Free => {}
         }
         if !self.record.online {
             return Err(Exclusion::Offline);
@@ -117,7 +158,7 @@ impl DriverMachine {
         if redelivered {
             return Ok(());
         }
-        let full = self.offers.len() >= usize::from(self.policy.live_offers_max)
+        let full = self.offered.live.len() >= usize::from(self.policy.live_offers_max)
             || (offer.forward.is_some() && !self.has_forward_slot());
         if full {
             return Err(Exclusion::OfferSlotsFull);
@@ -165,7 +206,7 @@ impl DriverMachine {
     }
 
     pub(super) fn ended_offer(&self, id: &OfferId) -> Option<EndedOffer> {
-        self.ended.iter().find(|(ended, _)| ended == id).map(|(_, how)| *how)
+        self.offered.ended.iter().find(|(ended, _)| ended == id).map(|(_, how)| *how)
     }
 
     /// Lets a live offer go that its driver did not end himself, and takes it off his screen if it
@@ -177,7 +218,7 @@ impl DriverMachine {
         reason: WithdrawReason,
         out: &mut Outbox,
     ) -> Option<Offer> {
-        let seen = !self.hidden.contains(id);
+        let seen = !self.offered.hidden.contains(id);
         let closed = self.close_offer(id, end, reason, out)?;
         if seen {
             let offer = id.clone();
@@ -194,21 +235,23 @@ impl DriverMachine {
         reason: WithdrawReason,
         out: &mut Outbox,
     ) -> Option<Offer> {
-        let offer = self.offers.remove(id)?;
-        self.redelivered.remove(id);
-        self.hidden.remove(id);
+        let offered = self.offered.there()?;
+        let offer = offered.live.remove(id)?;
+        offered.redelivered.remove(id);
+        offered.hidden.remove(id);
         self.frames.void_offer(id);
         self.remember_end(id.clone(), EndedOffer { end, reason }, out);
         Some(offer)
     }
 
     fn remember_end(&mut self, id: OfferId, ended: EndedOffer, out: &mut Outbox) {
-        if self.ended.len() == ENDED_OFFERS_MAX
-            && let Some((oldest, _)) = self.ended.pop_front()
+        let known = &mut self.offered.made().ended;
+        if known.len() == ENDED_OFFERS_MAX
+            && let Some((oldest, _)) = known.pop_front()
         {
             out.push(Effect::ForgetOffer(oldest));
         }
-        self.ended.push_back((id, ended));
+        known.push_back((id, ended));
     }
 
     /// The ride takes its offer back; nothing is held against the driver (M11).
@@ -226,7 +269,7 @@ impl DriverMachine {
 
     /// Live offers that the driver has not accepted.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = &Offer> {
-        self.offers.values().filter(|offer| !self.accepts(&offer.id))
+        self.offered.live.values().filter(|offer| !self.accepts(&offer.id))
     }
 
     /// Lets all offers go because the driver cannot take any; the rides look for others at once.
@@ -262,7 +305,7 @@ impl DriverMachine {
             .map(|offer| offer.id.clone())
             .collect();
         for id in dead {
-            let seen = !self.hidden.contains(&id);
+            let seen = !self.offered.hidden.contains(&id);
             let ended = self.take_back(&id, OfferEnd::Expired, WithdrawReason::Expired, out);
             if let Some(offer) = ended.filter(|_| seen) {
                 self.count_refusal(&offer, now, out);
@@ -292,7 +335,7 @@ impl DriverMachine {
         } else if self.accepts(id) {
             return Self::refuse(reply, Refusal::AcceptPending, out);
         }
-        if self.hidden.contains(id) {
+        if self.offered.hidden.contains(id) {
             return Self::refuse(reply, Refusal::UnknownOffer, out);
         }
         match self.close_offer(id, OfferEnd::Declined, WithdrawReason::Superseded, out) {

@@ -1,8 +1,11 @@
 //! A rider's one-time password, entered by a driver at a zone: from the zone's answer to the same
 //! protocol as any accept.
 
+use std::collections::VecDeque;
+
 use crate::driver::command::PhoneFrame;
-use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
+use crate::driver::machine::{DriverMachine, Duty, Reserved, WaitsFor};
+use crate::driver::seldom::Blank;
 use crate::effect::{AcceptAnswer, Asker, Effect, Outbox, Refusal};
 use crate::grid::Contact;
 use crate::id::{OfferId, ServiceTierId, ZoneId};
@@ -10,9 +13,30 @@ use crate::ride::{OtpEntry, suits, tier_with_least_downgrade};
 use crate::time::{Deadline, DeadlineReason, Timestamp};
 use crate::zone::{StandingOffer, ZoneCommand};
 
-/// A one-time password that waits for its zone's answer.
+/// One-time passwords as their driver knows them.
+#[derive(Debug, Default)]
+pub(super) struct Otp {
+    /// The one that waits for its zone's answer.
+    ask: Option<OtpAsk>,
+    /// The accept under way, when it came by one.
+    accept: Option<OtpEntry>,
+    /// When he entered wrong ones.
+    failures: VecDeque<Timestamp>,
+}
+
+impl Blank for Otp {
+    fn blank() -> &'static Self {
+        static BLANK: Otp = Otp { ask: None, accept: None, failures: VecDeque::new() };
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self.ask.is_none() && self.accept.is_none() && self.failures.is_empty()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct OtpAsk {
+struct OtpAsk {
     zone: ZoneId,
     otp: String,
     asked_at: Timestamp,
@@ -41,10 +65,10 @@ impl DriverMachine {
                 let (offer, won) = (assignment.offer.clone(), AcceptAnswer::Won(ride.clone()));
                 return Self::answer_accept(asker, &offer, won, out);
             }
-            Duty::Reserved { askers, .. } => {
-                let same = self.otp_accept.as_ref().is_some_and(|entry| entry.otp == otp);
-                if same && askers.len() < ASKERS_MAX {
-                    return askers.extend(asker);
+            Duty::Reserved(own) => {
+                let same = self.otp.accept.as_ref().is_some_and(|entry| entry.otp == otp);
+                if same && own.askers.len() < ASKERS_MAX {
+                    return own.askers.extend(asker);
                 }
                 return Self::refuse_otp(asker, Refusal::AcceptPending, out);
             }
@@ -53,7 +77,7 @@ impl DriverMachine {
             }
             Duty::Free => {}
         }
-        if let Some(ask) = &mut self.otp_ask {
+        if let Some(ask) = self.otp.there().and_then(|known| known.ask.as_mut()) {
             if ask.otp == otp && ask.askers.len() < ASKERS_MAX {
                 return ask.askers.extend(asker);
             }
@@ -64,7 +88,7 @@ impl DriverMachine {
             Ok(zone) => {
                 let askers = asker.into_iter().collect();
                 let ask = OtpAsk { zone, otp, asked_at: now, retry_at: now, askers };
-                self.otp_ask = Some(Box::new(ask));
+                self.otp.made().ask = Some(ask);
                 self.repeat_otp(now, out);
             }
         }
@@ -73,8 +97,10 @@ impl DriverMachine {
     /// The zone whose passwords this driver may enter now.
     fn otp_zone(&mut self, now: Timestamp) -> Result<ZoneId, Refusal> {
         let since = now.minus_millis(self.policy.otp_attempts_window_ms);
-        self.otp_failures.retain(|failed_at| *failed_at > since);
-        if self.otp_failures.len() >= self.policy.otp_attempts_max as usize {
+        if let Some(known) = self.otp.there() {
+            known.failures.retain(|failed_at| *failed_at > since);
+        }
+        if self.otp.failures.len() >= self.policy.otp_attempts_max as usize {
             return Err(Refusal::OtpAttemptsExhausted);
         }
         if !self.record.online || self.contact() != Contact::Live {
@@ -96,15 +122,28 @@ impl DriverMachine {
     }
 
     fn refuse_otp_ask(&mut self, refusal: Refusal, out: &mut Outbox) {
-        for asker in self.otp_ask.take().map(|ask| ask.askers).unwrap_or_default() {
+        for asker in self.end_otp_ask() {
             Self::refuse_otp(Some(asker), refusal, out);
+        }
+    }
+
+    /// No password waits any longer; who waited for its answer.
+    fn end_otp_ask(&mut self) -> Vec<Asker> {
+        let ask = self.otp.there().and_then(|known| known.ask.take());
+        ask.map(|ask| ask.askers).unwrap_or_default()
+    }
+
+    /// The accept under way is over.
+    pub(super) fn forget_otp_accept(&mut self) {
+        if let Some(known) = self.otp.there() {
+            known.accept = None;
         }
     }
 
     /// Asks the zone, again when it has not answered.
     pub(super) fn repeat_otp(&mut self, now: Timestamp, out: &mut Outbox) {
         let (driver, retry_ms) = (self.id().clone(), self.policy.accept_retry_ms);
-        if let Some(ask) = &mut self.otp_ask
+        if let Some(ask) = self.otp.there().and_then(|known| known.ask.as_mut())
             && ask.retry_at <= now
         {
             ask.retry_at = now.plus_millis(retry_ms);
@@ -115,15 +154,15 @@ impl DriverMachine {
     }
 
     pub(super) fn otp_deadline(&self) -> Option<Deadline> {
-        let ask = self.otp_ask.as_ref()?;
+        let ask = self.otp.ask.as_ref()?;
         Some(Deadline { at: ask.retry_at, reason: DeadlineReason::QueueRetry })
     }
 
     pub(super) fn on_otp_unknown(&mut self, asked_at: Timestamp, now: Timestamp, out: &mut Outbox) {
-        if self.otp_ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
+        if self.otp.ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
             return;
         }
-        self.otp_failures.push_back(now);
+        self.otp.made().failures.push_back(now);
         self.refuse_otp_ask(Refusal::OtpMismatch, out);
     }
 
@@ -135,7 +174,7 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        if self.otp_ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
+        if self.otp.ask.as_ref().is_none_or(|ask| ask.asked_at != asked_at) {
             return;
         }
         if self.duty != Duty::Free || self.forward.is_held() {
@@ -144,14 +183,14 @@ impl DriverMachine {
         let Some(entry) = self.eligible_entry(standing, now) else {
             return self.refuse_otp_ask(Refusal::DriverNotEligible, out);
         };
-        let askers = self.otp_ask.take().map(|ask| ask.askers).unwrap_or_default();
+        let askers = self.end_otp_ask();
         let (offer, ride) = (standing.offer.clone(), standing.ride.clone());
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
-        self.otp_accept = Some(Box::new(entry));
+        self.otp.made().accept = Some(entry);
         let waits_for = WaitsFor::Ride;
         let (accepted, of) = (offer.clone(), ride.clone());
-        self.duty =
-            Duty::Reserved { offer: accepted, ride: of, fare: None, waits_for, askers, retry_at };
+        let own = Reserved { offer: accepted, ride: of, fare: None, waits_for, askers, retry_at };
+        self.duty = Duty::Reserved(Box::new(own));
         out.push(Effect::ToRide(ride, self.accept_command(offer, None)));
     }
 
@@ -178,6 +217,6 @@ impl DriverMachine {
 
     /// The password entered for this offer, if that is how it came.
     pub(super) fn otp_entry(&self, offer: &OfferId) -> Option<OtpEntry> {
-        self.otp_accept.as_deref().filter(|entry| entry.offer == *offer).cloned()
+        self.otp.accept.as_ref().filter(|entry| entry.offer == *offer).cloned()
     }
 }

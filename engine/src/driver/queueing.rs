@@ -9,11 +9,10 @@
 //! Where he is follows from his fixes (`zone::Presence`); whether he has a place is the queue's to
 //! say. An ask without an answer is repeated: the queue's machine may have died with it.
 
-use std::sync::Arc;
-
 use crate::driver::command::PhoneFrame;
 use crate::driver::facts::DriverFacts;
 use crate::driver::machine::{DriverMachine, Duty};
+use crate::driver::seldom::{Blank, Seldom};
 use crate::effect::{Effect, Outbox};
 use crate::id::{GateId, ZoneId};
 use crate::offer::Offer;
@@ -24,20 +23,38 @@ use crate::zone::{LeaveReason, QueueNews, Whereabouts, ZoneCommand};
 /// What the queue of a zone knows of a driver.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ZoneTie {
-    state: TieState,
     /// The newest ask's instant: each ask has another.
     asked_at: Timestamp,
     /// Since when he has no place, as far as he knows.
     away_since: Timestamp,
+    bond: Seldom<Bond>,
+}
+
+/// What binds him to a zone.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Bond {
+    state: TieState,
     /// The gate the queue knows him at.
     gate: Option<GateId>,
     /// The place he had when he got the ride he serves: his again if the rider calls it off.
     kept: Option<(ZoneId, Timestamp)>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+impl Blank for Bond {
+    fn blank() -> &'static Self {
+        static BLANK: Bond = Bond { state: TieState::Away, gate: None, kept: None };
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self == Self::blank()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 enum TieState {
     /// No queue has him.
+    #[default]
     Away,
     /// He asked for a place.
     Joining { zone: ZoneId, retry_at: Timestamp },
@@ -62,18 +79,12 @@ enum Wanted {
 impl ZoneTie {
     pub(super) const fn new(now: Timestamp) -> Self {
         // A place that his fixes show from here on is news: he came when they show it.
-        Self {
-            state: TieState::Away,
-            asked_at: now,
-            away_since: Timestamp::from_millis(0),
-            gate: None,
-            kept: None,
-        }
+        Self { asked_at: now, away_since: Timestamp::from_millis(0), bond: Seldom::BLANK }
     }
 
     /// The zone in whose queue he has a place.
-    pub(super) const fn queued_at(&self) -> Option<&ZoneId> {
-        match &self.state {
+    pub(super) fn queued_at(&self) -> Option<&ZoneId> {
+        match &self.bond.state {
             TieState::Queued { zone, .. } => Some(zone),
             TieState::Away
             | TieState::Joining { .. }
@@ -82,11 +93,23 @@ impl ZoneTie {
         }
     }
 
+    /// The place he had before his ride is gone.
+    fn forget_kept(&mut self) {
+        if let Some(bond) = self.bond.there() {
+            bond.kept = None;
+        }
+    }
+
+    /// Gives back what a bond took that is no more.
+    pub(super) fn trim(&mut self) {
+        self.bond.trim();
+    }
+
     /// The queue must be told his tiers again; his place stays.
     pub(super) fn profile_changed(&mut self) {
-        if let TieState::Queued { zone, held: false, .. } = &self.state {
+        if let TieState::Queued { zone, held: false, .. } = &self.bond.state {
             let (zone, retry_at) = (zone.clone(), Timestamp::default());
-            self.state = TieState::Joining { zone, retry_at };
+            self.bond.made().state = TieState::Joining { zone, retry_at };
         }
     }
 }
@@ -98,14 +121,15 @@ impl DriverMachine {
     }
 
     /// Whether he waits for a queue's answer.
-    pub const fn asks_a_queue(&self) -> bool {
-        matches!(self.tie.state, TieState::Joining { .. } | TieState::Leaving { .. })
+    pub fn asks_a_queue(&self) -> bool {
+        matches!(self.tie.bond.state, TieState::Joining { .. } | TieState::Leaving { .. })
     }
 
     pub(super) fn refresh_facts(&mut self) {
         let zone = self.tie.queued_at().and_then(|id| self.market.zones().get(id));
         let closed = zone.filter(|zone| !zone.open_market).map(|zone| zone.id.clone());
-        self.facts = Arc::new(DriverFacts { closed_zone: closed, ..DriverFacts::of(&self.record) });
+        let facts = DriverFacts { closed_zone: closed, ..DriverFacts::of(&self.record) };
+        self.facts = facts.into();
     }
 
     /// A ride that its rider or an operator called off before it began gives its driver his place
@@ -114,7 +138,7 @@ impl DriverMachine {
         let called_off = ride.started_at.is_none() && !ride.gave_back.contains(self.id());
         let by_others = ride.cancelled_by.is_some_and(|by| by != crate::ride::CancelledBy::Driver);
         if !(called_off && by_others) {
-            self.tie.kept = None;
+            self.tie.forget_kept();
         }
     }
 
@@ -130,7 +154,7 @@ impl DriverMachine {
 
     fn silent_until(&self, zone: &ZoneId) -> Option<Timestamp> {
         let rules = self.market.zones().get(zone)?.queue?;
-        let since = match &self.tie.state {
+        let since = match &self.tie.bond.state {
             TieState::Queued { since, .. } => *since,
             TieState::Away
             | TieState::Joining { .. }
@@ -174,7 +198,7 @@ impl DriverMachine {
 
     /// Brings the queues to where the driver belongs, one ask at a time.
     pub(super) fn settle_zone(&mut self, now: Timestamp, out: &mut Outbox) {
-        if !self.market.zones().are_watched() && self.tie.state == TieState::Away {
+        if !self.market.zones().are_watched() && self.tie.bond.state == TieState::Away {
             return;
         }
         self.repeat_otp(now, out);
@@ -182,7 +206,7 @@ impl DriverMachine {
         if matches!(wanted, Wanted::Nowhere(LeaveReason::OutOfContact)) {
             self.slot.request_attention();
         }
-        match (self.tie.state.clone(), wanted) {
+        match (self.tie.bond.state.clone(), wanted) {
             (TieState::Away, Wanted::At { zone, gate, since }) => {
                 self.join(zone, gate, since, now, out);
             }
@@ -198,7 +222,7 @@ impl DriverMachine {
             {
                 if held {
                     self.join(own, gate, since, now, out);
-                } else if self.tie.gate != gate {
+                } else if self.tie.bond.gate != gate {
                     self.tell_gate(own, gate, out);
                 }
             }
@@ -223,7 +247,7 @@ impl DriverMachine {
             }
             // The bar is over: whether he is still there his next fixes tell.
             (TieState::Out { until: Some(until), .. }, Wanted::Unknown) if until <= now => {
-                self.tie.state = TieState::Away;
+                self.tie.bond.made().state = TieState::Away;
             }
             (TieState::Queued { .. } | TieState::Out { .. }, Wanted::Unknown) => {}
             (
@@ -266,11 +290,11 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let kept = self.tie.kept.as_ref().filter(|(own, _)| *own == zone).map(|(_, at)| *at);
+        let kept = self.tie.bond.kept.as_ref().filter(|(own, _)| *own == zone).map(|(_, at)| *at);
         let came_at = if since > self.tie.away_since { since } else { now };
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
-        self.tie.gate = gate.clone();
-        self.tie.state = TieState::Joining { zone: zone.clone(), retry_at };
+        self.tie.bond.made().gate = gate.clone();
+        self.tie.bond.made().state = TieState::Joining { zone: zone.clone(), retry_at };
         let join = ZoneCommand::Join {
             driver: self.id().clone(),
             tiers: self.record.profile.service_tiers.clone(),
@@ -282,15 +306,15 @@ impl DriverMachine {
     }
 
     fn tell_gate(&mut self, zone: ZoneId, gate: Option<GateId>, out: &mut Outbox) {
-        self.tie.gate = gate.clone();
+        self.tie.bond.made().gate = gate.clone();
         let driver = self.id().clone();
         out.push(Effect::ToZone(zone, ZoneCommand::AtGate { driver, gate }));
     }
 
     fn leave(&mut self, zone: ZoneId, reason: LeaveReason, now: Timestamp, out: &mut Outbox) {
-        if let TieState::Queued { zone, ranked_at, .. } = &self.tie.state {
+        if let TieState::Queued { zone, ranked_at, .. } = &self.tie.bond.state {
             let served = reason == LeaveReason::Served;
-            self.tie.kept = served.then(|| (zone.clone(), *ranked_at));
+            self.tie.bond.made().kept = served.then(|| (zone.clone(), *ranked_at));
         }
         self.next_ask(now);
         self.ask_to_leave(zone, reason, now, out);
@@ -306,7 +330,7 @@ impl DriverMachine {
         let (driver, asked_at) = (self.id().clone(), self.tie.asked_at);
         let retry_at = now.plus_millis(self.policy.accept_retry_ms);
         out.push(Effect::ToZone(zone.clone(), ZoneCommand::Leave { driver, reason, asked_at }));
-        self.tie.state = TieState::Leaving { zone, reason, retry_at };
+        self.tie.bond.made().state = TieState::Leaving { zone, reason, retry_at };
         self.refresh_facts();
     }
 
@@ -352,7 +376,7 @@ impl DriverMachine {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let own = match &self.tie.state {
+        let own = match &self.tie.bond.state {
             TieState::Joining { zone: own, .. } => {
                 let mine = own == zone && asked_at == Some(self.tie.asked_at);
                 if !mine && own == zone {
@@ -378,13 +402,13 @@ impl DriverMachine {
             let leave = ZoneCommand::Leave { driver, reason, asked_at };
             out.push(Effect::ToZone(other.clone(), leave));
         }
-        if asked_at.is_some() && !matches!(self.tie.state, TieState::Joining { .. }) {
+        if asked_at.is_some() && !matches!(self.tie.bond.state, TieState::Joining { .. }) {
             return;
         }
         let known = self.tie.queued_at() == Some(zone);
-        self.tie.kept = None;
+        self.tie.bond.made().kept = None;
         let state = TieState::Queued { zone: zone.clone(), ranked_at, held, since: now };
-        self.tie.state = state;
+        self.tie.bond.made().state = state;
         self.refresh_facts();
         if !known {
             self.frames.send(PhoneFrame::QueueJoined { zone: zone.clone() }, out);
@@ -401,7 +425,7 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let answered = asked_at == Some(self.tie.asked_at);
-        let next = match &self.tie.state {
+        let next = match &self.tie.bond.state {
             TieState::Leaving { zone: own, .. } if own == zone && answered => TieState::Away,
             TieState::Joining { zone: own, .. } if own == zone && answered => {
                 TieState::Out { zone: zone.clone(), until: barred_until }
@@ -415,7 +439,7 @@ impl DriverMachine {
             | TieState::Out { .. }
             | TieState::Leaving { .. } => return,
         };
-        self.tie.state = next;
+        self.tie.bond.made().state = next;
         self.tie.away_since = now;
         self.refresh_facts();
         self.frames.send(PhoneFrame::QueueLeft { zone: zone.clone(), reason }, out);
@@ -423,7 +447,7 @@ impl DriverMachine {
 
     /// When the tie to a zone must be looked at again.
     pub(super) fn zone_deadline(&self) -> Option<Deadline> {
-        let tie = match &self.tie.state {
+        let tie = match &self.tie.bond.state {
             TieState::Joining { retry_at, .. } | TieState::Leaving { retry_at, .. } => {
                 Some(Deadline { at: *retry_at, reason: DeadlineReason::QueueRetry })
             }

@@ -3,7 +3,7 @@
 //! The ride decides when a quote is over. While the rider may still choose the driver may take it
 //! back; once he has confirmed a choice only the ride's answer frees him.
 
-use crate::driver::machine::{DriverMachine, Duty, WaitsFor};
+use crate::driver::machine::{DriverMachine, Duty, Reserved, WaitsFor};
 use crate::effect::{AcceptAnswer, Effect, Outbox};
 use crate::grid::Contact;
 use crate::id::{OfferId, RideId};
@@ -14,18 +14,21 @@ use crate::time::Timestamp;
 impl DriverMachine {
     /// His quote, if `id` is one that waits for the rider.
     pub(super) fn quote_of(&self, id: &OfferId) -> Option<QuoteTerms> {
-        let Duty::Reserved { offer, fare, waits_for: WaitsFor::Rider, .. } = &self.duty else {
-            return None;
-        };
-        let own = self.offers.get(id).filter(|_| offer == id)?;
-        Some(QuoteTerms { fare: fare.clone()?, expires_at: own.expires_at })
+        let quoted = self.reserved_for(WaitsFor::Rider).filter(|own| own.offer == *id)?;
+        let offer = self.offered.live.get(id)?;
+        Some(QuoteTerms { fare: quoted.fare.clone()?, expires_at: offer.expires_at })
     }
 
     /// The offer whose quote waits for the rider.
     pub fn quoting(&self) -> Option<&OfferId> {
+        self.reserved_for(WaitsFor::Rider).map(|own| &own.offer)
+    }
+
+    /// What he accepted, if that waits for this word.
+    pub(super) fn reserved_for(&self, word: WaitsFor) -> Option<&Reserved> {
         match &self.duty {
-            Duty::Reserved { offer, waits_for: WaitsFor::Rider, .. } => Some(offer),
-            Duty::Reserved { .. } | Duty::Free | Duty::Serving { .. } => None,
+            Duty::Reserved(own) => Some(own.as_ref()).filter(|own| own.waits_for == word),
+            Duty::Free | Duty::Serving { .. } => None,
         }
     }
 
@@ -38,17 +41,14 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
-        let Duty::Reserved { offer, askers, waits_for, retry_at, fare, .. } = &mut self.duty else {
-            return;
-        };
-        let Some(own) = self.offers.get_mut(id).filter(|_| offer == id) else { return };
-        own.expires_at = terms.expires_at;
-        own.quoted = Some(terms.fare.clone());
-        *waits_for = WaitsFor::Rider;
+        let Some((own, offer)) = self.accepted_mut(id) else { return };
+        offer.expires_at = terms.expires_at;
+        offer.quoted = Some(terms.fare.clone());
+        own.waits_for = WaitsFor::Rider;
         // Later than now, whatever the ride's clock says: a driver must not ask in circles.
-        *retry_at = terms.expires_at.max(asks_again_at);
-        *fare = Some(terms.fare.clone());
-        for asker in std::mem::take(askers) {
+        own.retry_at = terms.expires_at.max(asks_again_at);
+        own.fare = Some(terms.fare.clone());
+        for asker in std::mem::take(&mut own.askers) {
             Self::answer_accept(Some(asker), id, AcceptAnswer::Quoted(terms.clone()), out);
         }
         // What happened while the ride kept the quote.
@@ -59,17 +59,25 @@ impl DriverMachine {
         self.release_offers(Exclusion::Reserved, out);
     }
 
+    /// The accept of a live offer, and the offer, to change both.
+    pub(super) fn accepted_mut(&mut self, id: &OfferId) -> Option<(&mut Reserved, &mut Offer)> {
+        let Duty::Reserved(own) = &mut self.duty else { return None };
+        let offer = self.offered.there()?.live.get_mut(id)?;
+        (own.offer == *id).then_some((own, offer))
+    }
+
     /// An offer that came again with its quote: he is reserved as before.
     pub(super) fn resume_quote(&mut self, id: &OfferId, out: &mut Outbox) {
-        let Some(own) = self.offers.get(id).filter(|own| own.quoted.is_some()) else { return };
-        self.duty = Duty::Reserved {
+        let quoted = self.offered.live.get(id).filter(|own| own.quoted.is_some());
+        let Some(own) = quoted else { return };
+        self.duty = Duty::Reserved(Box::new(Reserved {
             offer: id.clone(),
             ride: own.ride.clone(),
             fare: own.quoted.clone(),
             waits_for: WaitsFor::Rider,
             askers: Vec::new(),
             retry_at: own.expires_at,
-        };
+        }));
         self.release_offers(Exclusion::Reserved, out);
     }
 
@@ -108,17 +116,19 @@ impl DriverMachine {
     /// for it, or the offer is off.
     pub(super) fn on_called(&mut self, offer: Offer, now: Timestamp, out: &mut Outbox) {
         let (id, ride) = (offer.id.clone(), offer.ride.clone());
-        if !self.offers.contains_key(&id) {
+        if !self.offered.live.contains_key(&id) {
             self.on_offer(offer, true, now, out);
         }
-        if !self.offers.contains_key(&id) {
+        if !self.offered.live.contains_key(&id) {
             // Refused just now: the ride has been told.
             return;
         }
         let verdict = match &self.duty {
-            Duty::Reserved { offer: own, waits_for: WaitsFor::Ride, .. } if *own == id => Ok(()),
-            Duty::Reserved { offer: own, .. } if *own == id => self.may_take_ride(now),
-            Duty::Reserved { .. } | Duty::Free | Duty::Serving { .. } => Err(Exclusion::Reserved),
+            Duty::Reserved(own) if own.offer == id => match own.waits_for {
+                WaitsFor::Ride => Ok(()),
+                WaitsFor::Rider | WaitsFor::Standby => self.may_take_ride(now),
+            },
+            Duty::Reserved(_) | Duty::Free | Duty::Serving { .. } => Err(Exclusion::Reserved),
         };
         match verdict {
             Ok(()) => self.confirm(id, ride, now, out),
@@ -135,12 +145,13 @@ impl DriverMachine {
 
     fn confirm(&mut self, id: OfferId, ride: RideId, now: Timestamp, out: &mut Outbox) {
         let asks_again_at = now.plus_millis(self.policy.accept_retry_ms);
-        if let Duty::Reserved { waits_for, retry_at, .. } = &mut self.duty {
-            *waits_for = WaitsFor::Ride;
-            *retry_at = asks_again_at;
+        if let Duty::Reserved(own) = &mut self.duty {
+            own.waits_for = WaitsFor::Ride;
+            own.retry_at = asks_again_at;
         }
         let driver = self.id().clone();
-        let stands_by = self.offers.get(&id).is_some_and(|own| own.kind == OfferKind::Standby);
+        let stands_by = self.offered.live.get(&id);
+        let stands_by = stands_by.is_some_and(|own| own.kind == OfferKind::Standby);
         let ready = if stands_by {
             RideCommand::StandbyReady { offer: id, driver }
         } else {

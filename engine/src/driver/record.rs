@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::facts::{RidePreferences, VehicleCapacity};
 use crate::driver::rider_blocks::RiderBlocks;
+use crate::driver::seldom::SharedSeldom;
 use crate::driver::stats::DriverStats;
 use crate::geo::Position;
 use crate::grid::{Contact, DriverStatus, Reading};
@@ -35,13 +36,13 @@ pub struct DriverProfile {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub home: Option<Position>,
     /// What he likes to drive.
-    pub preferences: RidePreferences,
+    pub preferences: SharedSeldom<RidePreferences>,
     /// What fits into his vehicle.
     #[cfg_attr(feature = "serde", serde(default))]
     pub capacity: VehicleCapacity,
     /// His balance at the platform, an input figure.
     #[cfg_attr(feature = "serde", serde(default))]
-    pub wallet: Option<Money>,
+    pub wallet: Option<Box<Money>>,
     /// When a ride begins that the platform has promised him to, an input figure.
     #[cfg_attr(feature = "serde", serde(default))]
     pub scheduled_pickup_at: Option<Timestamp>,

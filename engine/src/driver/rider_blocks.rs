@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::driver::seldom::{Blank, Seldom};
 use crate::id::RiderId;
 use crate::time::Timestamp;
 
@@ -12,9 +13,23 @@ pub const RIDER_BLOCKS_MAX: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
-pub struct RiderBlocks(BTreeMap<RiderId, Timestamp>);
+pub struct RiderBlocks(Seldom<BTreeMap<RiderId, Timestamp>>);
+
+impl Blank for BTreeMap<RiderId, Timestamp> {
+    fn blank() -> &'static Self {
+        static BLANK: BTreeMap<RiderId, Timestamp> = BTreeMap::new();
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
+}
 
 impl RiderBlocks {
+    /// No rider.
+    pub(super) const NONE: Self = Self(Seldom::BLANK);
+
     /// Whether the driver is kept from the rider at `now`.
     pub fn hold(&self, rider: &RiderId, now: Timestamp) -> bool {
         self.0.get(rider).is_some_and(|until| *until > now)
@@ -27,13 +42,13 @@ impl RiderBlocks {
 
     /// Keeps the driver from the rider until `until`, and forgets what is over at `now`.
     pub fn add(&mut self, rider: &RiderId, until: Timestamp, now: Timestamp) {
-        self.0.retain(|_, end| *end > now);
-        let end = self.0.entry(rider.clone()).or_insert(until);
+        let known = self.0.made();
+        known.retain(|_, end| *end > now);
+        let end = known.entry(rider.clone()).or_insert(until);
         *end = until.max(*end);
-        if self.0.len() > RIDER_BLOCKS_MAX {
-            let soonest =
-                self.0.iter().min_by_key(|(_, end)| **end).map(|(rider, _)| rider.clone());
-            soonest.map(|rider| self.0.remove(&rider));
+        if known.len() > RIDER_BLOCKS_MAX {
+            let soonest = known.iter().min_by_key(|(_, end)| **end).map(|(rider, _)| rider.clone());
+            soonest.map(|rider| known.remove(&rider));
         }
     }
 }

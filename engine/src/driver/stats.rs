@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::driver::machine::{DriverMachine, Duty};
+use crate::driver::seldom::{Blank, Seldom};
 use crate::effect::{Effect, Outbox};
 use crate::event::EventKind;
 use crate::grid::Standing;
@@ -42,12 +43,23 @@ struct Bucket {
     acceptances_lost: u32,
 }
 
+impl Blank for VecDeque<Bucket> {
+    fn blank() -> &'static Self {
+        static BLANK: VecDeque<Bucket> = VecDeque::new();
+        &BLANK
+    }
+
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
+}
+
 /// A driver's recent history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct DriverStats {
     /// Oldest first, at most [`STATS_BUCKETS_MAX`].
-    buckets: VecDeque<Bucket>,
+    buckets: Seldom<VecDeque<Bucket>>,
     /// The offer whose assignment was counted last.
     counted_offer: Option<OfferId>,
     /// Since when he has been without a ride.
@@ -59,15 +71,16 @@ impl DriverStats {
     fn bucket(&mut self, window_ms: u64, now: Timestamp) -> &mut Bucket {
         let width_ms = (window_ms / STATS_BUCKETS_MAX as u64).max(1);
         let began_at = now.minus_millis(now.as_millis() % width_ms);
-        self.buckets.retain(|bucket| bucket.began_at.plus_millis(window_ms) > now);
-        if self.buckets.back().is_none_or(|newest| newest.began_at < began_at) {
-            if self.buckets.len() == STATS_BUCKETS_MAX {
-                self.buckets.pop_front();
+        let buckets = self.buckets.made();
+        buckets.retain(|bucket| bucket.began_at.plus_millis(window_ms) > now);
+        if buckets.back().is_none_or(|newest| newest.began_at < began_at) {
+            if buckets.len() == STATS_BUCKETS_MAX {
+                buckets.pop_front();
             }
-            self.buckets.push_back(Bucket { began_at, ..Bucket::default() });
+            buckets.push_back(Bucket { began_at, ..Bucket::default() });
         }
-        let newest = self.buckets.len() - 1;
-        &mut self.buckets[newest]
+        let newest = buckets.len() - 1;
+        &mut buckets[newest]
     }
 
     /// Parts of the window that something is remembered of.
@@ -123,32 +136,45 @@ impl DriverStats {
         }
     }
 
-    /// The history of a driver who is seen for the first time begins now.
-    pub(super) fn begun(mut self, now: Timestamp) -> Self {
-        self.idle_since = if self == Self::default() { now } else { self.idle_since };
-        self
+    /// The history of a driver who is seen for the first time begins now; nothing for another's.
+    pub(super) fn begun(&self, now: Timestamp) -> Option<Self> {
+        (*self == Self::default()).then(|| Self { idle_since: now, ..Self::default() })
     }
 }
 
 impl DriverMachine {
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
         let home = self.record.profile.home;
-        Standing { home, ..self.stats.standing(&self.policy, now) }
+        Standing { home, ..self.stats().standing(&self.policy, now) }
+    }
+
+    /// What he did of late, written or not.
+    pub(super) fn stats(&self) -> &DriverStats {
+        self.stats_ahead.as_deref().unwrap_or(&self.record.stats)
+    }
+
+    fn stats_mut(&mut self) -> &mut DriverStats {
+        self.stats_ahead.get_or_insert_with(|| Box::new(self.record.stats.clone()))
+    }
+
+    fn bucket(&mut self, now: Timestamp) -> &mut Bucket {
+        let window_ms = self.policy.stats_window_ms;
+        self.stats_mut().bucket(window_ms, now)
     }
 
     /// He said no, or let an offer run out that he could have taken.
     pub(super) fn count_unanswered(&mut self, now: Timestamp) {
         if matches!(self.duty, Duty::Free) {
-            self.stats.bucket(self.policy.stats_window_ms, now).offers_answered += 1;
+            self.bucket(now).offers_answered += 1;
         }
     }
 
     pub(super) fn count_assignment(&mut self, offer: &OfferId, now: Timestamp) {
-        if self.stats.counted_offer.as_ref() == Some(offer) {
+        if self.stats().counted_offer.as_ref() == Some(offer) {
             return;
         }
-        self.stats.counted_offer = Some(offer.clone());
-        let bucket = self.stats.bucket(self.policy.stats_window_ms, now);
+        self.stats_mut().counted_offer = Some(offer.clone());
+        let bucket = self.bucket(now);
         bucket.offers_answered += 1;
         bucket.offers_accepted += 1;
         bucket.rides_assigned += 1;
@@ -163,28 +189,29 @@ impl DriverMachine {
         out: &mut Outbox,
     ) {
         if reason == WithdrawReason::Taken && self.accepts(offer) {
-            self.stats.bucket(self.policy.stats_window_ms, now).acceptances_lost += 1;
+            self.bucket(now).acceptances_lost += 1;
             self.publish(EventKind::AcceptanceLost, out);
         }
     }
 
     /// His ride is over: from here he waits for the next.
     pub(super) fn count_end(&mut self, ride: &RideRecord, now: Timestamp, out: &mut Outbox) {
-        let bucket = self.stats.bucket(self.policy.stats_window_ms, now);
         let by_driver = ride.cancelled_by == Some(CancelledBy::Driver);
         let no_show = ride.reason.as_deref() == Some(RIDER_NO_SHOW);
+        let gave_back = ride.was_given_back_by(&self.record.driver);
+        let bucket = self.bucket(now);
         if ride.status == RideStatus::Completed {
             bucket.rides_completed += 1;
-        } else if ride.was_given_back_by(&self.record.driver) || (by_driver && !no_show) {
+        } else if gave_back || (by_driver && !no_show) {
             bucket.rides_cancelled += 1;
         }
-        self.stats.idle_since = now;
+        self.stats_mut().idle_since = now;
         self.persist(out);
     }
 
     /// From here he waits for a ride.
     pub(super) fn count_going_online(&mut self, now: Timestamp) {
-        self.stats.idle_since = now;
+        self.stats_mut().idle_since = now;
     }
 
     /// Makes the record durable, with the counts as they are.
@@ -193,7 +220,9 @@ impl DriverMachine {
         if self.is_gone() {
             return;
         }
-        Arc::make_mut(&mut self.record).stats = self.stats.clone();
+        if let Some(ahead) = self.stats_ahead.take() {
+            Arc::make_mut(&mut self.record).stats = *ahead;
+        }
         out.push(Effect::PersistDriver(Arc::clone(&self.record)));
     }
 }

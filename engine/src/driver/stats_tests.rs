@@ -157,7 +157,7 @@ fn what_is_older_than_the_window_is_forgotten_and_space_is_bounded() {
         let name = format!("r{minute}");
         offered(&mut case, &name, minute * 60_000);
         case.decline(&name, minute * 60_000);
-        assert!(case.machine.stats.bucket_count() <= STATS_BUCKETS_MAX);
+        assert!(case.machine.stats().bucket_count() <= STATS_BUCKETS_MAX);
     }
 }
 
@@ -185,7 +185,7 @@ fn the_record_is_written_at_the_end_of_a_ride_and_not_per_offer() {
     ends(&mut case, "r2", RideStatus::Completed, 200);
     let records = written(&case);
     let [record] = records[..] else { panic!("{records:?}") };
-    assert_eq!(record.stats, case.machine.stats);
+    assert_eq!(record.stats, *case.machine.stats());
 }
 
 #[test]

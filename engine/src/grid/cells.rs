@@ -9,15 +9,18 @@ use rustc_hash::FxBuildHasher;
 use super::bucket::{Bucket, Occupant, Place};
 use super::rings::RingRoom;
 use super::seat::Seat;
+use super::slot::DriverSlot;
+use super::supply::Supply;
 use crate::geo::{Cell, CellRaster, CellResolution, Position, UnitVector};
 
-/// Where a driver's one entry is, and with which slot.
-#[derive(Debug)]
+/// Where a driver's one entry is, with which slot and which facts.
+#[derive(Debug, Clone)]
 pub(super) struct Placement {
     /// The number of the cell.
     pub(super) number: u32,
     pub(super) place: Place,
-    pub(super) entry: Occupant,
+    pub(super) slot: Arc<DriverSlot>,
+    pub(super) supply: Arc<Supply>,
 }
 
 /// Every cell that a driver or a search has been to; none is ever taken out.
@@ -106,7 +109,7 @@ impl Cells {
 
     /// Makes the slot of an entry let go of its seat, if it is the one here.
     pub(super) fn unseat(&self, old: &Placement) {
-        old.entry.slot.seated(|_, seat| {
+        old.slot.seated(|_, seat| {
             let bucket = self.bucket(old.number);
             if seat.as_ref().is_some_and(|seat| bucket.is_seat(old.place, seat)) {
                 *seat = None;

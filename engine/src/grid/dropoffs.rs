@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::bucket::Occupant;
+use super::cells::Placement;
 use super::index::Grid;
 use super::nearest::{BOUND_SLACK_M, Excluded, Found, Nearby};
 use super::reading::Reading;
@@ -43,12 +43,12 @@ impl Dropoffs {
     /// Follows the change of a driver's entry.
     pub(super) fn shift(
         &self,
-        old: Option<&Occupant>,
-        new: Option<&Occupant>,
+        old: Option<&Placement>,
+        new: Option<&Placement>,
         resolution: CellResolution,
     ) {
-        let dropoff = |entry: &Occupant| Some(entry.supply.forward.link()?.dropoff);
-        let place = |entry: Option<&Occupant>| {
+        let dropoff = |entry: &Placement| Some(entry.supply.forward.link()?.dropoff);
+        let place = |entry: Option<&Placement>| {
             entry.and_then(|entry| Some((dropoff(entry)?, Arc::clone(&entry.slot))))
         };
         let (old, new) = (place(old), place(new));
@@ -170,8 +170,8 @@ impl Grid {
         self.each_bucket(|bucket| {
             let occupants = bucket.read();
             let on_trip = occupants.all().filter(|one| one.supply.forward.link().is_some());
-            for Occupant { slot, .. } in on_trip {
-                entries.entry(slot.driver().clone()).or_default();
+            for one in on_trip {
+                entries.entry(one.slot.driver().clone()).or_default();
             }
         });
         let expected = |driver: &DriverId| {

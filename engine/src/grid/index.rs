@@ -12,7 +12,7 @@ use std::sync::Arc;
 use dashmap::{DashMap, Entry};
 use rustc_hash::FxBuildHasher;
 
-use super::bucket::{Bucket, Occupant};
+use super::bucket::{Bucket, Occupant, Place};
 use super::cells::{Cells, Placement};
 use super::dropoffs::Dropoffs;
 use super::reading::{RawReading, Reading};
@@ -107,21 +107,27 @@ impl Grid {
     /// which leaves the driver out of the grid.
     ///
     /// A slot is followed in one grid at a time: another one may keep its entry, but as of then.
-    pub fn place(&self, slot: &Arc<DriverSlot>, supply: Supply) -> Option<Cell> {
-        let (driver, supply) = (slot.driver().clone(), Arc::new(supply));
-        let entry = Occupant { driver: driver.clone(), slot: Arc::clone(slot), supply };
-        match self.drivers.entry(driver) {
+    pub fn place(&self, slot: &Arc<DriverSlot>, supply: impl Into<Arc<Supply>>) -> Option<Cell> {
+        self.place_entry(Occupant {
+            driver: slot.driver().clone(),
+            slot: Arc::clone(slot),
+            supply: supply.into(),
+        })
+    }
+
+    fn place_entry(&self, entry: Occupant) -> Option<Cell> {
+        match self.drivers.entry(entry.driver.clone()) {
             Entry::Vacant(vacant) => {
                 let placed = self.enter(entry)?;
-                self.dropoffs.shift(None, Some(&placed.entry), self.resolution());
+                self.dropoffs.shift(None, Some(&placed), self.resolution());
                 let cell = self.cells.bucket(placed.number).cell;
                 vacant.insert(placed);
                 Some(cell)
             }
             Entry::Occupied(mut known) => {
                 let (old, resolution) = (known.get_mut(), self.resolution());
-                let before = old.entry.clone();
-                let stays = Arc::ptr_eq(&before.slot, slot);
+                let before = old.clone();
+                let stays = Arc::ptr_eq(&before.slot, &entry.slot);
                 if !stays {
                     self.cells.unseat(old);
                 }
@@ -135,7 +141,7 @@ impl Grid {
                 if !stays {
                     self.cells.take(old);
                 }
-                self.dropoffs.shift(Some(&before), Some(&placed.entry), resolution);
+                self.dropoffs.shift(Some(&before), Some(&placed), resolution);
                 let cell = self.cells.bucket(placed.number).cell;
                 *old = placed;
                 Some(cell)
@@ -150,7 +156,7 @@ impl Grid {
             let reading = reading?;
             let number = self.number_of_reading(&reading)?;
             let place = self.cells.put(number, &entry, reading.unit(), seat);
-            Some(Placement { number, place, entry })
+            Some(placed(number, place, entry))
         })
     }
 
@@ -171,12 +177,12 @@ impl Grid {
                 && seat.as_ref().is_some_and(|seat| bucket.is_seat(old.place, seat));
             if sits {
                 bucket.refresh(old.place, entry.clone());
-                return Some(Placement { number, place: old.place, entry });
+                return Some(placed(number, old.place, entry));
             }
             // In before out: a query meanwhile may see the driver twice, which it can tell.
             let place = self.cells.put(number, &entry, reading.unit(), seat);
             self.cells.take(old);
-            Some(Placement { number, place, entry })
+            Some(placed(number, place, entry))
         })
     }
 
@@ -184,12 +190,13 @@ impl Grid {
     /// taken; void at `until`, or with the driver's next [`place`](Self::place).
     pub fn hold(&self, driver: &DriverId, now: Timestamp, until: Timestamp) {
         if let Some(mut placed) = self.drivers.get_mut(driver) {
-            let mut supply = Supply::clone(&placed.entry.supply);
+            let mut supply = Supply::clone(&placed.supply);
             supply.hold_slot(now, until);
-            let entry = Occupant { supply: Arc::new(supply), ..placed.entry.clone() };
+            placed.supply = Arc::new(supply);
+            let (slot, supply) = (Arc::clone(&placed.slot), Arc::clone(&placed.supply));
+            let entry = Occupant { driver: slot.driver().clone(), slot, supply };
             // A hold changes nothing that decides who may be free.
-            self.cells.bucket(placed.number).refresh(placed.place, entry.clone());
-            placed.entry = entry;
+            self.cells.bucket(placed.number).refresh(placed.place, entry);
         }
     }
 
@@ -200,7 +207,7 @@ impl Grid {
             Entry::Occupied(placed) => {
                 self.cells.unseat(placed.get());
                 self.cells.take(placed.get());
-                self.dropoffs.shift(Some(&placed.get().entry), None, self.resolution());
+                self.dropoffs.shift(Some(placed.get()), None, self.resolution());
                 placed.remove();
                 true
             }
@@ -209,13 +216,13 @@ impl Grid {
 
     /// The supply facts of a driver in the grid.
     pub fn supply_of(&self, driver: &DriverId) -> Option<Supply> {
-        self.drivers.get(driver).map(|placement| Supply::clone(&placement.entry.supply))
+        self.drivers.get(driver).map(|placement| Supply::clone(&placement.supply))
     }
 
     /// The supply facts and the newest position of a driver in the grid.
     pub fn supply_and_reading(&self, driver: &DriverId) -> Option<(Supply, Reading)> {
         let placement = self.drivers.get(driver)?;
-        Some((Supply::clone(&placement.entry.supply), placement.entry.slot.read()?))
+        Some((Supply::clone(&placement.supply), placement.slot.read()?))
     }
 
     /// Replaces what is known of the order of a zone's queue, unless that is newer already.
@@ -253,7 +260,7 @@ impl Grid {
         for driver in &self.drivers {
             let own = self.cells.bucket(driver.number).cell;
             let cell = own.parent(resolution).unwrap_or(own);
-            let (counts, supply) = (counts.entry(cell).or_default(), &driver.entry.supply);
+            let (counts, supply) = (counts.entry(cell).or_default(), &driver.supply);
             counts.drivers.add(supply.status);
             if supply.status == DriverStatus::Available {
                 for tier in supply.tiers.indices() {
@@ -307,6 +314,10 @@ impl Grid {
         let number = cell.map(|cell| self.cells.number_of(cell));
         number.or_else(|| Some(self.cells.number_at(reading.decode()?.position)))
     }
+}
+
+fn placed(number: u32, place: Place, entry: Occupant) -> Placement {
+    Placement { number, place, slot: entry.slot, supply: entry.supply }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ impl Grid {
     /// A copy of a driver's slot, which keeps the position it has, and his supply facts, to be placed
     /// in another grid.
     pub(crate) fn entry_of(&self, driver: &DriverId) -> Option<(Arc<DriverSlot>, Supply)> {
-        let entry = self.drivers.get(driver)?.entry.clone();
-        Some((Arc::new(entry.slot.copied()), Supply::clone(&entry.supply)))
+        let placed = self.drivers.get(driver)?.clone();
+        Some((Arc::new(placed.slot.copied()), Supply::clone(&placed.supply)))
     }
 }

@@ -1,8 +1,6 @@
 //! What the grid knows of a driver besides the position: enough to filter, small enough to clone.
 
-use std::sync::Arc;
-
-use crate::driver::DriverFacts;
+use crate::driver::{DriverFacts, SharedSeldom};
 use crate::forward::ForwardSupply;
 use crate::geo::Position;
 use crate::id::stable_hash;
@@ -162,7 +160,7 @@ pub struct Supply {
     /// The tags of vehicle and driver.
     pub tags: TagFilter,
     /// What finer filters read; shared with the driver's machine.
-    pub facts: Arc<DriverFacts>,
+    pub facts: SharedSeldom<DriverFacts>,
     /// Whether the driver may be asked for the ride after the one he is on.
     pub forward: ForwardSupply,
     /// What ranking reads.
@@ -260,7 +258,7 @@ impl Supply {
             in_session: false,
             hold: Hold::default(),
             forward: ForwardSupply::default(),
-            facts: Arc::default(),
+            facts: SharedSeldom::default(),
             standing: Standing::default(),
         }
     }

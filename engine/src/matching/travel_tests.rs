@@ -149,7 +149,7 @@ fn a_driver_on_a_trip_is_timed_by_way_of_its_end() {
     // 310 m on to his drop-off across the river, and 110 m back over it.
     put_with(&grid, "d", 300.0, |supply| {
         let link = ForwardLink { after: ride("before"), dropoff: place(-10.0) };
-        (supply.status, supply.forward) = (DriverStatus::OnTrip, ForwardSupply::After(link));
+        (supply.status, supply.forward) = (DriverStatus::OnTrip, ForwardSupply::After(link.into()));
     });
     let outcome = matched(&grid, vec![join(&forward, "a", 100.0, 0)]);
     let candidates = &outcome.matches[0].candidates;

@@ -202,7 +202,7 @@ impl Round {
             rating: None,
             blocked_until: None,
             home: None,
-            preferences: RidePreferences::default(),
+            preferences: RidePreferences::default().into(),
             capacity: VehicleCapacity::default(),
             wallet: None,
             departure: Departure::None,
