@@ -10,7 +10,6 @@ use muster_engine::driver::{DriverCommand, PhoneFrame};
 use muster_engine::effect::{Asker, SessionId};
 use muster_engine::grid::{AppliedAll, Fix, FixRejection};
 use muster_engine::id::{DriverId, OfferId};
-use muster_engine::time::Timestamp;
 use muster_engine::units::Money;
 use tokio::sync::mpsc;
 
@@ -87,11 +86,9 @@ impl DriverLink {
         fixes: impl Iterator<Item = Result<Fix, FixRejection>>,
         refused: impl FnMut(usize, FixRejection),
     ) -> AppliedAll {
-        let (board, runtime) = (&self.handle.board, &self.runtime);
-        let (now, market) = (runtime.clock.now(), &board.market.market);
-        let done = board.slot.apply_all(fixes, now, &runtime.fix_limits, market, refused);
+        let done = write(&self.runtime, &self.handle, fixes, refused);
         if done.applied.matters() {
-            moved::note(runtime, &self.handle);
+            moved::note(&self.runtime, &self.handle);
         }
         done
     }
@@ -136,20 +133,27 @@ impl Drop for DriverLink {
     }
 }
 
-/// Writes fixes that arrived together at `now` into the driver's slot and tells the actor when a decision
+/// Writes fixes that arrived together into the driver's slot and tells the actor at once when a decision
 /// may change by them.
 pub(crate) fn apply_fixes(
     runtime: &Runtime,
     handle: &DriverHandle,
     fixes: impl Iterator<Item = Fix>,
-    now: Timestamp,
     refused: impl FnMut(usize, FixRejection),
 ) {
-    let board = &handle.board;
-    let (limits, market) = (&runtime.fix_limits, &board.market.market);
-    if board.slot.apply_all(fixes.map(Ok), now, limits, market, refused).applied.matters() {
+    if write(runtime, handle, fixes.map(Ok), refused).applied.matters() {
         tell_moved(runtime, handle);
     }
+}
+
+fn write(
+    runtime: &Runtime,
+    handle: &DriverHandle,
+    fixes: impl Iterator<Item = Result<Fix, FixRejection>>,
+    refused: impl FnMut(usize, FixRejection),
+) -> AppliedAll {
+    let (slot, market) = (&handle.board.slot, &handle.board.market.market);
+    slot.apply_all(fixes, runtime.clock.now(), &runtime.fix_limits, market, refused)
 }
 
 fn tell_moved(runtime: &Runtime, handle: &DriverHandle) {

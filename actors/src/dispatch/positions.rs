@@ -29,14 +29,13 @@ impl Dispatch {
         fixes: &[Fix],
     ) -> Result<Vec<Result<(), FixRejection>>, CallError> {
         let handle = self.driver_handle(driver)?;
-        let now = self.runtime.clock.now();
         let mut results = vec![Ok(()); fixes.len()];
         let refused = |index, why| {
             if let Some(result) = results.get_mut(index) {
                 *result = Err(why);
             }
         };
-        apply_fixes(&self.runtime, &handle, fixes.iter().copied(), now, refused);
+        apply_fixes(&self.runtime, &handle, fixes.iter().copied(), refused);
         Ok(results)
     }
 
@@ -49,10 +48,9 @@ impl Dispatch {
         let handle = self.runtime.registry.driver_named(driver);
         let known = handle.filter(|handle| handle.board.is_durable());
         let handle = known.ok_or(FixRefusal::UnknownDriver)?;
-        let now = self.runtime.clock.now();
         let mut result = Ok(());
         let refused = |_, why| result = Err(FixRefusal::Rejected(why));
-        apply_fixes(&self.runtime, &handle, iter::once(*fix), now, refused);
+        apply_fixes(&self.runtime, &handle, iter::once(*fix), refused);
         result
     }
 

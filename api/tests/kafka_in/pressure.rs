@@ -12,6 +12,23 @@ fn file_size_limit(server: &Server, limit: &str) {
     assert!(set.success());
 }
 
+/// Fills the disk behind a first ride and has so many more asked for, until their topic is paused. Names
+/// the metric that says so.
+async fn pause_full(server: &Server, topics: &Topics, many: usize) -> String {
+    let rides = topics.rides();
+    topics.send(&rides, "ride-first", Some(request("r").as_bytes())).await;
+    until_rides(server, 1).await;
+    // A file size limit stands in for a full disk.
+    file_size_limit(server, "1000:unlimited");
+    for ride in 0..many {
+        let (key, value) = (format!("ride-{ride}"), request(&format!("r-{ride}")));
+        topics.send(&rides, &key, Some(value.as_bytes())).await;
+    }
+    let paused = format!(r#"muster_kafka_paused{{topic="{rides}"}}"#);
+    until_metric(server, &paused, |paused| paused == 1.0).await;
+    paused
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_full_pauses_the_topic_and_makes_no_dead_letters() {
     const RIDES: usize = 200;
@@ -19,16 +36,7 @@ async fn a_store_that_is_full_pauses_the_topic_and_makes_no_dead_letters() {
     let rides = topics.rides();
     let bounds = [("IN_FLIGHT_MAX", "8"), ("RETRY_MS_MIN", "10"), ("RETRY_MS_MAX", "100")];
     let server = serve(folder.path(), &topics, &bounds).await;
-    topics.send(&rides, "ride-first", Some(request("r").as_bytes())).await;
-    until_rides(&server, 1).await;
-    // A file size limit stands in for a full disk.
-    file_size_limit(&server, "1000:unlimited");
-    for ride in 0..RIDES {
-        let (key, value) = (format!("ride-{ride}"), request(&format!("r-{ride}")));
-        topics.send(&rides, &key, Some(value.as_bytes())).await;
-    }
-    let paused = format!(r#"muster_kafka_paused{{topic="{rides}"}}"#);
-    until_metric(&server, &paused, |paused| paused == 1.0).await;
+    let paused = pause_full(&server, &topics, RIDES).await;
     let retried = messages(&server, &rides, "retried").await;
     let in_flight = format!(r#"muster_kafka_in_flight{{topic="{rides}"}}"#);
     // It tries on, again and again, with what it has and no more.
@@ -54,15 +62,7 @@ async fn a_topic_that_is_given_away_and_comes_back_while_it_is_paused_is_read_on
     let rides = topics.rides();
     let bounds = [("IN_FLIGHT_MAX", "8"), ("RETRY_MS_MAX", "100"), ("SETTLE_MS", "100")];
     let server = serve(folder.path(), &topics, &bounds).await;
-    topics.send(&rides, "ride-first", Some(request("r").as_bytes())).await;
-    until_rides(&server, 1).await;
-    file_size_limit(&server, "1000:unlimited");
-    for ride in 0..RIDES {
-        let (key, value) = (format!("ride-{ride}"), request(&format!("r-{ride}")));
-        topics.send(&rides, &key, Some(value.as_bytes())).await;
-    }
-    let paused = format!(r#"muster_kafka_paused{{topic="{rides}"}}"#);
-    until_metric(&server, &paused, |paused| paused == 1.0).await;
+    pause_full(&server, &topics, RIDES).await;
     // Another member gets some of the partitions, and leaves.
     topics.share(&rides).await;
     file_size_limit(&server, "unlimited");

@@ -45,17 +45,6 @@ impl<T: Blank> From<T> for Seldom<T> {
     }
 }
 
-impl<T: Blank> Deref for Seldom<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0 {
-            Some(part) => part,
-            None => T::blank(),
-        }
-    }
-}
-
 /// Something that drivers' machines and what they tell share, one pointer wide while it is blank.
 #[derive(Debug, Clone)]
 pub struct SharedSeldom<T>(Option<Arc<T>>);
@@ -71,20 +60,20 @@ impl<T: Blank> From<T> for SharedSeldom<T> {
     }
 }
 
-impl<T: Blank> Deref for SharedSeldom<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0 {
-            Some(part) => part,
-            None => T::blank(),
-        }
-    }
-}
-
-/// What holds of both: they compare, and are stored, as the part itself.
+/// What holds of both: they are read, compare, and are stored, as the part itself.
 macro_rules! as_the_part {
     ($name:ident) => {
+        impl<T: Blank> Deref for $name<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                match &self.0 {
+                    Some(part) => part,
+                    None => T::blank(),
+                }
+            }
+        }
+
         impl<T: Blank + PartialEq> PartialEq for $name<T> {
             fn eq(&self, other: &Self) -> bool {
                 std::ptr::eq(&raw const **self, &raw const **other) || **self == **other

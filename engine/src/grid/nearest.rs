@@ -326,11 +326,11 @@ where
         let rows = &rows[..if by_name { 2 } else { 1 }];
         rows.iter().for_each(|(row, _)| row.fetch_seats());
         let mut near = std::mem::take(&mut self.near);
-        let mut beyond = SeatRing::up_to(f32::INFINITY).beyond;
-        let mut reach = self.first_reach(bucket, rows.iter().map(|(row, _)| row.len()).sum());
+        let count = rows.iter().map(|(row, _)| row.len()).sum();
+        let mut reach = SeatRing::up_to(self.first_reach(bucket, count));
         loop {
-            let limit = bucket.plane.limit(from, self.within);
-            let ring = SeatRing { beyond, limit: limit.min(reach) };
+            let limit = reach.limit.min(bucket.plane.limit(from, self.within));
+            let ring = SeatRing { limit, ..reach };
             near.clear();
             for (row, bit) in rows {
                 row.each_within(from, ring, |index, squared| {
@@ -338,10 +338,10 @@ where
                 });
             }
             self.consider_near(bucket, from, occupants, &mut near);
-            if reach >= bucket.plane.limit(from, self.within) {
+            if reach.limit >= bucket.plane.limit(from, self.within) {
                 break;
             }
-            (beyond, reach) = (reach, reach * REACH_GROWTH);
+            reach = SeatRing { beyond: reach.limit, limit: reach.limit * REACH_GROWTH };
         }
         self.near = near;
     }
