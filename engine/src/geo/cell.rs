@@ -125,6 +125,18 @@ impl Cell {
         sine * sine
     }
 
+    /// The outward normals, of length one, of the planes through the centre of the earth and each side: the
+    /// scalar product with a point of this cell is not positive. None where the cell has not six sides;
+    /// H3 draws cells on gnomonic planes, where a straight line is a great circle.
+    pub fn sides(self) -> Option<[UnitVector; 6]> {
+        let corners: [UnitVector; 6] = self.corners().try_into().ok()?;
+        Some(std::array::from_fn(|i| {
+            // Corners run counter-clockwise, seen from outside.
+            let UnitVector(inward) = normal(corners[i], corners[(i + 1) % 6]);
+            UnitVector(inward.map(|x| -x))
+        }))
+    }
+
     /// The index for h3o, which only `geo` names.
     pub(super) const fn index(self) -> CellIndex {
         self.0
@@ -138,11 +150,16 @@ impl Cell {
 
 /// The sine of the angle between `point` and the great circle through `a` and `b`.
 fn height_above(a: UnitVector, b: UnitVector, point: UnitVector) -> f64 {
+    normal(a, b).dot(point).abs()
+}
+
+/// The vector of length one at right angles to `a` and `b`, on the left of who walks from `a` to `b`; zero
+/// where they are the same.
+fn normal(a: UnitVector, b: UnitVector) -> UnitVector {
     let (UnitVector([ax, ay, az]), UnitVector([bx, by, bz])) = (a, b);
-    let normal = [ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx];
-    let length = normal.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let along: f64 = normal.iter().zip(point.0).map(|(n, p)| n * p).sum();
-    if length > 0.0 { (along / length).abs() } else { 0.0 }
+    let across = [ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx];
+    let length = across.iter().map(|x| x * x).sum::<f64>().sqrt();
+    UnitVector(across.map(|x| if length > 0.0 { x / length } else { 0.0 }))
 }
 
 /// The point of the unit sphere at an h3o coordinate.
@@ -219,6 +236,35 @@ mod tests {
             assert_eq!(Cell::at(cell.centre(), resolution(9)), cell);
             assert_eq!(cell.parent(resolution(5)).map(Cell::resolution), Some(resolution(5)));
             assert_eq!(cell.parent(resolution(10)), None);
+        }
+    }
+
+    #[test]
+    fn no_point_of_a_cell_lies_beyond_its_sides() {
+        for number in [1, 2, 5, 6, 8, 9, 12] {
+            let (mut sided, mut outside) = (0, 0);
+            for position in everywhere(5_000) {
+                let (cell, at) = (Cell::at(position, resolution(number)), position.unit());
+                let Some(sides) = cell.sides() else { continue };
+                sided += 1;
+                let beyond = |at: UnitVector| {
+                    sides.map(|side| side.dot(at)).into_iter().fold(-1.0, f64::max)
+                };
+                assert!(beyond(at) <= 1e-12, "{cell} {position:?}: {}", beyond(at));
+                assert!(beyond(cell.centre_unit()) < 0.0, "{cell}");
+                // Whatever is near and not beyond a side is in the cell.
+                let off = resolution(number).circumradius_max().get() / EARTH_RADIUS_M;
+                for (north, east) in [(0.7, 0.3), (-0.6, 0.5), (0.1, -0.9), (-0.4, -0.4)] {
+                    let lat = position.lat() + (north * off).to_degrees();
+                    let lng = position.lng()
+                        + (east * off).to_degrees() / position.lat().to_radians().cos();
+                    let Ok(beside) = Position::from_degrees(lat, lng) else { continue };
+                    let inside = Cell::at(beside, resolution(number)) == cell;
+                    assert_eq!(inside, beyond(beside.unit()) <= 0.0, "{cell} {beside:?}");
+                    outside += u32::from(!inside);
+                }
+            }
+            assert!(sided > 2_000 && outside > 2_000, "{number}: {sided}, {outside}");
         }
     }
 

@@ -25,8 +25,9 @@ const SQUARES_PER_CIRCUMRADIUS: f64 = 8.0;
 const LAT_MAX: f64 = 80.0;
 /// Nothing is known of the square. No cell has this index.
 const UNKNOWN: u64 = 0;
-/// More than one cell may be in the square. No cell has this index.
-const MIXED: u64 = 1;
+/// More than one cell may be in the square; beside it is the index of the one in its middle, which never
+/// has this bit.
+const MIXED: u64 = 1 << 63;
 
 type Tile = Box<[AtomicU64]>;
 
@@ -104,16 +105,39 @@ impl CellRaster {
         let Some((square, known)) = self.square_of(position) else {
             return Cell::at(position, self.resolution);
         };
+        let word = self.word_of(square, known);
+        let only = if word & MIXED == 0 { Cell::from_raw(word) } else { None };
+        only.unwrap_or_else(|| Cell::at(position, self.resolution))
+    }
+
+    /// A cell that holds `position` or lies no farther from it than a square is wide: what a search may
+    /// begin with, always at the cost of a look.
+    pub fn cell_near(&self, position: Position) -> Cell {
+        let known = self.square_of(position);
+        let near =
+            known.and_then(|(square, known)| Cell::from_raw(self.word_of(square, known) & !MIXED));
+        near.unwrap_or_else(|| Cell::at(position, self.resolution))
+    }
+
+    /// What the square keeps in the word `known`, which is filled if it is not.
+    fn word_of(&self, square: Square, known: &AtomicU64) -> u64 {
         // A square keeps one whole word, so there is nothing to order.
-        match known.load(Ordering::Relaxed) {
-            MIXED => Cell::at(position, self.resolution),
-            UNKNOWN => {
-                let only = self.only_cell_of(square);
-                known.store(only.map_or(MIXED, Cell::raw), Ordering::Relaxed);
-                only.unwrap_or_else(|| Cell::at(position, self.resolution))
-            }
-            index => Cell::from_raw(index).unwrap_or_else(|| Cell::at(position, self.resolution)),
+        let mut word = known.load(Ordering::Relaxed);
+        if word == UNKNOWN {
+            let middle = || self.middle_of(square).map_or(0, Cell::raw);
+            word = self.only_cell_of(square).map_or_else(|| MIXED | middle(), Cell::raw);
+            known.store(word, Ordering::Relaxed);
         }
+        word
+    }
+
+    /// The cell in the middle of a square.
+    fn middle_of(&self, square: Square) -> Option<Cell> {
+        let side = 1_i64 << self.shift;
+        let middle = |from: i32, steps: u32| i64::from(from) + i64::from(steps) * side + side / 2;
+        let lat_e7 = i32::try_from(middle(self.south_e7, square.row)).ok()?;
+        let lng_e7 = i32::try_from(middle(self.west_e7, square.column)).ok()?;
+        Some(Cell::at(Position::from_e7(lat_e7, lng_e7).ok()?, self.resolution))
     }
 
     fn square_of(&self, position: Position) -> Option<(Square, &AtomicU64)> {

@@ -45,6 +45,8 @@ pub(super) struct Bucket {
     pub(super) centre: UnitVector,
     /// No place in the cell is a longer chord away from its centre, in earth radii.
     pub(super) circumradius: f64,
+    /// See [`Cell::sides`]; zeros where the cell has others.
+    sides: [UnitVector; 6],
     /// How many drivers there are, to pass by without the lock.
     count: AtomicU32,
     occupants: RwLock<Occupants>,
@@ -82,6 +84,7 @@ impl Bucket {
             cell,
             centre,
             circumradius,
+            sides: cell.sides().unwrap_or([UnitVector([0.0; 3]); 6]),
             count: AtomicU32::new(0),
             occupants: RwLock::default(),
             plane: Arc::new(Plane::at(centre, circumradius * REACH_CIRCUMRADII)),
@@ -89,12 +92,20 @@ impl Bucket {
         }
     }
 
+    /// How far `at` is beyond one of the sides, in earth radii: no place in the cell is nearer by its chord.
+    #[inline]
+    pub(super) fn beyond_side(&self, at: UnitVector) -> f64 {
+        self.sides.iter().map(|side| side.dot(at)).fold(0.0, f64::max)
+    }
+
     /// Whether nobody is here.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
     /// Who is here.
+    #[inline]
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Occupants> {
         self.occupants.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,6 +183,7 @@ impl Row {
     }
 
     /// The driver at an index.
+    #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&Occupant> {
         self.occupants.get(index)?.as_ref()
     }
@@ -196,8 +208,9 @@ impl Row {
     }
 
     /// Fetches all seats: one block after the other would wait for each in turn.
+    #[inline]
     pub(super) fn fetch_seats(&self) {
-        black_box(self.blocks.iter().fold(0, |words, block| block.touch().wrapping_add(words)));
+        black_box(self.blocks.iter().fold(0, |words, block| block.touch() ^ words));
     }
 
     fn put(&mut self, occupant: Occupant, plane: &Arc<Plane>, at: UnitVector) -> (u32, Seat) {

@@ -30,7 +30,7 @@ pub(super) struct Cells {
     numbers: DashMap<Cell, u32, FxBuildHasher>,
     buckets: boxcar::Vec<Bucket>,
     occupied: AtomicUsize,
-    room: RingRoom,
+    pub(super) room: RingRoom,
 }
 
 impl Cells {
@@ -55,6 +55,11 @@ impl Cells {
         self.number_of(self.raster.cell_at(position))
     }
 
+    /// The number of a cell that holds `position` or lies beside it: where a search begins.
+    pub(super) fn number_near(&self, position: Position) -> u32 {
+        self.number_of(self.raster.cell_near(position))
+    }
+
     /// The number of a cell.
     pub(super) fn number_of(&self, cell: Cell) -> u32 {
         if let Some(number) = self.numbers.get(&cell) {
@@ -65,6 +70,7 @@ impl Cells {
     }
 
     /// The cell with a number that these cells gave out.
+    #[inline]
     pub(super) fn bucket(&self, number: u32) -> &Bucket {
         &self.buckets[number as usize]
     }
@@ -77,11 +83,6 @@ impl Cells {
     /// How many cells have occupants.
     pub(super) fn occupied(&self) -> usize {
         self.occupied.load(Ordering::Relaxed)
-    }
-
-    /// Whether rings of so many cells may be kept.
-    pub(super) fn has_room_for(&self, ring_cells: usize) -> bool {
-        self.room.take(ring_cells)
     }
 
     /// Adds a driver to a cell where he is not, and gives him a seat.

@@ -9,13 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::cells::Placement;
 use super::index::Grid;
-use super::nearest::{BOUND_SLACK_M, Excluded, Found, Nearby};
+use super::nearest::{BOUND_SLACK, Excluded, Found, Nearby};
 use super::reading::Reading;
 use super::rings::Walk;
 use super::slot::DriverSlot;
 use super::supply::Supply;
 use crate::forward::{ForwardLink, ForwardWay};
-use crate::geo::{Cell, CellResolution, Position, Rings};
+use crate::geo::{Cell, CellResolution, Position, Rings, UnitVector};
 use crate::id::DriverId;
 use crate::units::Meters;
 
@@ -117,14 +117,15 @@ impl Grid {
     where
         A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
     {
-        let origin = self.cells.number_at(search.query.pickup);
+        let origin = self.cells.number_near(search.query.pickup);
         let centre = self.cells.bucket(origin).centre;
-        let off_centre = search.query.pickup.unit().distance(centre).get();
+        let off_centre = search.query.pickup.unit().chord_squared(centre).sqrt();
         let mut walk = Walk::around(&self.cells, origin);
         let mut seen = BTreeSet::new();
         for k in 0_u32.. {
             let Some(ring) = walk.next_ring() else { return };
-            if ring.floor_m - off_centre - BOUND_SLACK_M > search.within.get() {
+            let within = UnitVector::distance_to_chord_squared(search.within).sqrt();
+            if ring.floor - off_centre - BOUND_SLACK > within {
                 return;
             }
             if Rings::disk_len(k) > self.dropoffs.occupied() as u64 {

@@ -24,8 +24,8 @@ use crate::id::DriverId;
 use crate::time::Timestamp;
 use crate::units::Meters;
 
-/// Taken off a bound before a search stops by it: floating point error of distances.
-pub(super) const BOUND_SLACK_M: f64 = 0.01;
+/// Taken off a bound before a search stops by it, in earth radii: floating point error of chords, 6 mm.
+pub(super) const BOUND_SLACK: f64 = 1e-9;
 
 /// Room for the drivers that are wanted, where they are not unusually many.
 const FOUND_USUAL: usize = 64;
@@ -38,7 +38,7 @@ const BATCH_MIN: usize = 16;
 
 /// How many times the drivers that are wanted are first looked for in a full cell: whoever asks at its
 /// border has half of them there.
-const REACH_SURPLUS: usize = 4;
+const REACH_SURPLUS: usize = 2;
 
 /// How many times larger an area is looked at next when they were too few.
 const REACH_GROWTH: f32 = 4.0;
@@ -136,13 +136,12 @@ impl Grid {
         T: Fn(Taken) -> R,
         A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
     {
-        let origin = self.cells.number_at(query.at);
-        let off_centre = search.at.distance(self.cells.bucket(origin).centre).get();
+        let origin = self.cells.number_near(query.at);
+        let off_centre = search.at.chord_squared(self.cells.bucket(origin).centre).sqrt();
         let mut walk = Walk::around(&self.cells, origin);
         for k in 0_u32.. {
             let Some(ring) = walk.next_ring() else { return };
-            let floor = ring.floor_m - off_centre - BOUND_SLACK_M;
-            if search.stops_at(Meters::new(floor)) {
+            if search.passes_over(ring.floor - off_centre - BOUND_SLACK) {
                 return;
             }
             if Rings::disk_len(k) > self.cells.occupied() as u64 {
@@ -291,9 +290,9 @@ where
         }
     }
 
-    /// Whether nothing at `floor` or beyond matters.
-    fn stops_at(&self, floor: Meters) -> bool {
-        UnitVector::distance_to_chord_squared(floor) > self.within
+    /// Whether nothing matters that is as far away as this chord, in earth radii, or farther.
+    fn passes_over(&self, chord: f64) -> bool {
+        chord > 0.0 && chord * chord > self.within
     }
 
     /// Judges the drivers of a cell, unless all of it is too far away. Once enough refused drivers are
@@ -305,8 +304,9 @@ where
         }
         // Chords obey the triangle inequality, so nothing in the cell is nearer than this.
         let centre = self.at.chord_squared(bucket.centre);
-        let nearest = centre.sqrt() - bucket.circumradius;
-        if nearest > 0.0 && nearest * nearest > self.within {
+        if self.passes_over(centre.sqrt() - bucket.circumradius)
+            || self.passes_over(bucket.beyond_side(self.at) - BOUND_SLACK)
+        {
             return;
         }
         let occupants = bucket.read();
@@ -354,7 +354,7 @@ where
             return f32::INFINITY;
         }
         let share = (self.limit * REACH_SURPLUS) as f64 / count as f64;
-        (share * bucket.circumradius * bucket.circumradius) as f32
+        bucket.plane.squared(share * bucket.circumradius * bucket.circumradius)
     }
 
     /// Judges these of a cell, nearest first, until one is too far away.
@@ -487,6 +487,7 @@ fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
     refused.retain(|refused| known.insert(refused.slot));
 }
 
+#[inline]
 fn found_of(found: Judged<(Arc<Supply>, Reading)>) -> Found {
     Found {
         distance: found.distance(),

@@ -56,11 +56,13 @@ pub(super) struct RawReading([u64; WORDS]);
 
 impl RawReading {
     /// What a slot holds; nothing where it has no position.
+    #[inline]
     pub(super) fn of(words: [u64; WORDS]) -> Option<Self> {
         (words[CELL] != 0).then_some(Self(words))
     }
 
     /// The place on the unit sphere.
+    #[inline]
     pub(super) fn unit(&self) -> UnitVector {
         UnitVector([self.0[2], self.0[3], self.0[4]].map(f64::from_bits))
     }
@@ -72,6 +74,7 @@ impl RawReading {
     }
 
     /// The whole reading; `None` only for words that no slot holds.
+    #[inline]
     pub(super) fn decode(&self) -> Option<Reading> {
         let [place, received_at, _, _, _, aged_motion, _] = self.0;
         // `as` keeps the low bits, which is the point.

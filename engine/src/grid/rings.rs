@@ -6,17 +6,18 @@
 //! nearer to the origin's centre than the nearest point of ring `k`, which is at least
 //!
 //! ```text
-//! floor(k) = min over the cells c of ring k of  |centre(origin), centre(c)| - circumradius
+//! floor(k) = min over the cells c of ring k of  |centre(origin), centre(c)| - circumradius(c)
 //! ```
 //!
-//! This holds on the whole sphere: pentagons, poles and the antimeridian are no special cases. The
-//! rings of an origin never change and are kept.
+//! in chords, which obey the triangle inequality. This holds on the whole sphere: pentagons, poles and
+//! the antimeridian are no special cases. The rings of an origin never change and are kept, each with
+//! the one around it, so that a walk through known rings takes no lock.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use super::cells::Cells;
-use crate::geo::{Cell, Rings, UnitVector};
+use crate::geo::Rings;
 
 /// Cells in all known rings of a grid together, at most: 4 bytes each.
 const RING_CELLS_MAX: usize = 16_000_000;
@@ -24,21 +25,30 @@ const RING_CELLS_MAX: usize = 16_000_000;
 /// One ring around an origin.
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// Metres from the origin's centre within which no point of this ring or beyond lies.
-    pub(super) floor_m: f64,
+    /// The chord from the origin's centre, in earth radii, within which no point of this ring or beyond
+    /// lies.
+    pub(super) floor: f64,
     /// The numbers of its cells.
     pub(super) cells: Box<[u32]>,
+    /// The ring around this one.
+    next: KnownRings,
 }
 
-/// The rings around one cell that are known so far, from the innermost.
+/// The rings from one on outwards, as far as a search has been.
 #[derive(Debug, Default)]
-pub(super) struct KnownRings {
-    rings: RwLock<Arc<Vec<Arc<Ring>>>>,
-}
+pub(super) struct KnownRings(OnceLock<Box<Ring>>);
 
 impl KnownRings {
-    fn get(&self) -> Arc<Vec<Arc<Ring>>> {
-        Arc::clone(&self.rings.read().unwrap_or_else(PoisonError::into_inner))
+    /// Keeps a ring for the walks to come, unless there is no room: then it comes back.
+    fn keep(&self, ring: Ring, room: &RingRoom) -> Option<Ring> {
+        if !room.take(ring.cells.len()) {
+            return Some(ring);
+        }
+        // Another walk may have been faster, with the same ring.
+        if let Err(ring) = self.0.set(Box::new(ring)) {
+            room.give_back(ring.cells.len());
+        }
+        None
     }
 }
 
@@ -46,66 +56,58 @@ impl KnownRings {
 pub(super) struct Walk<'g> {
     cells: &'g Cells,
     origin: u32,
-    known: Arc<Vec<Arc<Ring>>>,
-    next: usize,
+    /// How many rings were passed.
+    passed: usize,
+    known: &'g KnownRings,
     /// Rings beyond the known ones, once the walk needs them.
     beyond: Option<Rings>,
-    found: Vec<Arc<Ring>>,
+    /// The newest ring, when there is no room to keep rings any more.
+    unkept: Option<Ring>,
 }
 
 impl<'g> Walk<'g> {
     /// A walk around the cell with the number `origin`.
     pub(super) fn around(cells: &'g Cells, origin: u32) -> Self {
-        let known = cells.bucket(origin).rings.get();
-        Self { cells, origin, known, next: 0, beyond: None, found: Vec::new() }
+        let known = &cells.bucket(origin).rings;
+        Self { cells, origin, passed: 0, known, beyond: None, unkept: None }
     }
 
     /// The next ring; nothing once the sphere is covered.
     pub(super) fn next_ring(&mut self) -> Option<&Ring> {
-        let place = self.next;
-        self.next += 1;
-        let known = self.known.len();
-        if place >= known && self.found.len() <= place - known {
+        let known = self.known;
+        if self.unkept.is_some() || known.0.get().is_none() {
             let ring = self.work_out()?;
-            self.found.push(Arc::new(ring));
+            // Beyond a ring that was not kept none can be: it is what leads there.
+            let kept = self.unkept.is_none();
+            self.unkept = if kept { known.keep(ring, &self.cells.room) } else { Some(ring) };
         }
-        let ring = self.known.get(place).or_else(|| self.found.get(place - known));
-        ring.map(AsRef::as_ref)
+        self.passed += 1;
+        if self.unkept.is_some() {
+            return self.unkept.as_ref();
+        }
+        let ring = known.0.get()?;
+        self.known = &ring.next;
+        Some(ring)
     }
 
     fn work_out(&mut self) -> Option<Ring> {
         let bucket = self.cells.bucket(self.origin);
-        let known = self.known.len();
+        let passed = self.passed;
         let rings = self.beyond.get_or_insert_with(|| {
             let mut rings = Rings::around(bucket.cell);
-            if known > 0 {
-                rings.nth(known - 1);
+            if passed > 0 {
+                rings.nth(passed - 1);
             }
             rings
         });
-        let ring = rings.next()?;
-        let chord = |cell: &Cell| bucket.centre.chord_squared(cell.centre_unit());
-        let nearest = ring.iter().map(chord).fold(4.0, f64::min);
-        let nearest_m = UnitVector::chord_squared_to_distance(nearest).get();
-        let floor_m = nearest_m - bucket.cell.resolution().circumradius_max().get();
-        let cells = ring.into_iter().map(|cell| self.cells.number_of(cell)).collect();
-        Some(Ring { floor_m, cells })
-    }
-}
-
-impl Drop for Walk<'_> {
-    /// Leaves what was worked out to the walks to come.
-    fn drop(&mut self) {
-        let cells = self.found.iter().map(|ring| ring.cells.len()).sum::<usize>();
-        if cells == 0 || !self.cells.has_room_for(cells) {
-            return;
-        }
-        let rings = &self.cells.bucket(self.origin).rings.rings;
-        let mut rings = rings.write().unwrap_or_else(PoisonError::into_inner);
-        // Another walk may have been as far meanwhile.
-        if rings.len() == self.known.len() {
-            Arc::make_mut(&mut rings).append(&mut self.found);
-        }
+        let cells = rings.next()?.into_iter().map(|cell| self.cells.number_of(cell));
+        let cells: Box<[u32]> = cells.collect();
+        let nearest = |number: &u32| {
+            let other = self.cells.bucket(*number);
+            bucket.centre.chord_squared(other.centre).sqrt() - other.circumradius
+        };
+        let floor = cells.iter().map(nearest).fold(2.0, f64::min);
+        Some(Ring { floor, cells, next: KnownRings::default() })
     }
 }
 
@@ -120,15 +122,31 @@ impl RingRoom {
         if before + cells <= RING_CELLS_MAX {
             return true;
         }
-        self.0.fetch_sub(cells, Ordering::Relaxed);
+        self.give_back(cells);
         false
+    }
+
+    /// Gives back room that was taken.
+    pub(super) fn give_back(&self, cells: usize) {
+        self.0.fetch_sub(cells, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::geo::{CellRaster, CellResolution, Position};
+    use crate::geo::{Cell, CellRaster, CellResolution, Position};
+
+    fn walk(cells: &Cells, origin: u32, rings: usize) -> Vec<(f64, Vec<Cell>)> {
+        let mut walk = Walk::around(cells, origin);
+        let cells_of = |ring: &Ring| -> Vec<Cell> {
+            ring.cells.iter().map(|number| cells.bucket(*number).cell).collect()
+        };
+        let ring = |_| walk.next_ring().map(|ring| (ring.floor, cells_of(ring))).unwrap();
+        (0..rings).map(ring).collect()
+    }
 
     #[test]
     fn no_corner_of_a_ring_or_beyond_is_nearer_than_the_floor() {
@@ -139,14 +157,7 @@ mod tests {
             let origin = cells.number_of(Cell::at(place, resolution));
             let centre = cells.bucket(origin).centre;
             // The first walk ends early, the second goes on from what it left, the third knows all.
-            let walked = [3, 12, 12].map(|rings| {
-                let mut walk = Walk::around(&cells, origin);
-                let cells_of = |ring: &Ring| -> Vec<Cell> {
-                    ring.cells.iter().map(|number| cells.bucket(*number).cell).collect()
-                };
-                let ring = |_| walk.next_ring().map(|ring| (ring.floor_m, cells_of(ring))).unwrap();
-                (0..rings).map(ring).collect::<Vec<_>>()
-            });
+            let walked = [3, 12, 12].map(|rings| walk(&cells, origin, rings));
             assert_eq!(walked[0][..], walked[1][..3]);
             assert_eq!(walked[1], walked[2]);
             let (floors, rings): (Vec<f64>, Vec<Vec<Cell>>) = walked[1].iter().cloned().unzip();
@@ -154,11 +165,26 @@ mod tests {
             assert_eq!(rings, plain);
             for (k, floor) in floors.into_iter().enumerate() {
                 for corner in rings[k..].iter().flatten().flat_map(|cell| cell.corners()) {
-                    let distance = corner.distance(centre).get();
-                    assert!(distance >= floor, "ring {k}: {distance} < {floor}");
+                    let chord = corner.chord_squared(centre).sqrt();
+                    assert!(chord >= floor, "ring {k}: {chord} < {floor}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_walk_goes_on_beyond_the_rings_that_there_is_room_for() {
+        let resolution = CellResolution::new(8).unwrap();
+        let cells = Cells::new(Arc::new(CellRaster::empty(resolution)));
+        let home = Cell::at(Position::from_degrees(40.75, -73.98).unwrap(), resolution);
+        let origin = cells.number_of(home);
+        // Room for the first four rings: 1, 6, 12 and 18 cells.
+        assert!(cells.room.take(RING_CELLS_MAX - 40));
+        let walked = [(); 2].map(|()| walk(&cells, origin, 8));
+        assert_eq!(walked[0], walked[1]);
+        let plain: Vec<Vec<Cell>> = Rings::around(home).take(8).collect();
+        assert_eq!(walked[0].iter().map(|(_, cells)| cells.clone()).collect::<Vec<_>>(), plain);
+        assert!(cells.room.take(3) && !cells.room.take(1), "37 of 40 are in use");
     }
 
     #[test]

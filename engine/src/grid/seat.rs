@@ -1,26 +1,33 @@
 //! Where drivers are, side by side in memory, so that a search reads positions in a row instead of
 //! following a pointer to each driver.
 //!
-//! A seat is one word that holds a position in the plane that touches the cell at its centre. The slot
-//! writes it with every fix, without a lock; the grid gives seats out and takes them back under the
-//! slot's lock, so a seat has one writer at any time. What a seat tells is good to a few centimetres:
-//! it sorts out who is too far away, and the slot itself tells of the others.
+//! A seat is one word that holds a position in the plane that touches the cell at its centre, in steps
+//! that make it fit. The slot writes it with every fix, without a lock; the grid gives seats out and takes
+//! them back under the slot's lock, so a seat has one writer at any time. What a seat tells is good to a
+//! few centimetres where cells are some hundred metres wide: it sorts out who is too far away, and the
+//! slot itself tells of the others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::geo::UnitVector;
 
-/// Seats that lie in a row: four cache lines.
+/// Seats that lie in a row: two cache lines.
 pub(super) const SEATS_PER_BLOCK: usize = 32;
 
-const SEATS_PER_LINE: usize = 8;
+const SEATS_PER_LINE: usize = 16;
 
-/// Nobody sits here: two NaNs, nearer to nothing than any limit.
-const VACANT: u64 = u64::MAX;
+/// Nobody sits here: no coordinate is as far west or south.
+const VACANT: u32 = 0x8000_8000;
 
-/// Rounding of coordinates in the plane, in earth radii per earth radius: some units in the last place
-/// of an `f32` for a place, for a driver and for their difference.
+/// Steps from a plane's centre to its reach: what half a word holds.
+const STEPS: f64 = 32_766.0;
+
+/// A coordinate loses less than a step, so a distance loses less than the root of two.
+const STEP_ROUNDING: f64 = 1.5;
+
+/// Rounding of coordinates in the plane, by their size: some units in the last place of an `f32` for a
+/// place, for a driver and for their difference.
 const ROUNDING: f64 = 3e-7;
 
 /// The plane that touches a cell at its centre.
@@ -32,16 +39,18 @@ pub(super) struct Plane {
     /// A position farther from the centre, in earth radii, is not written: the driver is about to get
     /// a seat elsewhere.
     reach: f64,
+    /// Steps in an earth radius.
+    scale: f64,
 }
 
-/// A place in the plane, in earth radii east and north of the centre.
+/// A place in the plane, in its steps east and north of the centre.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PlanePoint {
     east: f32,
     north: f32,
 }
 
-/// Squared distances in the plane, from just beyond the one up to the other.
+/// Squared distances in steps of the plane, from just beyond the one up to the other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct SeatRing {
     pub(super) beyond: f32,
@@ -64,37 +73,52 @@ impl Plane {
         let (sin, cos) = if level > 0.0 { (y / level, x / level) } else { (0.0, 1.0) };
         let east = UnitVector([-sin, cos, 0.0]);
         let north = UnitVector([-z * cos, -z * sin, x * cos + y * sin]);
-        Self { centre, east, north, reach }
+        Self { centre, east, north, reach, scale: STEPS / reach }
     }
 
     /// The foot of the perpendicular from a place of the sphere. Two such points are no farther apart
     /// than the places are by their chord.
+    #[inline]
     pub(super) fn point(&self, at: UnitVector) -> PlanePoint {
-        let [east, north] = [self.east, self.north].map(|axis| dot(axis, at) as f32);
+        let [east, north] = self.coordinates(at).map(|steps| steps as f32);
         PlanePoint { east, north }
     }
 
-    /// A squared distance in the plane beyond which nobody lies within a squared chord of `from`.
+    #[inline]
+    fn coordinates(&self, at: UnitVector) -> [f64; 2] {
+        [self.east, self.north].map(|axis| axis.dot(at) * self.scale)
+    }
+
+    /// The word of a seat for a place within reach.
+    fn word(&self, at: UnitVector) -> u32 {
+        // `as` drops what is less than a step, and then keeps the low bits.
+        let [east, north] = self.coordinates(at).map(|steps| (steps as i16).cast_unsigned());
+        u32::from(east) << 16 | u32::from(north)
+    }
+
+    /// The square of a chord, in steps.
+    pub(super) fn squared(&self, chord_squared: f64) -> f32 {
+        (chord_squared * self.scale * self.scale) as f32
+    }
+
+    /// A squared distance in the plane beyond which nobody sits within a squared chord of `from`.
+    #[inline]
     pub(super) fn limit(&self, from: PlanePoint, chord_squared: f64) -> f32 {
-        let largest = f64::from(from.east.abs().max(from.north.abs()));
-        let limit = chord_squared.sqrt() + ROUNDING * (largest + self.reach);
+        let largest = f64::from(from.east.abs().max(from.north.abs())) + STEPS;
+        let limit = chord_squared.sqrt() * self.scale + STEP_ROUNDING + ROUNDING * largest;
         // The conversion may round down; one more unit in the last place makes up for it.
         ((limit * limit) as f32) * (1.0 + f32::EPSILON)
     }
 }
 
-fn dot(UnitVector(a): UnitVector, UnitVector(b): UnitVector) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
 /// Some seats in a row.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct SeatBlock([AtomicU64; SEATS_PER_BLOCK]);
+pub(super) struct SeatBlock([AtomicU32; SEATS_PER_BLOCK]);
 
 impl Default for SeatBlock {
     fn default() -> Self {
-        Self([const { AtomicU64::new(VACANT) }; SEATS_PER_BLOCK])
+        Self([const { AtomicU32::new(VACANT) }; SEATS_PER_BLOCK])
     }
 }
 
@@ -115,23 +139,29 @@ impl SeatBlock {
         for (squared, word) in squared.iter_mut().zip(words) {
             let PlanePoint { east, north } = unpacked(word);
             let (east, north) = (east - from.east, north - from.north);
-            *squared = east * east + north * north;
+            let distance: f32 = east * east + north * north;
+            // All bits of a vacant seat's distance are set, which is no number and within no limit.
+            let vacant = if word == VACANT { u32::MAX } else { 0 };
+            *squared = f32::from_bits(distance.to_bits() | vacant);
         }
         let mut inside = 0_u32;
         for (seat, squared) in squared.iter().enumerate() {
-            inside |= u32::from(*squared > ring.beyond && *squared <= ring.limit) << seat;
+            inside |= u32::from(*squared <= ring.limit) << seat;
         }
         while inside != 0 {
             let seat = inside.trailing_zeros() as usize;
             inside &= inside - 1;
-            visit(seat, squared[seat]);
+            if squared[seat] > ring.beyond {
+                visit(seat, squared[seat]);
+            }
         }
     }
 
     /// Reads a word of each cache line, so that lines of many blocks are on their way at once.
-    pub(super) fn touch(&self) -> u64 {
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
         let lines = self.0.iter().step_by(SEATS_PER_LINE);
-        lines.fold(0, |words, seat| words.wrapping_add(seat.load(Ordering::Relaxed)))
+        lines.fold(0, |words, seat| words ^ seat.load(Ordering::Relaxed))
     }
 
     /// Leaves a seat that nobody writes any more.
@@ -174,22 +204,20 @@ impl Seat {
     }
 
     fn write(&self, at: UnitVector) {
-        let PlanePoint { east, north } = self.plane.point(at);
-        let word = u64::from(east.to_bits()) << 32 | u64::from(north.to_bits());
-        self.block.0[usize::from(self.place)].store(word, Ordering::Relaxed);
+        self.block.0[usize::from(self.place)].store(self.plane.word(at), Ordering::Relaxed);
     }
 
     /// Whether the seat tells of `at`.
     pub(super) fn tells(&self, at: UnitVector) -> bool {
-        let word = self.block.0[usize::from(self.place)].load(Ordering::Relaxed);
-        unpacked(word) == self.plane.point(at)
+        self.block.0[usize::from(self.place)].load(Ordering::Relaxed) == self.plane.word(at)
     }
 }
 
-fn unpacked(word: u64) -> PlanePoint {
-    // `as` keeps the low bits, which is the point.
-    let (east, north) = ((word >> 32) as u32, word as u32);
-    PlanePoint { east: f32::from_bits(east), north: f32::from_bits(north) }
+#[inline]
+fn unpacked(word: u32) -> PlanePoint {
+    // The shifts spread the sign of each half over the rest.
+    let (east, north) = (word.cast_signed() >> 16, (word << 16).cast_signed() >> 16);
+    PlanePoint { east: east as f32, north: north as f32 }
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ impl<const N: usize> SeqLock<N> {
     }
 
     /// All words of one write; tries again while a writer is at work.
+    #[inline]
     pub(super) fn read(&self) -> [u64; N] {
         loop {
             let before = self.sequence.load(Ordering::Acquire);
@@ -51,6 +52,7 @@ impl<const N: usize> SeqLock<N> {
     }
 
     /// Counts writes twice; says nothing of the words.
+    #[inline]
     pub(super) fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Relaxed)
     }

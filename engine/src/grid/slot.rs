@@ -153,11 +153,13 @@ impl DriverSlot {
     }
 
     /// The newest position in the form it is stored, for scans that use few of many readings.
+    #[inline]
     pub(super) fn read_raw(&self) -> Option<RawReading> {
         RawReading::of(self.newest.read())
     }
 
     /// Changes with every position.
+    #[inline]
     pub(super) fn sequence(&self) -> u64 {
         self.newest.sequence()
     }
