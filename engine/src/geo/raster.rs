@@ -110,8 +110,8 @@ impl CellRaster {
         only.unwrap_or_else(|| Cell::at(position, self.resolution))
     }
 
-    /// A cell that holds `position` or lies no farther from it than a square is wide: what a search may
-    /// begin with, always at the cost of a look.
+    /// A cell that holds `position` or lies no farther from it than a square is wide, for a search to begin
+    /// with: also where two cells meet, and [`cell_at`](Self::cell_at) must compute, it is only looked up.
     pub fn cell_near(&self, position: Position) -> Cell {
         let known = self.square_of(position);
         let near =

@@ -59,8 +59,8 @@ pub(super) struct Walk<'g> {
     /// How many rings were passed.
     passed: usize,
     known: &'g KnownRings,
-    /// Rings beyond the known ones, once the walk needs them.
-    beyond: Option<Rings>,
+    /// The rings themselves, and how many of them were taken, once the walk needs them.
+    beyond: Option<(Rings, usize)>,
     /// The newest ring, when there is no room to keep rings any more.
     unkept: Option<Ring>,
 }
@@ -92,16 +92,11 @@ impl<'g> Walk<'g> {
 
     fn work_out(&mut self) -> Option<Ring> {
         let bucket = self.cells.bucket(self.origin);
-        let passed = self.passed;
-        let rings = self.beyond.get_or_insert_with(|| {
-            let mut rings = Rings::around(bucket.cell);
-            if passed > 0 {
-                rings.nth(passed - 1);
-            }
-            rings
-        });
-        let cells = rings.next()?.into_iter().map(|cell| self.cells.number_of(cell));
-        let cells: Box<[u32]> = cells.collect();
+        let (rings, taken) = self.beyond.get_or_insert_with(|| (Rings::around(bucket.cell), 0));
+        // Other walks may have made rings known since this one needed them last.
+        let ring = rings.nth(self.passed - *taken)?;
+        *taken = self.passed + 1;
+        let cells: Box<[u32]> = ring.into_iter().map(|cell| self.cells.number_of(cell)).collect();
         let nearest = |number: &u32| {
             let other = self.cells.bucket(*number);
             bucket.centre.chord_squared(other.centre).sqrt() - other.circumradius
@@ -185,6 +180,24 @@ mod tests {
         let plain: Vec<Vec<Cell>> = Rings::around(home).take(8).collect();
         assert_eq!(walked[0].iter().map(|(_, cells)| cells.clone()).collect::<Vec<_>>(), plain);
         assert!(cells.room.take(3) && !cells.room.take(1), "37 of 40 are in use");
+    }
+
+    #[test]
+    fn walks_that_overtake_one_another_find_the_same_rings() {
+        let resolution = CellResolution::new(8).unwrap();
+        let cells = Cells::new(Arc::new(CellRaster::empty(resolution)));
+        let home = Cell::at(Position::from_degrees(40.75, -73.98).unwrap(), resolution);
+        let origin = cells.number_of(home);
+        let plain: Vec<Vec<Cell>> = Rings::around(home).take(12).collect();
+        let mut walks = [(); 2].map(|()| Walk::around(&cells, origin));
+        let mut seen = [const { Vec::new() }; 2];
+        for (who, rings) in [(0, 2), (1, 5), (0, 6), (1, 7), (0, 4)] {
+            for _ in 0..rings {
+                let ring = walks[who].next_ring().unwrap();
+                seen[who].push(Vec::from_iter(ring.cells.iter().map(|n| cells.bucket(*n).cell)));
+            }
+        }
+        assert_eq!(seen, [plain.clone(), plain]);
     }
 
     #[test]
