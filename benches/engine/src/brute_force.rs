@@ -56,6 +56,7 @@ mod tests {
     use crate::contender::Contender;
     use crate::muster::Muster;
     use crate::plain::{CellMap, Tree};
+    use crate::square::SquareGrid;
     use crate::workload::Spread;
 
     fn filled(contender: &dyn Contender, drivers: &Drivers) {
@@ -66,10 +67,11 @@ mod tests {
     #[test]
     fn every_contender_answers_like_brute_force_and_a_wrong_one_is_caught() {
         let drivers = Drivers::new(600, Spread::Clustered, 1).unwrap();
-        let contenders: [Box<dyn Contender>; 3] = [
+        let contenders: [Box<dyn Contender>; 4] = [
             Box::new(Muster::new(600).unwrap()),
             Box::new(CellMap::new(600)),
             Box::<Tree>::default(),
+            Box::new(SquareGrid::new(600)),
         ];
         for contender in contenders {
             filled(contender.as_ref(), &drivers);

@@ -5,5 +5,6 @@ pub mod contender;
 pub mod measure;
 pub mod muster;
 pub mod plain;
+pub mod square;
 pub mod turns;
 pub mod workload;

@@ -10,6 +10,7 @@ use muster_engine_benches::contender::Contender;
 use muster_engine_benches::measure::{Questions, Trial};
 use muster_engine_benches::muster::Muster;
 use muster_engine_benches::plain::{CellMap, Tree};
+use muster_engine_benches::square::SquareGrid;
 use muster_engine_benches::workload::{Drivers, NEAREST, Spread};
 use muster_figures::{Better, Suite};
 
@@ -59,6 +60,7 @@ fn main() -> anyhow::Result<()> {
             if others {
                 contenders.push(Box::new(CellMap::new(*count)));
                 contenders.push(Box::<Tree>::default());
+                contenders.push(Box::new(SquareGrid::new(*count)));
             }
             let workload = format!("{}, {}", grouped(*count), spread.name());
             measure(&args, &contenders, &drivers, &workload, &mut suite)?;
