@@ -60,7 +60,9 @@ impl Launch {
             .append(true)
             .open(self.data.join("server.log"))?;
         let began = Instant::now();
-        let mut child = Command::new(&self.binary)
+        // It runs in the folder of its data.
+        let binary = std::path::absolute(&self.binary)?;
+        let mut child = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(&self.data)
             .current_dir(&self.data)

@@ -20,6 +20,7 @@ mod seqlock;
 mod slot;
 mod supply;
 mod travel;
+mod writer;
 
 pub use applied::{Applied, AppliedAll};
 pub use dropoffs::ForwardNearbyQuery;

@@ -1,12 +1,14 @@
 //! Positions that do not come by a phone's own connection.
 
 use std::iter;
+use std::sync::Arc;
 
 use muster_engine::grid::{Fix, FixRejection, Reading};
 use muster_engine::id::DriverId;
 
 use super::Dispatch;
 use crate::error::CallError;
+use crate::registry::DriverHandle;
 use crate::session::apply_fixes;
 
 /// Why a fix of a driver who is named by text was not applied.
@@ -17,6 +19,9 @@ pub enum FixRefusal {
     /// The fix itself is refused.
     Rejected(FixRejection),
 }
+
+/// A driver whose fix is about to be applied, see [`Dispatch::fix_target`].
+pub struct FixTarget(Arc<DriverHandle>);
 
 impl Dispatch {
     /// Applies fixes in order; the result of each is at its index.
@@ -45,12 +50,26 @@ impl Dispatch {
     /// # Errors
     /// [`FixRefusal`] when it is not applied.
     pub fn apply_fix(&self, driver: &str, fix: &Fix) -> Result<(), FixRefusal> {
-        let handle = self.runtime.registry.driver_named(driver);
-        let known = handle.filter(|handle| handle.board.is_durable());
-        let handle = known.ok_or(FixRefusal::UnknownDriver)?;
+        let target = self.fix_target(driver).ok_or(FixRefusal::UnknownDriver)?;
+        self.apply_to(&target, fix).map_err(FixRefusal::Rejected)
+    }
+
+    /// Looks up the driver with this id, and has the memory that his fix needs fetched. A stream that has
+    /// fixes of several drivers at hand looks all of them up before it applies the first.
+    pub fn fix_target(&self, driver: &str) -> Option<FixTarget> {
+        let handle = self.runtime.registry.driver_named(driver)?;
+        handle.board.slot.touch();
+        handle.board.is_durable().then_some(FixTarget(handle))
+    }
+
+    /// Applies one fix of a driver who was looked up.
+    ///
+    /// # Errors
+    /// [`FixRejection`] when it is not applied.
+    pub fn apply_to(&self, target: &FixTarget, fix: &Fix) -> Result<(), FixRejection> {
         let mut result = Ok(());
-        let refused = |_, why| result = Err(FixRefusal::Rejected(why));
-        apply_fixes(&self.runtime, &handle, iter::once(*fix), refused);
+        let refused = |_, why| result = Err(why);
+        apply_fixes(&self.runtime, &target.0, iter::once(*fix), refused);
         result
     }
 

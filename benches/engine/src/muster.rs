@@ -98,6 +98,16 @@ impl Contender for Muster {
         }
     }
 
+    /// As the intake from Kafka does with what is at hand.
+    fn batches(&self) -> &'static [usize] {
+        &[1, 32]
+    }
+
+    fn apply_all(&self, steps: &[Move]) -> anyhow::Result<()> {
+        steps.iter().for_each(|step| self.drivers[step.driver].0.touch());
+        steps.iter().try_for_each(|step| self.apply(step))
+    }
+
     /// With the filters of a search: who is free, the tier, how old the fix is.
     fn nearest(&self, to: Position, found: &mut Vec<usize>) {
         let query = NearbyQuery {

@@ -7,6 +7,7 @@
 //! few centimetres where cells are some hundred metres wide: it sorts out who is too far away, and the
 //! slot itself tells of the others.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -194,6 +195,11 @@ impl Seat {
     /// Whether it is this seat.
     pub(super) fn is(&self, block: &Arc<SeatBlock>, place: usize) -> bool {
         Arc::ptr_eq(&self.block, block) && usize::from(self.place) == place
+    }
+
+    /// Reads the word, so that its cache line is on its way.
+    pub(super) fn touch(&self) {
+        black_box(self.block.0[usize::from(self.place)].load(Ordering::Relaxed));
     }
 
     /// Takes over the driver's newest position.

@@ -5,17 +5,19 @@
 //!
 //! **Invariant M7**: an older fix never overwrites a newer one.
 
+use std::hint;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::applied::{Applied, AppliedAll};
-use super::fix::{Fix, FixLimits, FixRejection, MotionGate, RateGate, Sighting};
+use super::fix::{Fix, FixLimits, FixRejection};
 use super::reading::{CELL, RawReading, Reading, WORDS, encode};
 use super::seat::Seat;
 use super::seqlock::SeqLock;
+use super::writer::Writer;
 use crate::geo::{Cell, Position, UnitVector};
 use crate::id::DriverId;
-use crate::market::{Locale, Market};
+use crate::market::Market;
 use crate::time::Timestamp;
 use crate::zone::{Presence, Whereabouts};
 
@@ -28,28 +30,18 @@ pub struct PositionSnapshot {
     pub received_at: Timestamp,
 }
 
-/// What only the writers of a slot touch, one at a time; what every fix needs comes first.
-#[derive(Debug, Default)]
-#[repr(C)]
-struct Writer {
-    rate: RateGate,
-    motion: MotionGate,
-    /// The cell the driver was last seen in.
-    locale: Option<Arc<Locale>>,
-    /// His place in a grid.
-    seat: Option<Seat>,
-    presence: Presence,
-}
-
 /// One driver's shared position.
 ///
-/// The first cache line is all that searches read.
+/// The first cache line is all that searches read; a fix in the same cell needs two more, and
+/// zones the last.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct DriverSlot {
     newest: SeqLock<WORDS>,
-    attention: AtomicBool,
     writer: Mutex<Writer>,
+    attention: AtomicBool,
+    /// Locked under the writer, where a fix counts for zones.
+    presence: Mutex<Presence>,
     driver: DriverId,
 }
 
@@ -58,15 +50,24 @@ impl DriverSlot {
     pub fn new(driver: DriverId) -> Self {
         Self {
             newest: SeqLock::new([0; WORDS]),
-            attention: AtomicBool::new(false),
-            driver,
             writer: Mutex::default(),
+            attention: AtomicBool::new(false),
+            presence: Mutex::default(),
+            driver,
         }
     }
 
     /// Whose slot this is.
     pub const fn driver(&self) -> &DriverId {
         &self.driver
+    }
+
+    /// Has the memory that a fix needs fetched, for fixes of many drivers that are at hand: with a word of
+    /// each cache line read for all of them first, their ways from memory overlap, which those of fixes
+    /// applied one by one do not because each takes its driver's lock.
+    pub fn touch(&self) {
+        let attention = self.attention.load(Ordering::Relaxed);
+        hint::black_box((self.newest.sequence(), self.writer.is_poisoned(), attention));
     }
 
     /// Judges a fix that arrived at `now` and makes it the newest position.
@@ -98,6 +99,10 @@ impl DriverSlot {
         mut refused: impl FnMut(usize, FixRejection),
     ) -> AppliedAll {
         let mut writer = self.writer();
+        // It is on its way while the fix is judged; giving the lock back waits for what was written.
+        if let Some(seat) = &writer.seat {
+            seat.touch();
+        }
         let (mut done, mut newest) = (AppliedAll::default(), None);
         for fix in fixes {
             let before = newest.map(|(_, unit)| unit);
@@ -109,7 +114,8 @@ impl DriverSlot {
                 Ok((fix, unit)) => {
                     newest = Some((fix, unit));
                     done.fixes += 1;
-                    done.applied.zone_changed |= writer.observe_zone(fix.position, now, market);
+                    done.applied.zone_changed |=
+                        self.observe_zone(&writer, fix.position, now, market);
                 }
                 Err(why) => refused(done.seen, why),
             }
@@ -149,7 +155,7 @@ impl DriverSlot {
 
     /// In which watched zone the driver is, as far as his fixes tell.
     pub fn whereabouts(&self) -> Whereabouts {
-        self.writer().presence.whereabouts()
+        self.presence().whereabouts()
     }
 
     /// The newest position in the form it is stored, for scans that use few of many readings.
@@ -201,6 +207,27 @@ impl DriverSlot {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a fix for the zones. Drivers far from all of them pay for one comparison: which cells
+    /// are near is looked up when the cell changes.
+    fn observe_zone(
+        &self,
+        writer: &Writer,
+        at: Position,
+        received_at: Timestamp,
+        market: &Market,
+    ) -> bool {
+        let near = writer.locale.as_ref().is_some_and(|locale| locale.watched);
+        if !near && !market.zones().are_watched() {
+            return false;
+        }
+        let mut presence = self.presence();
+        (near || presence.is_open()) && presence.observe(at, received_at, market.zones())
+    }
+
     /// Makes the fix that the writer settled on visible to readers; returns whether the cell is another
     /// one.
     fn publish(
@@ -217,66 +244,6 @@ impl DriverSlot {
         let cell = writer.locale.as_ref().map_or(0, |locale| locale.cell.raw());
         self.newest.write(encode(fix, unit, received_at, cell));
         cell != before
-    }
-}
-
-impl Writer {
-    /// Judges a fix and settles on it. Returns its place on the unit sphere; `before` tells the place of
-    /// the last one.
-    fn admit(
-        &mut self,
-        fix: &Fix,
-        now: Timestamp,
-        limits: &FixLimits,
-        market: &Market,
-        before: impl FnOnce() -> Option<UnitVector>,
-    ) -> Result<UnitVector, FixRejection> {
-        self.rate.admit(now, limits)?;
-        if fix.at > now.plus_millis(limits.future_ms_max) {
-            return Err(FixRejection::InFuture);
-        }
-        let last = self.motion.newest();
-        self.motion.admit(Sighting { position: fix.position, at: fix.at }, limits)?;
-        // Cars wait for minutes where they are, and their unit vector is known.
-        let stays = last.is_some_and(|last| last.position == fix.position);
-        let known = if stays { before() } else { None };
-        let unit = known.unwrap_or_else(|| fix.position.unit());
-        let locale = self.locate(fix.position, unit, market);
-        let interior = locale.as_ref().or(self.locale.as_ref()).is_some_and(|l| l.interior);
-        if !interior && !market.contains(fix.position) {
-            return Err(FixRejection::OutsideMarket);
-        }
-        self.settle(fix, locale);
-        Ok(unit)
-    }
-
-    /// Takes a fix as the newest; `locale` where it is in another cell than the last.
-    fn settle(&mut self, fix: &Fix, locale: Option<Arc<Locale>>) {
-        self.motion.settle(Sighting { position: fix.position, at: fix.at });
-        if locale.is_some() {
-            self.locale = locale;
-        }
-    }
-
-    /// Counts a fix for the zones. Drivers far from all of them pay for one comparison: which cells
-    /// are near is looked up when the cell changes.
-    fn observe_zone(&mut self, at: Position, received_at: Timestamp, market: &Market) -> bool {
-        let near = self.locale.as_ref().is_some_and(|locale| locale.watched);
-        let counts = near || (market.zones().are_watched() && self.presence.is_open());
-        counts && self.presence.observe(at, received_at, market.zones())
-    }
-
-    /// What is to be known of the cell of `position`; `None` when that is known already.
-    fn locate(&self, position: Position, unit: UnitVector, market: &Market) -> Option<Arc<Locale>> {
-        let known = self.locale.as_ref().filter(|known| market.knows(known));
-        if known.is_some_and(|k| unit.chord_squared(k.centre) <= k.inscribed_chord_squared) {
-            return None;
-        }
-        let cell = market.cell_at(position);
-        if known.is_some_and(|known| known.cell == cell) {
-            return None;
-        }
-        Some(market.locale(cell))
     }
 }
 

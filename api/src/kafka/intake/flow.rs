@@ -41,7 +41,7 @@ pub(super) trait Handler: Send + 'static {
     /// Takes a message in. It counts as done when this returns, unless a ticket is out for it.
     fn take(&mut self, message: &BorrowedMessage<'_>, partitions: &Arc<Partitions>);
 
-    /// Nothing waits to be taken, or a while has passed.
+    /// Nothing is at hand to be taken, or a while has passed, or offsets are about to be committed.
     fn rest(&mut self) {}
 }
 
@@ -121,14 +121,18 @@ impl Flow {
                 thread::park_timeout(UNPAUSED);
                 continue;
             }
-            match consumer.poll(POLL) {
+            let message = consumer.poll(Duration::ZERO).or_else(|| {
+                handler.rest();
+                consumer.poll(POLL)
+            });
+            match message {
                 Some(Ok(message)) => handler.take(&message, &self.partitions),
                 Some(Err(KafkaError::MessageConsumptionFatal(error))) => {
                     tracing::error!(topic = %self.topic, %error, "a consumer failed for good");
                     return;
                 }
                 Some(Err(error)) => consumer.context().quiet.fail(&error, "a poll failed"),
-                None => handler.rest(),
+                None => {}
             }
             if committed.elapsed() >= commit_every {
                 committed = Instant::now();
@@ -137,8 +141,8 @@ impl Flow {
                 self.show(paused);
             }
         }
-        self.end(consumer);
         handler.rest();
+        self.end(consumer);
         self.show(false);
     }
 

@@ -1,12 +1,13 @@
 //! Messages of `location-updates`: straight into the drivers' slots, on the consumer's thread.
 //!
-//! A position is not a decision and is not durable, so it is done when it is applied. No task and no
-//! message of its own; what cannot be read becomes a dead letter like any other.
+//! A position is not a decision and is not durable, so a message is done when it is read: what is read is
+//! applied before the thread waits or commits. No task and no message of its own; what cannot be read
+//! becomes a dead letter like any other.
 
 use std::sync::Arc;
 
-use muster_actors::{Dispatch, FixRefusal};
-use muster_engine::grid::FixRejection;
+use muster_actors::{Dispatch, FixTarget};
+use muster_engine::grid::{Fix, FixRejection};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::mpsc;
 
@@ -37,15 +38,16 @@ const OUTCOMES: [&str; 9] = [
 /// Messages between two updates of the metrics.
 const COUNTED_MAX: u64 = 4_096;
 
+/// Fixes that are looked up before the first of them is applied; see [`Dispatch::fix_target`].
+const AT_HAND_MAX: usize = 32;
+
 type Dead = (rdkafka::message::OwnedMessage, Fault, Ticket);
 
 /// The handler of positions.
 pub(super) struct PositionIntake {
-    dispatch: Dispatch,
+    fixes: Fixes,
     metrics: Arc<Metrics>,
     envelope: Envelope,
-    age_ms_max: u64,
-    counts: [u64; OUTCOMES.len()],
     taken: u64,
     topic: String,
     dead: mpsc::Sender<Dead>,
@@ -64,40 +66,61 @@ impl PositionIntake {
         let (dead, waiting) = mpsc::channel(intake.in_flight_max + 1);
         let clock = dispatch.clone();
         actix_web::rt::spawn(bury_all(waiting, letters, Arc::clone(&metrics), clock));
-        Self {
+        let fixes = Fixes {
             dispatch,
-            metrics,
-            envelope,
             age_ms_max: intake.position_age_ms_max,
+            at_hand: Vec::with_capacity(AT_HAND_MAX),
             counts: [0; OUTCOMES.len()],
-            taken: 0,
-            topic: topic.to_owned(),
-            dead,
-        }
+        };
+        Self { fixes, metrics, envelope, taken: 0, topic: topic.to_owned(), dead }
     }
 
-    fn apply(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Fault> {
+    fn read(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Fault> {
         let payload = message.payload();
         let payload = payload.ok_or_else(|| Fault::new("no_value", "a position has a value"))?;
         let json = self.envelope.open(payload, message.headers())?;
         let key = message.key().ok_or_else(|| Fault::new("no_key", "the key names the driver"))?;
         let driver = text(key)?;
-        let (dispatch, age_ms_max, counts) = (&self.dispatch, self.age_ms_max, &mut self.counts);
-        read_fixes(json, |fix| counts[judge(dispatch, driver, fix, age_ms_max)] += 1)
+        read_fixes(json, |fix| self.fixes.take(driver, fix))
     }
 }
 
-/// Applies a fix; tells the place of its outcome in [`OUTCOMES`].
-fn judge(dispatch: &Dispatch, driver: &str, fix: Judged, age_ms_max: u64) -> usize {
-    let fix = match fix {
-        Ok(fix) if !is_recent(fix.at, dispatch.now(), age_ms_max) => return 2,
-        Ok(fix) => fix,
-        Err(rejection) => return place(rejection),
-    };
-    match dispatch.apply_fix(driver, &fix) {
-        Ok(()) => 0,
-        Err(FixRefusal::UnknownDriver) => 1,
-        Err(FixRefusal::Rejected(rejection)) => place(rejection),
+/// Fixes on their way from messages into slots.
+struct Fixes {
+    dispatch: Dispatch,
+    age_ms_max: u64,
+    /// In the order of their messages.
+    at_hand: Vec<(FixTarget, Fix)>,
+    counts: [u64; OUTCOMES.len()],
+}
+
+impl Fixes {
+    /// Takes a fix of the driver with this id.
+    fn take(&mut self, driver: &str, fix: Judged) {
+        match self.look_up(driver, fix) {
+            Ok(ready) => self.at_hand.push(ready),
+            Err(outcome) => self.counts[outcome] += 1,
+        }
+        if self.at_hand.len() == AT_HAND_MAX {
+            self.apply();
+        }
+    }
+
+    /// Whose slot a fix is for, or the place of what became of it in [`OUTCOMES`].
+    fn look_up(&self, driver: &str, fix: Judged) -> Result<(FixTarget, Fix), usize> {
+        let fix = fix.map_err(place)?;
+        if !is_recent(fix.at, self.dispatch.now(), self.age_ms_max) {
+            return Err(2);
+        }
+        let target = self.dispatch.fix_target(driver).ok_or(1_usize)?;
+        Ok((target, fix))
+    }
+
+    /// Applies what is at hand.
+    fn apply(&mut self) {
+        for (target, fix) in self.at_hand.drain(..) {
+            self.counts[self.dispatch.apply_to(&target, &fix).map_or_else(place, |()| 0)] += 1;
+        }
     }
 }
 
@@ -115,7 +138,7 @@ const fn place(rejection: FixRejection) -> usize {
 impl Handler for PositionIntake {
     fn take(&mut self, message: &BorrowedMessage<'_>, partitions: &Arc<Partitions>) {
         let (partition, offset) = (message.partition(), message.offset());
-        match self.apply(message) {
+        match self.read(message) {
             Ok(()) => {
                 partitions.pass(partition, offset);
                 self.taken += 1;
@@ -132,7 +155,8 @@ impl Handler for PositionIntake {
     }
 
     fn rest(&mut self) {
-        for (outcome, count) in OUTCOMES.iter().zip(&mut self.counts) {
+        self.fixes.apply();
+        for (outcome, count) in OUTCOMES.iter().zip(&mut self.fixes.counts) {
             let count = std::mem::take(count);
             if count > 0 {
                 self.metrics.fixes(outcome, count);
