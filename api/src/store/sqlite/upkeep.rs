@@ -2,16 +2,22 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use muster_actors::StoreError;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use tokio::time::timeout;
 
 use super::connection::{LOG_PAGES_MAX, Writer, begin};
 use super::error::from_sql;
 use crate::store::retention::{Pruned, Retention};
 use crate::store::rows::{instant, unsigned};
+
+/// How long the writer is held for the copy of the pages of some commits.
+const COPY_WITHIN: Duration = Duration::from_millis(3);
 
 /// At most `rows` of each kind go in one short transaction, oldest first.
 pub(super) async fn prune(
@@ -115,12 +121,26 @@ pub(super) async fn fold_log(folder: &Writer, writer: &Writer) -> Result<(), Sto
     slot.settle(outcome)
 }
 
+/// Folding copies pages into the file, and waits for the disk only where no commit came while it copied.
+/// So without more ado the disk would be waited for while the writer is held, for all that was copied
+/// since the last time: tens of milliseconds.
 async fn fold(connection: &mut SqliteConnection, writer: &Writer) -> Result<(), StoreError> {
     if fold_once(connection).await? < LOG_PAGES_MAX {
         return Ok(());
     }
-    // What came meanwhile is folded beside the writer, too; only what comes during that is left.
+    // What came meanwhile is copied beside the writer, too.
     fold_once(connection).await?;
+    // What came during that is little. Held while it is copied, the writer goes on while the disk works.
+    {
+        let mut folding = pin!(fold_once(connection));
+        let held = writer.lock().await;
+        let copied = timeout(COPY_WITHIN, &mut folding).await;
+        drop(held);
+        match copied {
+            Ok(folded) => folded,
+            Err(_) => folding.await,
+        }?;
+    }
     let _held = writer.lock().await;
     fold_once(connection).await.map(|_| ())
 }
