@@ -100,6 +100,7 @@ pub(super) struct MotionGate {
 
 impl MotionGate {
     /// Judges a fix by time and motion, and remembers it when it is a suspicious one.
+    #[inline]
     pub(super) fn admit(&mut self, next: Sighting, limits: &FixLimits) -> Result<(), FixRejection> {
         let Some(newest) = self.newest else { return Ok(()) };
         if next.at <= newest.at {
@@ -117,6 +118,7 @@ impl MotionGate {
     }
 
     /// Takes a fix as the driver's place from which the next one is judged.
+    #[inline]
     pub(super) fn settle(&mut self, next: Sighting) {
         self.newest = Some(next);
         self.suspect = None;
@@ -139,6 +141,7 @@ pub(super) struct RateGate {
 
 impl RateGate {
     /// Takes one fix out of the bucket.
+    #[inline]
     pub(super) fn admit(&mut self, now: Timestamp, limits: &FixLimits) -> Result<(), FixRejection> {
         let rate = u64::from(limits.fixes_per_s_max);
         let refill = now.millis_since(self.since).saturating_mul(rate);

@@ -23,6 +23,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Judges a fix and settles on it. Returns its place on the unit sphere; `before` tells the place of
     /// the last one.
+    #[inline]
     pub(super) fn admit(
         &mut self,
         fix: &Fix,
@@ -51,6 +52,7 @@ impl Writer {
     }
 
     /// Takes a fix as the newest; `locale` where it is in another cell than the last.
+    #[inline]
     pub(super) fn settle(&mut self, fix: &Fix, locale: Option<Arc<Locale>>) {
         self.motion.settle(Sighting { position: fix.position, at: fix.at });
         if locale.is_some() {
@@ -59,6 +61,7 @@ impl Writer {
     }
 
     /// What is to be known of the cell of `position`; `None` when that is known already.
+    #[inline]
     pub(super) fn locate(
         &self,
         position: Position,
