@@ -81,8 +81,10 @@ fn notes() -> Vec<String> {
          The message to his actor, which the server sends with the change of a cell, is not in it.",
         "Questions: the nearest 10 free drivers within 3 km, filtered by state, tier and age of the \
          fix, exactly; each contender answered 40 of them like brute force first.",
-        "Where drivers are few to a cell (uniform) the map of cells answers faster: Muster's search \
-         pays for a lock, a plane and a row of seats in each cell, which tells where cells are full.",
+        "Where drivers are few to a cell (uniform) a map of cells answers as fast: Muster's search pays \
+         for a lock, a plane and a row of seats in each cell, which tells where cells are full.",
+        "Bare squares are the ceiling: as little as an index of one city can do, with whether a driver is \
+         free and nothing else of him; it is no index that one could dispatch with.",
     ]
     .map(str::to_owned)
     .to_vec()
