@@ -23,7 +23,7 @@ use muster_engine::units::Money;
 use tokio::sync::{mpsc, watch};
 
 pub use self::drain::HeardDriver;
-pub use self::positions::{FixRefusal, FixTarget};
+pub use self::positions::FixTarget;
 pub use self::supply::{DriverGauge, NearbyDriver, OpenSearch, RideGauge};
 
 use crate::clock::Clock;

@@ -25,7 +25,7 @@ mod zone_actor;
 
 pub use clock::Clock;
 pub use dispatch::{
-    Dispatch, DriverGauge, FixRefusal, FixTarget, HeardDriver, NearbyDriver, OpenSearch, RideGauge,
+    Dispatch, DriverGauge, FixTarget, HeardDriver, NearbyDriver, OpenSearch, RideGauge,
 };
 pub use error::CallError;
 pub use origin::{current_origin, on_behalf};

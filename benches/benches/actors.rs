@@ -125,7 +125,7 @@ impl City {
         let position = Position::from_degrees(lat, lng).unwrap();
         let at = self.dispatch.now();
         let fix = Fix { position, at, accuracy_m: None, speed_mps: None, bearing_deg: None };
-        self.dispatch.apply_fix(id.as_str(), &fix).unwrap();
+        assert_eq!(self.dispatch.apply_fixes(&id, &[fix]).unwrap(), [Ok(())]);
         let phone = self.dispatch.connect(&id, None).unwrap();
         self.until_free(&phone).await;
         phone

@@ -232,8 +232,9 @@ pub async fn start_driver(dispatch: &Dispatch, number: usize) -> anyhow::Result<
     dispatch.put_driver(&id, profile(number)?).await?;
     dispatch.set_online(&id, true).await?;
     let fix = fix(number, dispatch.now())?;
-    let applied = dispatch.apply_fix(id.as_str(), &fix);
-    applied.map_err(|refusal| anyhow::anyhow!("the first fix of {id}: {refusal:?}"))
+    let refused = dispatch.apply_fixes(&id, &[fix])?.into_iter().find_map(Result::err);
+    anyhow::ensure!(refused.is_none(), "the first fix of {id}: {refused:?}");
+    Ok(())
 }
 
 /// A plain request for a ride from a place.

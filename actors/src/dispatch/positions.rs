@@ -11,15 +11,6 @@ use crate::error::CallError;
 use crate::registry::DriverHandle;
 use crate::session::apply_fixes;
 
-/// Why a fix of a driver who is named by text was not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FixRefusal {
-    /// No driver has this id.
-    UnknownDriver,
-    /// The fix itself is refused.
-    Rejected(FixRejection),
-}
-
 /// A driver whose fix is about to be applied, see [`Dispatch::fix_target`].
 pub struct FixTarget(Arc<DriverHandle>);
 
@@ -44,16 +35,6 @@ impl Dispatch {
         Ok(results)
     }
 
-    /// Applies one fix of the driver with this id: no task, no message unless a decision may change,
-    /// and no allocation, for streams of many drivers.
-    ///
-    /// # Errors
-    /// [`FixRefusal`] when it is not applied.
-    pub fn apply_fix(&self, driver: &str, fix: &Fix) -> Result<(), FixRefusal> {
-        let target = self.fix_target(driver).ok_or(FixRefusal::UnknownDriver)?;
-        self.apply_to(&target, fix).map_err(FixRefusal::Rejected)
-    }
-
     /// Looks up the driver with this id, and has the memory that his fix needs fetched. A stream that has
     /// fixes of several drivers at hand looks all of them up before it applies the first.
     pub fn fix_target(&self, driver: &str) -> Option<FixTarget> {
@@ -62,7 +43,8 @@ impl Dispatch {
         handle.board.is_durable().then_some(FixTarget(handle))
     }
 
-    /// Applies one fix of a driver who was looked up.
+    /// Applies one fix of a driver who was looked up: no task, no message unless a decision may change, and
+    /// no allocation, for streams of many drivers.
     ///
     /// # Errors
     /// [`FixRejection`] when it is not applied.

@@ -2,7 +2,7 @@
 //!
 //! Each topic has a consumer of its own on a thread of its own, so that a backlog of one does not hold
 //! up another; all are members of one group. An offset is committed once the effects of all messages
-//! before it are durable (for positions: applied), so after a crash some are taken again, and a repeat
+//! before it are durable (for positions: read), so after a crash some are taken again, and a repeat
 //! has no second effect.
 
 mod backoff;

@@ -5,7 +5,7 @@
 //!
 //! **Invariant M7**: an older fix never overwrites a newer one.
 
-use std::hint;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -67,7 +67,7 @@ impl DriverSlot {
     /// applied one by one do not because each takes its driver's lock.
     pub fn touch(&self) {
         let attention = self.attention.load(Ordering::Relaxed);
-        hint::black_box((self.newest.sequence(), self.writer.is_poisoned(), attention));
+        black_box((self.newest.sequence(), self.writer.is_poisoned(), attention));
     }
 
     /// Judges a fix that arrived at `now` and makes it the newest position.

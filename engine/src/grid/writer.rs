@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Writer {
-    pub(super) rate: RateGate,
+    rate: RateGate,
     pub(super) motion: MotionGate,
     /// The cell the driver was last seen in.
     pub(super) locale: Option<Arc<Locale>>,

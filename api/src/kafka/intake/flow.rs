@@ -41,7 +41,7 @@ pub(super) trait Handler: Send + 'static {
     /// Takes a message in. It counts as done when this returns, unless a ticket is out for it.
     fn take(&mut self, message: &BorrowedMessage<'_>, partitions: &Arc<Partitions>);
 
-    /// Nothing is at hand to be taken, or a while has passed, or offsets are about to be committed.
+    /// The thread is about to wait or to end, or a while has passed.
     fn rest(&mut self) {}
 }
 
@@ -118,6 +118,7 @@ impl Flow {
         let (mut paused, mut committed) = (false, Instant::now());
         while !self.stopping() {
             if !self.balance(consumer, &mut paused) {
+                handler.rest();
                 thread::park_timeout(UNPAUSED);
                 continue;
             }
@@ -129,6 +130,7 @@ impl Flow {
                 Some(Ok(message)) => handler.take(&message, &self.partitions),
                 Some(Err(KafkaError::MessageConsumptionFatal(error))) => {
                     tracing::error!(topic = %self.topic, %error, "a consumer failed for good");
+                    handler.rest();
                     return;
                 }
                 Some(Err(error)) => consumer.context().quiet.fail(&error, "a poll failed"),

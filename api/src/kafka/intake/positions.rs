@@ -1,7 +1,7 @@
 //! Messages of `location-updates`: straight into the drivers' slots, on the consumer's thread.
 //!
-//! A position is not a decision and is not durable, so a message is done when it is read: what is read is
-//! applied before the thread waits or commits. No task and no message of its own; what cannot be read
+//! A position is not a decision and dies with the process, applied or not, so a message is done when it is
+//! read: what is read is applied before the thread waits. No task and no message of its own; what cannot be read
 //! becomes a dead letter like any other.
 
 use std::sync::Arc;
