@@ -143,3 +143,39 @@ async fn a_process_that_dies_loses_no_commit() {
         assert_eq!(store.check_writable().await, Ok(()), "a closed writer opens again");
     }
 }
+
+/// Pages of the write-ahead log since it last began anew.
+async fn log_pages(connection: &mut SqliteConnection) -> i64 {
+    let folded = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await;
+    let (_busy, log, _folded): (i64, i64, i64) = folded.unwrap();
+    log
+}
+
+#[tokio::test]
+async fn a_long_log_begins_anew_although_commits_follow_one_another() {
+    let world = World::sqlite().await;
+    let store = world.open_file(&SqliteOptions::default()).await;
+    store.begin_epoch().await.unwrap();
+    let mut other = SqliteConnection::connect(&world.url()).await.unwrap();
+    // 68 MiB: more than the 64 from which the log is folded to its end.
+    for sql in [
+        "PRAGMA wal_autocheckpoint = 0",
+        "INSERT INTO write_probe (body) VALUES (zeroblob(71303168))",
+    ] {
+        sqlx::query(sql).execute(&mut other).await.unwrap();
+    }
+    let batch = |round: u32| large_batch(&format!("r-{round}"), 4);
+    let commits = async {
+        for round in 1_u32.. {
+            assert!(store.commit(&batch(round)).await.iter().all(Result::is_ok));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        folded = store.tidy() => folded.unwrap(),
+        () = commits => unreachable!("there is always one more"),
+    }
+    assert!(store.commit(&batch(0)).await.iter().all(Result::is_ok));
+    let pages = log_pages(&mut other).await;
+    assert!(pages < 1_000, "the log goes on with {pages} pages");
+}
