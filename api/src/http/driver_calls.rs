@@ -1,6 +1,8 @@
 //! The bodies of calls about drivers.
 
-use serde::{Deserialize, Serialize};
+use muster_engine::grid::TierSet;
+use muster_engine::id::ServiceTierId;
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::wire::{Fix, Metres, OfferView, PositionView};
@@ -62,22 +64,39 @@ pub(super) struct OfferList {
 
 /// Available drivers near a place.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NearbyList {
+pub(super) struct NearbyList<'a> {
     /// The drivers, nearest first.
-    pub(super) drivers: Vec<NearbyDriverView>,
+    pub(super) drivers: Vec<NearbyDriverView<'a>>,
 }
 
 /// An available driver near a place.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NearbyDriverView {
+pub(super) struct NearbyDriverView<'a> {
     /// The driver.
-    pub(super) driver_id: String,
+    pub(super) driver_id: &'a str,
     /// Tiers he serves.
-    pub(super) service_tiers: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub(super) service_tiers: TierNames<'a>,
     /// Where he is.
     pub(super) position: PositionView,
     /// Straight-line distance.
     pub(super) distance_m: Metres,
     /// Estimated time until he is there.
     pub(super) pickup_eta_s: u32,
+}
+
+/// Some of a market's tiers, told by name.
+#[derive(Debug)]
+pub(super) struct TierNames<'a> {
+    /// All of them.
+    pub(super) of: &'a [ServiceTierId],
+    /// Which ones.
+    pub(super) tiers: TierSet,
+}
+
+impl Serialize for TierNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tier = |index| self.of.get(usize::from(index)).map(ServiceTierId::as_str);
+        serializer.collect_seq(self.tiers.indices().filter_map(tier))
+    }
 }

@@ -1,6 +1,7 @@
 //! Drivers: profile, work, positions, offers, who is near.
 
-use actix_web::{HttpRequest, web};
+use actix_web::http::header::ContentType;
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_actors::NearbyDriver;
 use muster_engine::geo::Position;
 use muster_engine::grid::{self, FixRejection};
@@ -11,7 +12,7 @@ use muster_engine::units::Meters;
 use crate::http::body::Body;
 use crate::http::driver_calls::{
     FIXES_MAX, NearbyDriverView, NearbyList, OfferList, PositionsBody, PositionsResult,
-    RejectedFix, StatusBody, WorkStatus,
+    RejectedFix, StatusBody, TierNames, WorkStatus,
 };
 use crate::http::params::{Params, fault};
 use crate::http::path;
@@ -29,6 +30,9 @@ const RADIUS_M_DEFAULT: f64 = 3_000.0;
 
 /// The farthest that is near.
 const RADIUS_M_MAX: f64 = 50_000.0;
+
+/// Bytes of a driver in an answer about who is near, unless his id or tiers are unusually long.
+const NEARBY_DRIVER_BYTES: usize = 256;
 
 /// Create a driver or replace his profile
 #[utoipa::path(put, path = "/v1/drivers/{driver_id}", tag = "drivers",
@@ -146,7 +150,7 @@ pub(super) async fn offers(
 pub(super) async fn nearby(
     state: web::Data<AppState>,
     http: HttpRequest,
-) -> Result<web::Json<NearbyList>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let params = Params::of(&http, &["lat", "lng", "radius_m", "limit", "service_tier"])?;
     let at = place(&params)?;
     let radius = params.parsed("radius_m")?.unwrap_or(RADIUS_M_DEFAULT);
@@ -160,7 +164,11 @@ pub(super) async fn nearby(
     check_tiers(market, tier.as_slice())?;
     let found = state.dispatch.nearby(at, Meters::new(radius), limit, tier.as_ref())?;
     let drivers = found.iter().map(|driver| near(market, driver)).collect();
-    Ok(web::Json(NearbyList { drivers }))
+    // The call that riders' phones make most: an answer is written once, where it is sent from.
+    let mut answer = Vec::with_capacity(NEARBY_DRIVER_BYTES * found.len().max(1));
+    serde_json::to_writer(&mut answer, &NearbyList { drivers })
+        .map_err(|error| Problem::new(500, "internal_error", error.to_string()))?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(answer))
 }
 
 fn place(params: &Params) -> Result<Position, Problem> {
@@ -174,11 +182,10 @@ fn place(params: &Params) -> Result<Position, Problem> {
     })
 }
 
-fn near(market: &Market, driver: &NearbyDriver) -> NearbyDriverView {
-    let tier = |index: u8| market.tiers().get(usize::from(index)).map(ToString::to_string);
+fn near<'a>(market: &'a Market, driver: &'a NearbyDriver) -> NearbyDriverView<'a> {
     NearbyDriverView {
-        driver_id: driver.driver.to_string(),
-        service_tiers: driver.tiers.indices().filter_map(tier).collect(),
+        driver_id: driver.driver.as_str(),
+        service_tiers: TierNames { of: market.tiers(), tiers: driver.tiers },
         position: PositionView::from(&driver.reading),
         distance_m: metres(driver.distance),
         pickup_eta_s: driver.pickup_eta.get(),

@@ -1,10 +1,10 @@
 //! Query parameters: known ones only, each at most once, with the name of the one at fault.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 
 use crate::wire::{FieldFault, Problem};
 
@@ -12,29 +12,28 @@ use crate::wire::{FieldFault, Problem};
 pub const PAGE_MAX: usize = 200;
 
 /// The query parameters of a request.
-pub(super) struct Params(BTreeMap<String, String>);
+pub(super) struct Params<'r>(Vec<(Cow<'r, str>, Cow<'r, str>)>);
 
-impl Params {
+impl<'r> Params<'r> {
     /// The parameters of `request`, which may be those `known`.
-    pub(super) fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map_err(|error| Problem::new(400, "invalid_query", error.to_string()))?;
-        let mut params = BTreeMap::new();
-        for (name, value) in pairs.into_inner() {
-            if !known.contains(&name.as_str()) {
+    pub(super) fn of(request: &'r HttpRequest, known: &[&str]) -> Result<Self, Problem> {
+        let mut params = Self(Vec::with_capacity(known.len()));
+        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+            if !known.contains(&&*name) {
                 let detail = format!("unknown parameter, known are: {}", known.join(", "));
                 return Err(fault(&name, detail));
             }
-            if params.insert(name.clone(), value).is_some() {
+            if params.text(&name).is_some() {
                 return Err(fault(&name, "the parameter is given twice"));
             }
+            params.0.push((name, value));
         }
-        Ok(Self(params))
+        Ok(params)
     }
 
     /// The parameter, if it is given.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
     /// The parameter as a `T`, if it is given.

@@ -51,10 +51,10 @@ pub async fn trace(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let state = request.app_data::<web::Data<AppState>>().cloned();
-    let method = request.method().to_string();
+    let method = request.method().clone();
     let (ids, traced) = origin_of(request.headers(), |parent| {
         let traces = state.as_ref()?.traces.as_ref()?;
-        (!UNTRACED.contains(&request.path())).then(|| traces.request(&method, parent))
+        (!UNTRACED.contains(&request.path())).then(|| traces.request(method.as_str(), parent))
     });
     let span = tracing::debug_span!(
         "http_request",
@@ -67,7 +67,7 @@ pub async fn trace(
     let route = answer.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (status, seconds) = (answer.status().as_u16(), began.elapsed().as_secs_f64());
     tracing::debug!(
-        method,
+        %method,
         route,
         status,
         duration_ms = seconds * 1_000.0,
@@ -75,10 +75,10 @@ pub async fn trace(
         "request answered"
     );
     if let Some(traced) = traced {
-        traced.answered(&method, &route, status, &ids.correlation_id);
+        traced.answered(method.as_str(), &route, status, &ids.correlation_id);
     }
     if let Some(state) = state {
-        state.observe.answered(&method, &route, status, seconds);
+        state.observe.answered(method.as_str(), &route, status, seconds);
     }
     Ok(answer)
 }
