@@ -16,8 +16,9 @@ pub const COMMIT_ITEMS_MAX: usize = 4_096;
 const COMMIT_REST: Duration = Duration::from_millis(2);
 
 /// Turns that must have shared a commit for the store to rest after it. Fewer come when commits
-/// follow one another easily, and then a rest would only be felt.
-const BUSY_TURNS: usize = 6;
+/// follow one another easily, and then a rest would only be felt. Half as many are what a rest lets
+/// come at 2,500 turns a second: the store would then go on resting because it rested.
+const BUSY_TURNS: usize = 12;
 
 /// One turn's durable effects.
 #[derive(Message)]

@@ -24,6 +24,7 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use muster_actors::{Dispatch, StartError, StoreError};
+use rustix::thread::disable_transparent_huge_pages;
 use socket2::SockRef;
 use tokio_util::task::TaskTracker;
 
@@ -123,6 +124,7 @@ impl ServeError {
 /// Runs the server until it is told to stop.
 #[expect(clippy::print_stderr, reason = "the last word of a server that does not run")]
 pub fn run(args: &ServeArgs) -> ExitCode {
+    use_small_pages();
     match actix_web::rt::System::new().block_on(serve(args)) {
         Ok(clean) => ExitCode::from(u8::from(!clean)),
         Err(error) => {
@@ -130,6 +132,14 @@ pub fn run(args: &ServeArgs) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Has the kernel give out memory in small pages. A huge page is cleared as a whole when it is first
+/// touched, for milliseconds on a virtual machine, and whoever waits for the thread that touched it waits
+/// along.
+fn use_small_pages() {
+    // A kernel without huge pages has none to refuse.
+    let _unknown = disable_transparent_huge_pages(true);
 }
 
 async fn serve(args: &ServeArgs) -> Result<bool, ServeError> {

@@ -1,5 +1,6 @@
 //! The end of a process, and the positions it leaves behind.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use super::Dispatch;
 use crate::ports::{PositionSnapshot, StoreError};
 use crate::registry::DriverHandle;
 
-/// Position snapshots written in one call of the store.
-const SNAPSHOT_ROWS_MAX: usize = 200;
+/// Position snapshots written in one call of the store, of a few drivers and of many: commits wait
+/// behind it for some 20 us a row.
+const SNAPSHOT_ROWS: RangeInclusive<usize> = 40..=200;
+/// Calls of the store for one snapshot, as long as they are small.
+const SNAPSHOT_CALLS: usize = 500;
 /// How often a drain looks whether the store has caught up.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
@@ -102,9 +106,11 @@ impl Dispatch {
         let drivers = self.runtime.registry.drivers();
         let positions: Vec<PositionSnapshot> =
             drivers.iter().filter_map(|handle| heard(handle, since)).collect();
-        let chunks = u32::try_from(positions.len().div_ceil(SNAPSHOT_ROWS_MAX)).unwrap_or(u32::MAX);
+        let rows =
+            (positions.len() / SNAPSHOT_CALLS).clamp(*SNAPSHOT_ROWS.start(), *SNAPSHOT_ROWS.end());
+        let chunks = u32::try_from(positions.len().div_ceil(rows)).unwrap_or(u32::MAX);
         let pause = over / chunks.max(1);
-        for chunk in positions.chunks(SNAPSHOT_ROWS_MAX) {
+        for chunk in positions.chunks(rows) {
             self.runtime.store.save_positions(chunk).await?;
             tokio::time::sleep(pause).await;
         }

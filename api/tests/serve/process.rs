@@ -22,6 +22,16 @@ async fn a_clean_drain_says_goodbye_and_exits_with_zero() {
 }
 
 #[tokio::test]
+async fn a_server_is_given_memory_in_small_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let huge = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    // A kernel that knows no huge pages says nothing.
+    assert_ne!(huge.map(str::trim), Some("1"));
+}
+
+#[tokio::test]
 async fn kill_minus_nine_loses_nothing_that_was_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
