@@ -31,6 +31,13 @@ pub struct HeardDriver {
     pub online: bool,
 }
 
+/// How many of so many positions go into one call of the store when they are written `over` a time: the
+/// fewer, the shorter the commits of rides wait behind them. At the end of a process none do.
+fn rows_per_call(positions: usize, over: Duration) -> usize {
+    let (few, many) = (*SNAPSHOT_ROWS.start(), *SNAPSHOT_ROWS.end());
+    if over.is_zero() { many } else { (positions / SNAPSHOT_CALLS).clamp(few, many) }
+}
+
 /// Where a driver is, if he was heard since `since`.
 fn heard(handle: &DriverHandle, since: Timestamp) -> Option<PositionSnapshot> {
     let reading = handle.board.slot.read()?;
@@ -106,8 +113,7 @@ impl Dispatch {
         let drivers = self.runtime.registry.drivers();
         let positions: Vec<PositionSnapshot> =
             drivers.iter().filter_map(|handle| heard(handle, since)).collect();
-        let rows =
-            (positions.len() / SNAPSHOT_CALLS).clamp(*SNAPSHOT_ROWS.start(), *SNAPSHOT_ROWS.end());
+        let rows = rows_per_call(positions.len(), over);
         let chunks = u32::try_from(positions.len().div_ceil(rows)).unwrap_or(u32::MAX);
         let pause = over / chunks.max(1);
         for chunk in positions.chunks(rows) {
@@ -115,5 +121,17 @@ impl Dispatch {
             tokio::time::sleep(pause).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_written_in_small_calls_while_rides_commit_unless_the_fleet_is_large() {
+        let rows = |positions| rows_per_call(positions, Duration::from_secs(7));
+        assert_eq!([0, 20_000, 50_000, 1_000_000].map(rows), [40, 40, 100, 200]);
+        assert_eq!(rows_per_call(20_000, Duration::ZERO), 200);
     }
 }

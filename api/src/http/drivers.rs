@@ -1,6 +1,5 @@
 //! Drivers: profile, work, positions, offers, who is near.
 
-use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_actors::NearbyDriver;
 use muster_engine::geo::Position;
@@ -30,9 +29,6 @@ const RADIUS_M_DEFAULT: f64 = 3_000.0;
 
 /// The farthest that is near.
 const RADIUS_M_MAX: f64 = 50_000.0;
-
-/// Bytes of a driver in an answer about who is near, unless his id or tiers are unusually long.
-const NEARBY_DRIVER_BYTES: usize = 256;
 
 /// Create a driver or replace his profile
 #[utoipa::path(put, path = "/v1/drivers/{driver_id}", tag = "drivers",
@@ -164,11 +160,7 @@ pub(super) async fn nearby(
     check_tiers(market, tier.as_slice())?;
     let found = state.dispatch.nearby(at, Meters::new(radius), limit, tier.as_ref())?;
     let drivers = found.iter().map(|driver| near(market, driver)).collect();
-    // The call that riders' phones make most: an answer is written once, where it is sent from.
-    let mut answer = Vec::with_capacity(NEARBY_DRIVER_BYTES * found.len().max(1));
-    serde_json::to_writer(&mut answer, &NearbyList { drivers })
-        .map_err(|error| Problem::new(500, "internal_error", error.to_string()))?;
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(answer))
+    Ok(HttpResponse::Ok().json(NearbyList { drivers }))
 }
 
 fn place(params: &Params) -> Result<Position, Problem> {
