@@ -11,7 +11,7 @@ use muster_engine::grid::{
     DriverSlot, DriverStatus, Excluded, Fix, FixLimits, Found, Grid, Nearby, NearbyQuery, Supply,
     Taken, TierSet,
 };
-use muster_engine::id::{DriverId, MarketId, ServiceTierId};
+use muster_engine::id::{DriverId, InlineDriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -190,7 +190,7 @@ impl City {
     /// What `nearest` promises, by looking at every driver, with all who are refused by name; and
     /// how many drivers on a ride are certainly and at most to be counted, as farther ones are by the
     /// centre of their cell.
-    fn scan(&self, query: &NearbyQuery, refuse: u32) -> (Nearby<u32>, RangeInclusive<u32>) {
+    fn scan(&self, query: &NearbyQuery, refuse: u32) -> (Answer, RangeInclusive<u32>) {
         let mut near: Vec<_> = self
             .all
             .iter()
@@ -217,7 +217,8 @@ impl City {
                     answer.excluded.push(Excluded { driver, distance, reason });
                 }
             } else if answer.found.len() < query.limit {
-                answer.found.push(Found { driver, distance, supply: Arc::new(supply), reading });
+                let driver = InlineDriverId::from(&driver);
+                answer.found.push(Found { driver, distance, reading, kept: supply });
                 if answer.found.len() == query.limit {
                     last = chord;
                 }
@@ -252,6 +253,8 @@ impl City {
 fn number(driver: &DriverId) -> u32 {
     driver.as_str()[1..].parse().unwrap()
 }
+
+type Answer = Nearby<InlineDriverId, Supply, u32>;
 
 /// The reason of who is on a ride; no driver has this number.
 const ON_RIDE: u32 = u32::MAX;
@@ -288,7 +291,7 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
             |_| ON_RIDE,
             |driver, supply, _| {
                 assert!(asked.insert(driver.clone()), "{driver} was judged twice");
-                admit(driver, supply, search.refuse)
+                admit(driver, supply, search.refuse).map(|()| supply.clone())
             },
         );
         let (mut expected, on_ride) = city.scan(&query, search.refuse);
@@ -304,11 +307,7 @@ fn check(scene: &Scene) -> Result<(), TestCaseError> {
 
 /// Refused drivers are told by name in order, the nearest ones; only of those on a ride a nearer one
 /// may be missing, and none is where everyone was seen and there is room.
-fn check_names(
-    answer: &Nearby<u32>,
-    all: &[Excluded<u32>],
-    most: usize,
-) -> Result<(), TestCaseError> {
+fn check_names(answer: &Answer, all: &[Excluded<u32>], most: usize) -> Result<(), TestCaseError> {
     let named = &answer.excluded;
     let mut rest = all.iter();
     let in_order = named.iter().all(|name| rest.any(|one| one == name));
@@ -380,7 +379,10 @@ fn a_limit_of_nothing_finds_nothing_and_looks_at_nobody() {
         now: Timestamp::default(),
         explains: true,
     };
-    let answer =
-        city.grid.nearest(&query, |_| (), |_, _, _| -> Result<(), ()> { unreachable!("nobody") });
+    let answer = city.grid.nearest::<DriverId, _, _>(
+        &query,
+        |_| (),
+        |_, _, _| -> Result<(), ()> { unreachable!("nobody") },
+    );
     assert!(answer.found.is_empty() && answer.excluded.is_empty() && !answer.complete);
 }

@@ -6,7 +6,7 @@ use muster_engine::geo::{Cell, CellResolution, Position};
 use muster_engine::grid::{
     CellCounts, Contact, DriverStatus, Found, NearbyQuery, Reading, TierSet,
 };
-use muster_engine::id::{DriverId, MarketId, ServiceTierId};
+use muster_engine::id::{DriverId, InlineDriverId, MarketId, ServiceTierId};
 use muster_engine::offer::Exclusion;
 use muster_engine::ride::RideStatus;
 use muster_engine::travel::Approach;
@@ -19,7 +19,7 @@ use crate::error::CallError;
 #[derive(Debug, Clone, PartialEq)]
 pub struct NearbyDriver {
     /// The driver.
-    pub driver: DriverId,
+    pub driver: InlineDriverId,
     /// Straight-line distance.
     pub distance: Meters,
     /// Estimated time to drive there.
@@ -95,7 +95,7 @@ impl Dispatch {
                 let serves = wanted.is_none_or(|wanted| supply.tiers.intersects(wanted));
                 let available = supply.taken().is_none();
                 if serves && available && reading.received_at >= fresh_after {
-                    Ok(())
+                    Ok(supply.tiers)
                 } else {
                     Err(())
                 }
@@ -113,12 +113,12 @@ impl Dispatch {
             let travel = travels.next().flatten();
             travel.map_or_else(|| policy.pickup_eta(distance), |t| EtaSeconds::new(t.seconds()))
         };
-        let near = |found: Found| NearbyDriver {
+        let near = |found: Found<InlineDriverId, TierSet>| NearbyDriver {
             pickup_eta: pickup_eta(found.distance),
             driver: found.driver,
             distance: found.distance,
             reading: found.reading,
-            tiers: found.supply.tiers,
+            tiers: found.kept,
         };
         Ok(result.found.into_iter().map(near).collect())
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use muster_engine::geo::Position;
 use muster_engine::grid::{DriverStatus, Fix, FixLimits, Grid, NearbyQuery, Supply};
+use muster_engine::id::InlineDriverId;
 use muster_engine::ride::find_candidates;
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -81,7 +82,7 @@ fn nearby(at: Position, radius_m: f64, limit: usize, explains: bool) -> NearbyQu
 
 fn search(city: &City, query: &NearbyQuery) -> usize {
     let admit = |supply: &Supply| supply.taken().map_or(Ok(()), |_| Err(()));
-    let near = city.grid.nearest(query, |_| (), |_, supply, _| admit(supply));
+    let near = city.grid.nearest::<InlineDriverId, _, _>(query, |_| (), |_, s, _| admit(s));
     black_box(near).found.len()
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use muster_engine::grid::{DriverStatus, Fix, NearbyQuery};
+use muster_engine::id::InlineDriverId;
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
 use muster_engine_benches::workload::Spread;
@@ -84,7 +85,12 @@ fn nearest(explains: bool) -> Box<dyn FnMut(u64)> {
             explains,
         };
         let admit = |taken: Option<_>| if taken.is_none() { Ok(()) } else { Err(()) };
-        black_box(city.grid.nearest(&query, |_| (), |_, supply, _| admit(supply.taken())));
+        let grid = &city.grid;
+        black_box(grid.nearest::<InlineDriverId, _, _>(
+            &query,
+            |_| (),
+            |_, supply, _| admit(supply.taken()),
+        ));
     })
 }
 

@@ -4,6 +4,7 @@ pub mod brute_force;
 pub mod contender;
 pub mod measure;
 pub mod muster;
+pub mod pages;
 pub mod plain;
 pub mod square;
 pub mod turns;

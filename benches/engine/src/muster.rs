@@ -7,7 +7,7 @@ use muster_engine::geo::{CellResolution, Position};
 use muster_engine::grid::{
     DriverSlot, DriverStatus, Fix, FixLimits, Grid, NearbyQuery, Supply, Taken, TierSet,
 };
-use muster_engine::id::{DriverId, MarketId, ServiceTierId};
+use muster_engine::id::{DriverId, InlineDriverId, MarketId, ServiceTierId};
 use muster_engine::market::{Boundary, Market, MarketConfig};
 use muster_engine::time::Timestamp;
 use muster_engine::units::Meters;
@@ -120,7 +120,7 @@ impl Contender for Muster {
             explains: false,
         };
         let fresh = Timestamp::from_millis(BEGIN_MS - 1);
-        let nearby = self.grid.nearest(
+        let nearby = self.grid.nearest::<InlineDriverId, _, _>(
             &query,
             |taken: Taken| taken,
             |_, supply, reading| match supply.taken_under(2, query.now) {

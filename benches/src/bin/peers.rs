@@ -3,6 +3,7 @@
 
 use clap::Parser;
 use muster_benches::peers::{PeersArgs, run};
+use muster_engine_benches::pages::use_small_pages;
 
 /// As the server allocates.
 #[global_allocator]
@@ -20,6 +21,7 @@ struct Cli {
 #[expect(clippy::print_stdout, reason = "the table is what the tool is for")]
 fn main() -> anyhow::Result<()> {
     let args = Cli::parse().args;
+    use_small_pages();
     let suite = run(&args)?;
     println!("{}", suite.markdown());
     if let Some(root) = &args.save {

@@ -97,14 +97,14 @@ impl Dropoffs {
 }
 
 impl Grid {
-    /// The drivers on a trip with the shortest way to the next pickup that `admit` lets pass; it
-    /// must not touch the grid. Distances are those of the whole way. In a grid at rest the answer
-    /// is exact.
-    pub fn nearest_by_dropoff<R: Copy + Ord>(
+    /// The drivers on a trip with the shortest way to the next pickup that `admit` lets pass, with what
+    /// it keeps of their facts; it must not touch the grid. Distances are those of the whole way. In a
+    /// grid at rest the answer is exact.
+    pub fn nearest_by_dropoff<V, R: Copy + Ord>(
         &self,
         query: &ForwardNearbyQuery,
-        admit: impl FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
-    ) -> Nearby<R> {
+        admit: impl FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<V, R>,
+    ) -> Nearby<DriverId, V, R> {
         let mut search =
             Search { query, admit, within: query.radius, found: Vec::new(), refused: Vec::new() };
         if query.limit > 0 {
@@ -113,9 +113,9 @@ impl Grid {
         search.finish()
     }
 
-    fn search_dropoffs<R: Copy + Ord, A>(&self, search: &mut Search<'_, R, A>)
+    fn search_dropoffs<V, R: Copy + Ord, A>(&self, search: &mut Search<'_, V, R, A>)
     where
-        A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
+        A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<V, R>,
     {
         let origin = self.cells.number_near(search.query.pickup);
         let centre = self.cells.bucket(origin).centre;
@@ -143,18 +143,18 @@ impl Grid {
         }
     }
 
-    fn consider_dropoff<R: Copy + Ord, A>(
+    fn consider_dropoff<V, R: Copy + Ord, A>(
         &self,
         slot: &Arc<DriverSlot>,
-        search: &mut Search<'_, R, A>,
+        search: &mut Search<'_, V, R, A>,
     ) where
-        A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
+        A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<V, R>,
     {
         let Some(supply) = self.supply_of(slot.driver()) else { return };
         // The trip may have ended since the cell was read.
         let Some(link) = supply.forward.link().cloned() else { return };
         if let Some(reading) = slot.read() {
-            search.consider(slot, supply, &link, reading);
+            search.consider(slot, &supply, &link, reading);
         }
     }
 
@@ -184,24 +184,24 @@ impl Grid {
     }
 }
 
-struct Search<'q, R, A> {
+struct Search<'q, V, R, A> {
     query: &'q ForwardNearbyQuery,
     admit: A,
     /// Only ways so long matter; shrinks once as many as wanted are found.
     within: Meters,
     /// Admitted, shortest way first, at most as many as wanted.
-    found: Vec<Found>,
+    found: Vec<Found<DriverId, V>>,
     refused: Vec<Excluded<R>>,
 }
 
-impl<R: Copy + Ord, A> Search<'_, R, A>
+impl<V, R: Copy + Ord, A> Search<'_, V, R, A>
 where
-    A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<(), R>,
+    A: FnMut(&DriverId, &Supply, &Reading, ForwardWay) -> Result<V, R>,
 {
     fn consider(
         &mut self,
         slot: &Arc<DriverSlot>,
-        supply: Supply,
+        supply: &Supply,
         link: &ForwardLink,
         reading: Reading,
     ) {
@@ -210,10 +210,10 @@ where
         if way.distance > self.within || self.found.iter().any(|f| f.driver == *slot.driver()) {
             return;
         }
-        match (self.admit)(slot.driver(), &supply, &reading, way) {
-            Ok(()) => {
+        match (self.admit)(slot.driver(), supply, &reading, way) {
+            Ok(kept) => {
                 let (driver, distance) = (slot.driver().clone(), way.distance);
-                self.keep(Found { driver, distance, supply: Arc::new(supply), reading });
+                self.keep(Found { driver, distance, reading, kept });
             }
             Err(reason) => self.refused.push(Excluded {
                 driver: slot.driver().clone(),
@@ -223,10 +223,10 @@ where
         }
     }
 
-    fn keep(&mut self, admitted: Found) {
-        let key = |found: &Found| (found.distance.get(), found.driver.clone());
+    fn keep(&mut self, admitted: Found<DriverId, V>) {
+        let key = |found: &Found<DriverId, V>| (found.distance.get(), found.driver.clone());
         let (distance, driver) = key(&admitted);
-        let before = |found: &Found| {
+        let before = |found: &Found<DriverId, V>| {
             let by_distance = found.distance.get().total_cmp(&distance);
             by_distance.then_with(|| found.driver.cmp(&driver)).is_lt()
         };
@@ -238,7 +238,7 @@ where
         }
     }
 
-    fn finish(mut self) -> Nearby<R> {
+    fn finish(mut self) -> Nearby<DriverId, V, R> {
         let within = self.within;
         self.refused.retain(|refused| refused.distance <= within);
         let mut excluded_counts = BTreeMap::new();

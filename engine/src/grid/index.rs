@@ -446,7 +446,11 @@ mod tests {
                                 now,
                                 explains: true,
                             };
-                            let near = grid.nearest(&query, |_| (), |_, _, _| Ok::<(), ()>(()));
+                            let near = grid.nearest::<DriverId, _, _>(
+                                &query,
+                                |_| (),
+                                |_, _, _| Ok::<(), ()>(()),
+                            );
                             assert!(near.found.len() <= 5);
                         }
                     }

@@ -67,15 +67,15 @@ pub struct NearbyQuery {
 
 /// A driver that was admitted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct Found<K, V> {
     /// Who.
-    pub driver: DriverId,
+    pub driver: K,
     /// How far away, in a straight line over ground.
     pub distance: Meters,
-    /// The supply facts the driver was admitted with.
-    pub supply: Arc<Supply>,
     /// The position the distance is measured to.
     pub reading: Reading,
+    /// What was kept of the supply facts the driver was admitted with.
+    pub kept: V,
 }
 
 /// A driver that was refused.
@@ -98,9 +98,9 @@ impl<R: PartialEq> PartialEq for Excluded<R> {
 
 /// The answer to a [`NearbyQuery`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Nearby<R: Ord> {
+pub struct Nearby<K, V, R: Ord> {
     /// The nearest admitted drivers, by distance and then by id.
-    pub found: Vec<Found>,
+    pub found: Vec<Found<K, V>>,
     /// Refused drivers within the radius, no farther than the last one found where the limit was
     /// reached; by distance and then by id, at most as many as asked for.
     pub excluded: Vec<Excluded<R>>,
@@ -112,81 +112,43 @@ pub struct Nearby<R: Ord> {
 }
 
 impl Grid {
-    /// The nearest drivers that `admit` lets pass; it must not touch the grid. A driver that moves
-    /// to another cell meanwhile may be missed, or counted twice; in a grid at rest the answer is
-    /// exact.
+    /// The nearest drivers that `admit` lets pass, with what it keeps of their facts; it must not
+    /// touch the grid. A driver that moves to another cell meanwhile may be missed, or counted twice;
+    /// in a grid at rest the answer is exact.
+    ///
+    /// They are named by `K`: a [`DriverId`], or an [`InlineDriverId`](crate::id::InlineDriverId) where
+    /// searches that find the same drivers should not slow each other down by counting references.
     ///
     /// Who is [`Taken`] must be refused: once enough refused drivers are known by name `admit` is
     /// not asked about them, and they are counted for the reason that `taken` gives.
-    pub fn nearest<R: Copy + Ord>(
+    pub fn nearest<K, V, R>(
         &self,
         query: &NearbyQuery,
         taken: impl Fn(Taken) -> R,
-        admit: impl FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
-    ) -> Nearby<R> {
+        admit: impl FnMut(&DriverId, &Supply, &Reading) -> Result<V, R>,
+    ) -> Nearby<K, V, R>
+    where
+        K: for<'d> From<&'d DriverId> + Ord,
+        R: Copy + Ord,
+    {
         let mut search = Search::new(query, taken, admit);
         if query.limit > 0 {
-            self.search_rings(query, &mut search);
+            search.rings(self, query.at);
         }
         search.finish()
-    }
-
-    fn search_rings<R: Copy + Ord, T, A>(&self, query: &NearbyQuery, search: &mut Search<R, T, A>)
-    where
-        T: Fn(Taken) -> R,
-        A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
-    {
-        let origin = self.cells.number_near(query.at);
-        let off_centre = search.at.chord_squared(self.cells.bucket(origin).centre).sqrt();
-        let mut walk = Walk::around(&self.cells, origin);
-        for k in 0_u32.. {
-            let Some(ring) = walk.next_ring() else { return };
-            if search.passes_over(ring.floor - off_centre - BOUND_SLACK) {
-                return;
-            }
-            if Rings::disk_len(k) > self.cells.occupied() as u64 {
-                return self.search_everywhere(origin, k, search);
-            }
-            for number in &ring.cells {
-                search.consider_bucket(self.cells.bucket(*number));
-            }
-        }
-    }
-
-    /// Searches all occupied cells but those of so many rings around `origin`.
-    fn search_everywhere<R: Copy + Ord, T, A>(
-        &self,
-        origin: u32,
-        rings: u32,
-        search: &mut Search<R, T, A>,
-    ) where
-        T: Fn(Taken) -> R,
-        A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
-    {
-        let mut walk = Walk::around(&self.cells, origin);
-        let mut seen = Vec::new();
-        for _ in 0..rings {
-            seen.extend(walk.next_ring().into_iter().flat_map(|ring| ring.cells.iter().copied()));
-        }
-        seen.sort_unstable();
-        for (number, bucket) in self.cells.all() {
-            if seen.binary_search(&number).is_err() {
-                search.consider_bucket(bucket);
-            }
-        }
     }
 }
 
 /// A driver that was judged.
-struct Judged<V> {
+struct Judged<K, V> {
     chord_squared: f64,
-    driver: DriverId,
+    driver: K,
     /// Tells drivers apart without a look at them.
     slot: *const DriverSlot,
     verdict: V,
 }
 
-impl<V> Judged<V> {
+impl<K: Ord, V> Judged<K, V> {
     fn by_distance_and_id(&self, other: &Self) -> Ordering {
         self.chord_squared
             .total_cmp(&other.chord_squared)
@@ -199,7 +161,7 @@ impl<V> Judged<V> {
 }
 
 /// The nearest refused drivers, farthest first.
-struct Refused<R>(Judged<R>);
+struct Refused<R>(Judged<DriverId, R>);
 
 impl<R> Ord for Refused<R> {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -221,7 +183,7 @@ impl<R> PartialEq for Refused<R> {
 
 impl<R> Eq for Refused<R> {}
 
-struct Search<R, T, A> {
+struct Search<K, V, R, T, A> {
     at: UnitVector,
     limit: usize,
     excluded_max: usize,
@@ -233,7 +195,7 @@ struct Search<R, T, A> {
     /// Only what is within this squared chord matters; shrinks once `limit` are found.
     within: f64,
     /// Admitted, nearest first, at most `limit`.
-    found: Vec<Judged<(Arc<Supply>, Reading)>>,
+    found: Vec<Judged<K, (Reading, V)>>,
     /// Why refused drivers were, how many, and their squared chord or that of their cell's centre.
     reasons: Vec<(f64, R, u32)>,
     /// The nearest of them, at most `excluded_max`.
@@ -265,10 +227,12 @@ impl Near {
     }
 }
 
-impl<R: Copy + Ord, T, A> Search<R, T, A>
+impl<K, V, R, T, A> Search<K, V, R, T, A>
 where
+    K: for<'d> From<&'d DriverId> + Ord,
+    R: Copy + Ord,
     T: Fn(Taken) -> R,
-    A: FnMut(&DriverId, &Supply, &Reading) -> Result<(), R>,
+    A: FnMut(&DriverId, &Supply, &Reading) -> Result<V, R>,
 {
     fn new(query: &NearbyQuery, taken: T, admit: A) -> Self {
         let within = UnitVector::distance_to_chord_squared(query.radius);
@@ -287,6 +251,40 @@ where
             reasons: Vec::new(),
             refused: BinaryHeap::new(),
             near: Vec::with_capacity(NEAR_USUAL),
+        }
+    }
+
+    /// Searches ring after ring of cells around the place.
+    fn rings(&mut self, grid: &Grid, at: Position) {
+        let origin = grid.cells.number_near(at);
+        let off_centre = self.at.chord_squared(grid.cells.bucket(origin).centre).sqrt();
+        let mut walk = Walk::around(&grid.cells, origin);
+        for k in 0_u32.. {
+            let Some(ring) = walk.next_ring() else { return };
+            if self.passes_over(ring.floor - off_centre - BOUND_SLACK) {
+                return;
+            }
+            if Rings::disk_len(k) > grid.cells.occupied() as u64 {
+                return self.everywhere(grid, origin, k);
+            }
+            for number in &ring.cells {
+                self.consider_bucket(grid.cells.bucket(*number));
+            }
+        }
+    }
+
+    /// Searches all occupied cells but those of so many rings around `origin`.
+    fn everywhere(&mut self, grid: &Grid, origin: u32, rings: u32) {
+        let mut walk = Walk::around(&grid.cells, origin);
+        let mut seen = Vec::new();
+        for _ in 0..rings {
+            seen.extend(walk.next_ring().into_iter().flat_map(|ring| ring.cells.iter().copied()));
+        }
+        seen.sort_unstable();
+        for (number, bucket) in grid.cells.all() {
+            if seen.binary_search(&number).is_err() {
+                self.consider_bucket(bucket);
+            }
         }
     }
 
@@ -409,17 +407,16 @@ where
         }
         let Some(reading) = raw.decode() else { return };
         match (self.admit)(driver, supply, &reading) {
-            Ok(()) => {
-                let (driver, slot) = (driver.clone(), Arc::as_ptr(slot));
-                let verdict = (Arc::clone(supply), reading);
-                self.keep(Judged { chord_squared, driver, slot, verdict });
+            Ok(kept) => {
+                let (driver, slot) = (K::from(driver), Arc::as_ptr(slot));
+                self.keep(Judged { chord_squared, driver, slot, verdict: (reading, kept) });
             }
             Err(reason) => self.refuse(chord_squared, occupant, reason),
         }
     }
 
-    fn keep(&mut self, admitted: Judged<(Arc<Supply>, Reading)>) {
-        let nearer = |found: &Judged<_>| found.by_distance_and_id(&admitted).is_lt();
+    fn keep(&mut self, admitted: Judged<K, (Reading, V)>) {
+        let nearer = |found: &Judged<_, _>| found.by_distance_and_id(&admitted).is_lt();
         let place = self.found.partition_point(nearer);
         self.found.insert(place, admitted);
         self.found.truncate(self.limit);
@@ -442,13 +439,13 @@ where
         }
     }
 
-    fn finish(self) -> Nearby<R> {
+    fn finish(self) -> Nearby<K, V, R> {
         let Self { limit, within, found, refused, reasons, .. } = self;
         let mut excluded_counts = BTreeMap::new();
         for (_, reason, count) in reasons.into_iter().filter(|(chord, ..)| *chord <= within) {
             *excluded_counts.entry(reason).or_insert(0) += count;
         }
-        let mut refused: Vec<Judged<R>> =
+        let mut refused: Vec<Judged<DriverId, R>> =
             refused.into_sorted_vec().into_iter().map(|refused| refused.0).collect();
         refused.retain(|refused| refused.chord_squared <= within);
         drop_known(&mut refused, &found);
@@ -479,7 +476,7 @@ fn fetch<'n>(next: impl Iterator<Item = &'n Near> + Clone, occupants: &Occupants
 }
 
 /// Leaves the nearest refusal of a driver who was met twice, none of one who was found as well.
-fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
+fn drop_known<K, V, R>(refused: &mut Vec<Judged<DriverId, R>>, found: &[Judged<K, V>]) {
     if refused.is_empty() {
         return;
     }
@@ -488,11 +485,8 @@ fn drop_known<V, R>(refused: &mut Vec<Judged<R>>, found: &[Judged<V>]) {
 }
 
 #[inline]
-fn found_of(found: Judged<(Arc<Supply>, Reading)>) -> Found {
-    Found {
-        distance: found.distance(),
-        driver: found.driver,
-        supply: found.verdict.0,
-        reading: found.verdict.1,
-    }
+fn found_of<K: Ord, V>(found: Judged<K, (Reading, V)>) -> Found<K, V> {
+    let distance = found.distance();
+    let (reading, kept) = found.verdict;
+    Found { driver: found.driver, distance, reading, kept }
 }

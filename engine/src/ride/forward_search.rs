@@ -15,8 +15,7 @@ use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::{admits, first_of, has_tier, suits};
 use crate::ride::needs::RideNeeds;
 use crate::ride::pickup_times::Times;
-use crate::ride::ranking::{RankedCandidate, rank};
-use crate::ride::search::candidate;
+use crate::ride::ranking::{Candidate, Merits, RankedCandidate, rank};
 use crate::time::Timestamp;
 use crate::units::Meters;
 
@@ -78,16 +77,15 @@ pub(super) fn add_forward(
     let mut judged = BTreeSet::new();
     let result = grid.nearest_by_dropoff(&nearby, |driver, supply, reading, _| {
         judged.insert(driver.clone());
-        classify_forward(query, driver, supply, reading)
+        let link = classify_forward(query, driver, supply, reading)?;
+        Ok((link.clone(), Merits::from(supply)))
     });
     let mut links = BTreeMap::new();
     let mut pool = Vec::new();
     for found in result.found {
-        if let Some(link) = found.supply.forward.link() {
-            links.insert(found.driver.clone(), link.clone());
-        }
-        let at = found.reading.position;
-        pool.push(candidate(found.driver, at, found.distance, &found.supply));
+        let (at, (link, merits)) = (found.reading.position, found.kept);
+        links.insert(found.driver.clone(), link);
+        pool.push(Candidate::new(found.driver, at, found.distance, merits));
     }
     times.time_forward(query, &mut pool, &links);
     let mut ranked = rank(pool, &query.ranking, query.now);
@@ -117,18 +115,19 @@ pub(super) fn add_forward(
     }
 }
 
-/// As [`classify`](super::classify) for a driver on a trip.
-fn classify_forward(
+/// As [`classify`](super::classify) for a driver on a trip; what he would follow.
+fn classify_forward<'s>(
     query: &CandidateQuery,
     driver: &DriverId,
-    supply: &Supply,
+    supply: &'s Supply,
     reading: &Reading,
-) -> Result<(), Exclusion> {
+) -> Result<&'s ForwardLink, Exclusion> {
     let link = supply.forward.link().ok_or(Exclusion::OnRide)?;
     let free = supply.slots_taken(query.now) < query.needs.policy.forward_live_offers_max;
     admits(query, driver, supply, reading, free)?;
     has_tier(query, supply, query.tiers)?;
-    suits_forward(&query.needs, &supply.facts, link, reading.position, query.now)
+    suits_forward(&query.needs, &supply.facts, link, reading.position, query.now)?;
+    Ok(link)
 }
 
 fn no_longer_left_out(candidates: &mut Candidates, judged: &BTreeSet<DriverId>) {

@@ -7,8 +7,8 @@ use crate::ride::command::{CandidateQuery, Candidates, QueueQuery};
 use crate::ride::decision::WaveExclusion;
 use crate::ride::eligibility::classify;
 use crate::ride::pickup_times::Times;
-use crate::ride::ranking::{PriorityGroup, RankedCandidate};
-use crate::ride::search::{candidate, find_nearest, hold};
+use crate::ride::ranking::{Candidate, Merits, PriorityGroup, RankedCandidate};
+use crate::ride::search::{find_nearest, hold};
 use crate::units::Meters;
 
 /// What the queue had for a ride.
@@ -75,7 +75,12 @@ fn search_queue(grid: &Grid, query: &CandidateQuery, queue: &QueueQuery, places:
         let waits = supply.slots_taken(query.now) > 0;
         match verdict {
             Ok(()) if !waits => queued.found.push(RankedCandidate {
-                candidate: candidate(driver.clone(), reading.position, distance, &supply),
+                candidate: Candidate::new(
+                    driver.clone(),
+                    reading.position,
+                    distance,
+                    Merits::from(&supply),
+                ),
                 group: PriorityGroup::ZoneQueue,
                 score: None,
             }),

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::geo::Position;
-use crate::grid::{Standing, TagFilter, TierSet};
+use crate::grid::{Standing, Supply, TagFilter, TierSet};
 use crate::id::{DriverId, RideId, stable_hash};
 use crate::policy::{DispatchPolicy, Ranking};
 use crate::time::Timestamp;
@@ -108,7 +108,29 @@ pub struct Candidate {
     pub standing: Standing,
 }
 
+/// What of a driver's supply facts a [`Candidate`] has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Merits {
+    tiers: TierSet,
+    instant_tiers: TierSet,
+    tags: TagFilter,
+    standing: Standing,
+}
+
+impl From<&Supply> for Merits {
+    fn from(supply: &Supply) -> Self {
+        let Supply { tiers, instant_tiers, tags, standing, .. } = *supply;
+        Self { tiers, instant_tiers, tags, standing }
+    }
+}
+
 impl Candidate {
+    /// A driver of whom no travel time is known.
+    pub(super) fn new(driver: DriverId, at: Position, distance: Meters, merits: Merits) -> Self {
+        let Merits { tiers, instant_tiers, tags, standing } = merits;
+        Self { driver, at, distance, travel: None, tiers, instant_tiers, tags, standing }
+    }
+
     /// By time, where both are known, by distance, and then by id: the order wherever nothing else
     /// decides.
     pub fn nearer(&self, other: &Self) -> Ordering {

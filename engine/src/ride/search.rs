@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::geo::Position;
-use crate::grid::{Grid, NearbyQuery, Supply};
+use crate::grid::{Grid, NearbyQuery};
 use crate::id::DriverId;
 use crate::offer::Exclusion;
 use crate::ride::command::{CandidateQuery, Candidates};
@@ -11,8 +10,7 @@ use crate::ride::decision::WaveExclusion;
 use crate::ride::forward_search::add_forward;
 use crate::ride::pickup_times::{Late, Times};
 use crate::ride::queue_search::find_queued;
-use crate::ride::ranking::{Candidate, RankedCandidate, rank};
-use crate::units::Meters;
+use crate::ride::ranking::{Candidate, Merits, RankedCandidate, rank};
 
 /// A wave that is not durable after this long has failed: what it counted on is free again. Shorter
 /// than a slow commit it would end in a storm: rides choose the same drivers, are refused, and make
@@ -90,19 +88,20 @@ fn search_pool(grid: &Grid, query: &CandidateQuery, times: Times<'_>, pool_max: 
         if verdict == Err(Exclusion::OfferSlotsBusy) {
             let distance = query.pickup.distance(reading.position);
             let at = reading.position;
-            busy.insert(driver.clone(), candidate(driver.clone(), at, distance, supply));
+            let one = Candidate::new(driver.clone(), at, distance, Merits::from(supply));
+            busy.insert(driver.clone(), one);
         }
         if query.forward.is_some() && supply.forward.link().is_some() {
             on_trip.insert(driver.clone(), query.pickup.distance(reading.position));
         }
-        verdict
+        verdict.map(|()| Merits::from(supply))
     });
     let full = result.found.len() >= nearby.limit && nearby.limit > 0;
     let seen = result.found.last().filter(|_| full).map_or(query.radius, |last| last.distance);
     on_trip.retain(|_, distance| *distance <= seen);
     let on_trip: BTreeSet<DriverId> = on_trip.into_keys().collect();
     let pool = result.found.into_iter().map(|found| {
-        candidate(found.driver, found.reading.position, found.distance, &found.supply)
+        Candidate::new(found.driver, found.reading.position, found.distance, found.kept)
     });
     let mut late = Late::default();
     let pool = times.sort_out_late(query, pool.collect(), &mut late);
@@ -144,17 +143,6 @@ pub(crate) fn hold<'c>(
     for one in chosen {
         grid.hold(&one.candidate.driver, query.now, query.now.plus_millis(HOLD_MS));
     }
-}
-
-pub(super) fn candidate(
-    driver: DriverId,
-    at: Position,
-    distance: Meters,
-    supply: &Supply,
-) -> Candidate {
-    let (tiers, tags, standing) = (supply.tiers, supply.tags, supply.standing);
-    let instant_tiers = supply.instant_tiers;
-    Candidate { driver, at, distance, travel: None, tiers, instant_tiers, tags, standing }
 }
 
 /// The nearest drivers between the caps, for the places that are left; they are excluded no more.

@@ -122,7 +122,7 @@ impl<'g> Stage<'g> {
             explains: false,
         };
         let given = &self.fleet.given;
-        let found = self.grid.nearest(
+        let found = self.grid.nearest::<DriverId, _, _>(
             &nearby,
             |_| (),
             |driver, supply, reading| {
