@@ -11,7 +11,7 @@ use muster_engine::geo::Position;
 use crate::brute_force;
 use crate::contender::Contender;
 use crate::turns::Turns;
-use crate::workload::Drivers;
+use crate::workload::{Drivers, Move};
 
 /// Moves between two looks at the clock.
 pub const BLOCK: usize = 256;
@@ -66,24 +66,38 @@ impl<'w> Trial<'w> {
         })
     }
 
+    /// Moves that are worth a call together, smallest first.
+    pub fn batches(&self) -> &'static [usize] {
+        self.contender.batches()
+    }
+
     /// Moves one block of drivers.
     fn move_block(&self, writer: usize, writers: usize) -> anyhow::Result<()> {
         let mut block = self.turns.take(writer, writers, BLOCK);
         block.try_for_each(|step| self.contender.apply(&step))
     }
 
-    /// Moves per second on so many threads, 1 or 2.
+    /// As [`move_block`](Self::move_block), `batch` of them at once.
+    fn move_batches(&self, writer: usize, writers: usize, batch: usize) -> anyhow::Result<()> {
+        let block: Vec<Move> = self.turns.take(writer, writers, BLOCK).collect();
+        block.chunks(batch).try_for_each(|steps| self.contender.apply_all(steps))
+    }
+
+    /// Moves per second on so many threads, 1 or 2, `batch` at once on each.
     ///
     /// # Errors
     /// When a move is refused.
-    pub fn moves(&mut self, writers: usize) -> anyhow::Result<f64> {
+    pub fn moves(&mut self, writers: usize, batch: usize) -> anyhow::Result<f64> {
         let began = Instant::now();
         let made: anyhow::Result<usize> = thread::scope(|scope| {
             let this = &*self;
             let one = |writer: usize| {
                 let mut made = 0;
                 while began.elapsed() < this.time {
-                    this.move_block(writer, writers)?;
+                    match batch {
+                        1 => this.move_block(writer, writers)?,
+                        batch => this.move_batches(writer, writers, batch)?,
+                    }
                     made += BLOCK;
                 }
                 anyhow::Ok(made)

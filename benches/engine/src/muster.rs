@@ -46,7 +46,9 @@ pub struct Muster {
     market: Market,
     limits: FixLimits,
     grid: Grid,
-    drivers: Vec<(Arc<DriverSlot>, Supply)>,
+    slots: Vec<Arc<DriverSlot>>,
+    /// What an actor knows of its driver, read when his cell changes.
+    supplies: Vec<Supply>,
 }
 
 impl Muster {
@@ -56,18 +58,20 @@ impl Muster {
     /// Never, with these constants.
     pub fn new(drivers: usize) -> anyhow::Result<Self> {
         let market = market()?;
-        let driver = |number: usize| {
-            let slot = DriverSlot::new(DriverId::new(&number.to_string())?);
+        let slot = |number: usize| {
+            anyhow::Ok(Arc::new(DriverSlot::new(DriverId::new(&number.to_string())?)))
+        };
+        let supply = |number: usize| {
             let status =
                 if is_free(number) { DriverStatus::Available } else { DriverStatus::OnTrip };
-            let supply = Supply { status, ..Supply::free(TierSet::EMPTY.with(0)) };
-            anyhow::Ok((Arc::new(slot), supply))
+            Supply { status, ..Supply::free(TierSet::EMPTY.with(0)) }
         };
         Ok(Self {
             grid: Grid::of(&market),
             market,
             limits: limits(),
-            drivers: (0..drivers).map(driver).collect::<Result<_, _>>()?,
+            slots: (0..drivers).map(slot).collect::<Result<_, _>>()?,
+            supplies: (0..drivers).map(supply).collect(),
         })
     }
 
@@ -87,10 +91,10 @@ impl Contender for Muster {
         let at = Timestamp::from_millis(step.at_ms);
         let fix =
             Fix { position: step.to, at, accuracy_m: None, speed_mps: None, bearing_deg: None };
-        let (slot, supply) = &self.drivers[step.driver];
+        let slot = &self.slots[step.driver];
         match slot.apply(&fix, at, &self.limits, &self.market) {
             Ok(applied) if applied.cell_changed => {
-                self.grid.place(slot, supply.clone());
+                self.grid.place(slot, self.supplies[step.driver].clone());
                 Ok(())
             }
             Ok(_) => Ok(()),
@@ -104,7 +108,7 @@ impl Contender for Muster {
     }
 
     fn apply_all(&self, steps: &[Move]) -> anyhow::Result<()> {
-        steps.iter().for_each(|step| self.drivers[step.driver].0.touch());
+        steps.iter().for_each(|step| self.slots[step.driver].touch());
         steps.iter().try_for_each(|step| self.apply(step))
     }
 
