@@ -65,7 +65,7 @@ pub struct NearbyQuery {
     pub explains: bool,
 }
 
-/// A driver that was admitted.
+/// A driver that was admitted, named by `K`; `V` is what the search was told to keep of him.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found<K, V> {
     /// Who.
@@ -96,7 +96,7 @@ impl<R: PartialEq> PartialEq for Excluded<R> {
     }
 }
 
-/// The answer to a [`NearbyQuery`].
+/// The answer to a [`NearbyQuery`]; `R` is why drivers were refused, for the rest see [`Found`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nearby<K, V, R: Ord> {
     /// The nearest admitted drivers, by distance and then by id.
