@@ -39,7 +39,7 @@ pub(crate) fn revision() -> String {
     };
     let Some(revision) = git(&["rev-parse", "--short=12", "HEAD"]) else { return unknown() };
     // What was measured is code: results of a suite before it do not make the tree another one.
-    let changed = git(&["status", "--porcelain", "--", ".", ":!benches/results"]);
+    let changed = git(&["status", "--porcelain", "--", ".", ":!benches/results", ":!README.md"]);
     if changed.is_none_or(|changed| changed.is_empty()) { revision } else { revision + "+" }
 }
 
