@@ -112,6 +112,14 @@ impl Headline {
         self.at_least.map(Target::AtLeast).or_else(|| self.at_most.map(Target::AtMost))
     }
 
+    /// Whether it was measured and falls short of what it asks for, alone or beside the other.
+    pub(crate) fn is_missed(&self, outcome: &Outcome) -> bool {
+        let beside = self.beside.as_ref().map(|beside| Target::AtLeast(beside.at_least));
+        let asked = [(self.target(), outcome.measured), (beside, outcome.ratio)];
+        let mut asked = asked.into_iter().filter_map(|(target, measured)| target.zip(measured));
+        asked.any(|(target, measured)| target.missed_by(measured.median) > 0.0)
+    }
+
     /// What is missing, when its figure or the one beside it is in no suite.
     pub(crate) fn missing(&self, suites: &[Suite]) -> Option<String> {
         let outcome = self.outcome(suites);
@@ -167,12 +175,17 @@ impl Target {
         }
     }
 
-    /// Whether it is met, and how far a figure is from it otherwise.
-    pub(crate) fn verdict(self, measured: f64) -> String {
-        let missed_by = match self {
+    /// Of the target, the part that a figure falls short by; none is left where this is not above zero.
+    fn missed_by(self, measured: f64) -> f64 {
+        match self {
             Self::AtLeast(value) => (value - measured) / value,
             Self::AtMost(value) => (measured - value) / value,
-        };
+        }
+    }
+
+    /// Whether it is met, and how far a figure is from it otherwise.
+    pub(crate) fn verdict(self, measured: f64) -> String {
+        let missed_by = self.missed_by(measured);
         if missed_by <= 0.0 {
             "met".to_owned()
         } else {
