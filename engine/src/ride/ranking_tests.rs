@@ -11,6 +11,7 @@ use crate::grid::{DriverSlot, Fix, FixLimits, Grid, Standing};
 use crate::grid::{Supply, TagFilter, TierSet};
 use crate::machine::Machine;
 use crate::policy::{DispatchPolicy, Ranking};
+use crate::ride::ranking::Merits;
 use crate::ride::{
     Candidate, PriorityGroup, RankQuery, RankedCandidate, RideCommand, WaveDecision,
     find_candidates, rank,
@@ -70,6 +71,22 @@ fn only(set: impl FnOnce(&mut DispatchPolicy)) -> RankQuery {
 
 fn names(ranked: &[RankedCandidate]) -> Vec<&str> {
     ranked.iter().map(|ranked| ranked.candidate.driver.as_str()).collect()
+}
+
+#[test]
+fn a_candidate_has_each_of_the_facts_he_was_found_with() {
+    let supply = Supply {
+        instant_tiers: TierSet::EMPTY.with(1),
+        tags: TagFilter::of(["pet"]),
+        standing: Standing { rides_completed: 7, ..Standing::default() },
+        ..Supply::free(TierSet::EMPTY.with(0).with(1))
+    };
+    let (at, distance) = (place(0.5), Meters::new(20.0));
+    let found = Candidate::new(driver("a"), at, distance, Merits::from(&supply));
+    assert_eq!((found.driver.as_str(), found.at, found.distance), ("a", at, distance));
+    assert_eq!((found.tiers, found.instant_tiers), (supply.tiers, supply.instant_tiers));
+    assert_eq!((found.tags, found.standing), (supply.tags, supply.standing));
+    assert_eq!(found.travel, None);
 }
 
 #[test]
